@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nva/control.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/lines.h"
+#include "common/unix_socket.h"
+
+struct client {
+	LIST_ENTRY(client) link;
+	struct control *control;
+	struct bufferevent *stream;	/* owned */
+	struct lines *lines;		/* owned */
+	bool ended;			/* it asks no more, but may still read */
+};
+
+struct control {
+	struct event_base *base;
+	const struct directory *directory;
+	char *path;
+	struct evconnlistener *listener;
+	LIST_HEAD(client_list, client) clients;
+	size_t client_count;
+};
+
+/* --- operations --- */
+
+/* Each fills @reply, or writes a static text to *reterr_text. Returns 0 or a negative errno. */
+static int reply_status(const struct directory *directory, struct json_object *request, struct json_object *reply,
+			const char **reterr_text)
+{
+	_cleanup_(json_unrefp) struct json_object *status = NULL;
+
+	if (directory_status(directory, clock_monotonic_us(), &status) < 0)
+		return -ENOMEM;
+	json_object_object_foreach(status, key, value) {
+		if (json_add(reply, key, json_object_get(value)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int reply_mappings(const struct directory *directory, struct json_object *request, struct json_object *reply,
+			  const char **reterr_text)
+{
+	struct json_object *mappings = NULL;
+	uint32_t vni = 0;
+	int r = json_get_u32(request, "vni", &vni);
+
+	if (r != -ENOENT && (r < 0 || vni < 1 || vni > VNI_MAX)) {
+		*reterr_text = "vni should be a number, 1 to 16777215";
+		return -EINVAL;
+	}
+	if (directory_mappings(directory, vni, &mappings) < 0)
+		return -ENOMEM;
+	return json_add(reply, "mappings", mappings);
+}
+
+static const struct operation {
+	const char *name;
+	int (*reply)(const struct directory *directory, struct json_object *request, struct json_object *reply,
+		     const char **reterr_text);
+} operations[] = {
+	{ "status", reply_status },
+	{ "mappings", reply_mappings },
+};
+
+static int dispatch(const struct directory *directory, struct json_object *request, struct json_object *reply,
+		    const char **reterr_text)
+{
+	const char *name;
+
+	if (json_get_string(request, "op", &name) < 0) {
+		*reterr_text = "the request has no \"op\"";
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+		if (strcmp(operations[i].name, name) == 0)
+			return operations[i].reply(directory, request, reply, reterr_text);
+	*reterr_text = "unknown op; there are: status, mappings";
+	return -EOPNOTSUPP;
+}
+
+/* --- clients --- */
+
+static struct client *client_free(struct client *client)
+{
+	LIST_REMOVE(client, link);
+	client->control->client_count--;
+	bufferevent_free(client->stream);
+	lines_free(client->lines);
+	free(client);
+	return NULL;
+}
+
+static int send_line(struct client *client, struct json_object *object)
+{
+	size_t size;
+	const char *text = json_object_to_json_string_length(
+		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+
+	if (!text || bufferevent_write(client->stream, text, size) < 0 ||
+	    bufferevent_write(client->stream, "\n", 1) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int send_error(struct client *client, const char *text)
+{
+	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
+
+	if (!reply || json_add_bool(reply, "ok", false) < 0 || json_add_string(reply, "error", text) < 0)
+		return -ENOMEM;
+	return send_line(client, reply);
+}
+
+static int answer(struct client *client, const char *line, size_t size)
+{
+	_cleanup_(json_unrefp) struct json_object *request = NULL;
+	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
+	const char *text = "out of memory";
+
+	if (json_parse_object(line, size, &request) < 0)
+		return send_error(client, "the request is not a JSON object");
+	if (!reply || json_add_bool(reply, "ok", true) < 0)
+		return -ENOMEM;
+	if (dispatch(client->control->directory, request, reply, &text) < 0)
+		return send_error(client, text);
+	return send_line(client, reply);
+}
+
+static bool is_full(const struct client *client)
+{
+	return evbuffer_get_length(bufferevent_get_output(client->stream)) > CONTROL_OUTPUT_PAUSE;
+}
+
+/* Answers lines until there are none, or the client has too much to read. Returns 0 or a negative errno. */
+static int answer_lines(struct client *client)
+{
+	const char *line;
+	size_t size;
+	int r = 0;
+
+	while (r == 0 && !is_full(client) && lines_next(client->lines, &line, &size) > 0)
+		r = answer(client, line, size);
+	if (is_full(client) || client->ended)
+		bufferevent_disable(client->stream, EV_READ);
+	else
+		bufferevent_enable(client->stream, EV_READ);
+	return r;
+}
+
+static int take_input(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->stream);
+	char chunk[CONTROL_LINE_MAX];
+	int n, r = 0;
+
+	while (r == 0 && !is_full(client) && (n = evbuffer_remove(input, chunk, sizeof(chunk))) > 0) {
+		r = lines_push(client->lines, chunk, (size_t) n);
+		if (r == 0)
+			r = answer_lines(client);
+	}
+	return r;
+}
+
+/* Goes on with what has arrived; frees a client that is done or cannot be served. */
+static void serve(struct client *client)
+{
+	int r = answer_lines(client);
+
+	if (r == 0)
+		r = take_input(client);
+	if (r < 0 || (client->ended && evbuffer_get_length(bufferevent_get_output(client->stream)) == 0))
+		client_free(client);
+}
+
+static void on_readable(struct bufferevent *stream, void *userdata)
+{
+	serve(userdata);
+}
+
+static void on_writable(struct bufferevent *stream, void *userdata)
+{
+	serve(userdata);
+}
+
+static void on_event(struct bufferevent *stream, short what, void *userdata)
+{
+	struct client *client = userdata;
+
+	client->ended = true;
+	if (what & BEV_EVENT_EOF)
+		serve(client);
+	else
+		client_free(client);
+}
+
+static int client_new(struct control *control, int fd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return -ENOMEM;
+	client->control = control;
+	client->lines = lines_new(CONTROL_LINE_MAX);
+	client->stream = bufferevent_socket_new(control->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!client->lines || !client->stream) {
+		if (client->stream)
+			(void) bufferevent_setfd(client->stream, -1);	/* stays the caller's */
+		if (client->stream)
+			bufferevent_free(client->stream);
+		lines_free(client->lines);
+		free(client);
+		return -ENOMEM;
+	}
+	LIST_INSERT_HEAD(&control->clients, client, link);
+	control->client_count++;
+	bufferevent_setcb(client->stream, on_readable, on_writable, on_event, client);
+	bufferevent_setwatermark(client->stream, EV_READ, 0, 2 * CONTROL_LINE_MAX);
+	bufferevent_enable(client->stream, EV_READ | EV_WRITE);
+	return 0;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
+		      void *userdata)
+{
+	struct control *control = userdata;
+
+	if (control->client_count >= CONTROL_CLIENTS_MAX || client_new(control, fd) < 0)
+		evutil_closesocket(fd);
+}
+
+/* --- life --- */
+
+int control_new(struct event_base *base, const char *path, const struct directory *directory,
+		struct control **ret_control)
+{
+	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
+	_cleanup_close_ int fd = -1;
+
+	if (!control)
+		return -ENOMEM;
+	control->base = base;
+	control->directory = directory;
+	LIST_INIT(&control->clients);
+	fd = unix_socket_listen(path, 0600);
+	if (fd < 0)
+		return fd;
+	control->path = strdup(path);
+	control->listener = evconnlistener_new(base, on_accept, control,
+					       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!control->path || !control->listener)
+		return -ENOMEM;
+	(void) TAKE_FD(fd);
+	*ret_control = TAKE_PTR(control);
+	return 0;
+}
+
+struct control *control_free(struct control *control)
+{
+	if (!control)
+		return NULL;
+	while (!LIST_EMPTY(&control->clients))
+		client_free(LIST_FIRST(&control->clients));
+	if (control->listener)
+		evconnlistener_free(control->listener);
+	if (control->path)
+		(void) unlink(control->path);
+	free(control->path);
+	free(control);
+	return NULL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * control.h - the NVA's control socket: one JSON object per line, one line back for each.
+ *
+ *   {"op":"status"}              -> {"ok":true, "name":..., "nves":[...], "vnis":[...], "counters":{...}}
+ *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all VNIs
+ *   anything else                -> {"ok":false, "error":"..."}
+ */
+#ifndef REHOME_NVA_CONTROL_H
+#define REHOME_NVA_CONTROL_H
+
+#include <event2/event.h>
+
+#include "common/cleanup.h"
+#include "nva/directory.h"
+
+enum {
+	CONTROL_CLIENTS_MAX = 16,
+	CONTROL_LINE_MAX = 4096,
+	CONTROL_OUTPUT_PAUSE = 1 << 20,	/* a client that does not read its answers is not read from */
+};
+
+struct control;
+
+/*
+ * Listens at @path, which is removed at the end. @directory is borrowed.
+ * Returns 0, an error of unix_socket_listen(), or -ENOMEM.
+ */
+int control_new(struct event_base *base, const char *path, const struct directory *directory,
+		struct control **ret_control);
+struct control *control_free(struct control *control);
+DEFINE_CLEANUP(struct control, control_free)
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * directory.c - the directory's inputs: its life, messages by kind, and time.
+ *
+ * Theory of operation
+ *
+ *   HELLO, end of session ──▶ directory_member.c ──┐
+ *   REGISTER, WITHDRAW ─────▶ directory_register.c ─┤         ┌─▶ answers: queued at once
+ *   MOVE_INTENT ... ABORT ──▶ directory_move.c ─────┼─ tell ──┤
+ *   ACK ────────────────────▶ directory_converge.c ─┤         └─▶ changes: marked, then one UPDATE per VNI
+ *   time ───────────────────▶ directory_tick() ─────┘
+ *
+ * The rules of ownership, in the order they are asked (B: the present owner; N: who wants the MAC):
+ *   1. nobody serves it, or B's lease has ended, or B only learned it from its bridge: N has it;
+ *   2. B is N: nothing changes but what N says about it;
+ *   3. B consents to N: N may commit the generation after B's;
+ *   4. otherwise N is refused, and told whose it is.
+ * So a generation of one MAC is given to one NVE only, and an NVE that reads a lower one knows that it is old news.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "nva/directory_internal.h"
+
+int directory_new(const struct directory_config *config, uint64_t now_us, struct directory **ret_directory)
+{
+	struct directory *directory = calloc(1, sizeof(*directory));
+
+	if (!directory)
+		return -ENOMEM;
+	directory->config = *config;
+	directory->started_us = now_us;
+	TAILQ_INIT(&directory->vnis);
+	TAILQ_INIT(&directory->vnis_to_tell);
+	TAILQ_INIT(&directory->tombstones_by_age);
+	TAILQ_INIT(&directory->outputs);
+	*ret_directory = directory;
+	return 0;
+}
+
+static void free_entries(struct vni *vni)
+{
+	struct table_link *link;
+	struct entry *entry;
+
+	while ((link = table_walk(&vni->entries, NULL))) {
+		table_remove(&vni->entries, link);
+		entry_free(TABLE_ITEM(link, struct entry, link));
+	}
+	while ((entry = TAILQ_FIRST(&vni->removed))) {
+		TAILQ_REMOVE(&vni->removed, entry, to_tell);
+		entry_free(entry);
+	}
+}
+
+static void free_vni(struct directory *directory, struct vni *vni)
+{
+	struct member *member;
+
+	while ((member = TAILQ_FIRST(&vni->members))) {
+		TAILQ_REMOVE(&vni->members, member, of_vni);
+		free(member);
+	}
+	free_entries(vni);
+	vni_free(directory, vni);
+}
+
+struct directory *directory_free(struct directory *directory)
+{
+	if (!directory)
+		return NULL;
+	outputs_clear(directory);
+	while (!TAILQ_EMPTY(&directory->vnis))
+		free_vni(directory, TAILQ_FIRST(&directory->vnis));
+	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++)
+		free(directory->nves[i]);
+	tombstones_clear(directory);
+	table_clear(&directory->vni_table);
+	free(directory);
+	return NULL;
+}
+
+/* --- messages --- */
+
+static void subscription_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+			      const struct nvo3_message *message)
+{
+	member_subscribe(directory, nve, message);
+}
+
+static void ack_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		     const struct nvo3_message *message)
+{
+	struct member *member;
+
+	if (message->revision <= nve->acked)
+		return;
+	nve->acked = message->revision;
+	TAILQ_FOREACH(member, &nve->members, of_nve)
+		convergences_check(directory, member->vni, false);
+}
+
+static struct entry *query_find(const struct directory *directory, const struct vni *vni,
+				const struct nvo3_message *query)
+{
+	return mac_is_zero(query->mac) ? entry_find_ip(directory, vni, query->ip)
+				       : entry_find(directory, vni, query->mac);
+}
+
+static void query_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		       const struct nvo3_message *message)
+{
+	struct nvo3_message answer = { .kind = NVO3_ANSWER, .id = message->id };
+	const struct vni *vni = vni_find(directory, message->vni);
+	const struct entry *entry = NULL;
+
+	directory->counters[COUNTER_QUERIES]++;
+	if (vni && member_find(directory, vni, nve))
+		entry = query_find(directory, vni, message);
+	else
+		(void) strcpy(answer.text, "this NVE has not subscribed to the VNI");
+	if (entry) {
+		answer.mappings = calloc(1, sizeof(*answer.mappings));
+		if (!answer.mappings) {
+			directory->out_of_memory = true;
+			return;
+		}
+		entry_mapping(entry, &answer.mappings[answer.mapping_count++]);
+		directory->counters[COUNTER_ANSWERED]++;
+	}
+	tell(directory, nve, &answer);
+}
+
+static void status_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+			const struct nvo3_message *message)
+{
+	struct nvo3_message reply = { .kind = NVO3_STATUS_REPLY, .id = message->id };
+	_cleanup_(json_unrefp) struct json_object *status = NULL;
+
+	if (directory_status(directory, now_us, &status) < 0 ||
+	    !(reply.json = strdup(json_object_to_json_string_ext(status, JSON_C_TO_STRING_PLAIN)))) {
+		directory->out_of_memory = true;
+		return;
+	}
+	tell(directory, nve, &reply);
+}
+
+typedef void message_taker(struct directory *directory, uint64_t now_us, struct nve *nve,
+			   const struct nvo3_message *message);
+
+/* What an NVE may send in a session; PING, PONG and ERROR are the session's own business. */
+static message_taker *const takers[NVO3_KIND_COUNT] = {
+	[NVO3_SUBSCRIBE] = subscription_take,
+	[NVO3_REGISTER] = registration_take,
+	[NVO3_WITHDRAW] = withdrawal_take,
+	[NVO3_MOVE_INTENT] = intent_take,
+	[NVO3_CONSENTED] = consented_take,
+	[NVO3_COMMIT] = commit_take,
+	[NVO3_ABORT] = abort_take,
+	[NVO3_ACK] = ack_take,
+	[NVO3_QUERY] = query_take,
+	[NVO3_STATUS] = status_take,
+};
+
+int directory_receive(struct directory *directory, uint64_t now_us, uint32_t id,
+		      const struct nvo3_message *message, const char **reterr_what)
+{
+	struct nve *nve = directory->nves[id];
+
+	if ((unsigned) message->kind >= NVO3_KIND_COUNT || !takers[message->kind]) {
+		*reterr_what = "kind";
+		return -EPROTO;
+	}
+	if (message->kind == NVO3_ACK && message->revision > nve->sent) {
+		*reterr_what = "revision";	/* it confirms what it was never sent */
+		return -EPROTO;
+	}
+	takers[message->kind](directory, now_us, nve, message);
+	return directory->out_of_memory ? -ENOMEM : 0;
+}
+
+/* --- time --- */
+
+static void tick_nve(struct directory *directory, uint64_t now_us, struct nve *nve)
+{
+	if (nve_has_ended(nve, now_us))
+		nve_expire(directory, now_us, nve);
+	else if (nve->connected && nve->resync_end_us && now_us >= nve->resync_end_us)
+		nve_settle(directory, now_us, nve);
+}
+
+int directory_tick(struct directory *directory, uint64_t now_us)
+{
+	struct vni *vni;
+
+	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++)
+		if (directory->nves[i])
+			tick_nve(directory, now_us, directory->nves[i]);
+	TAILQ_FOREACH(vni, &directory->vnis, of_directory) {
+		moves_tick(directory, now_us, vni);
+		convergences_tick(directory, now_us, vni);
+	}
+	tombstones_age(directory, now_us);
+	return directory->out_of_memory ? -ENOMEM : 0;
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * directory_member.c - NVEs, their sessions and the VNIs they take part in.
+ *
+ *                      session                 session of the same name and VTEP
+ *   unknown ── HELLO ──▶ connected ── ends ──▶ leased ── HELLO ──▶ connected ...
+ *                          │                     │
+ *                          │ resync_end_us       │ lease_end_us
+ *                          ▼                     ▼
+ *             what this session has not      everything of it is
+ *             confirmed is removed           removed; unknown again
+ *
+ * A member that has no session, or has not subscribed in this one, is still shown to the others (its VMs run), but is sent
+ * nothing and waited for by nobody: when it comes back it gets a snapshot.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nva/directory_internal.h"
+
+/* --- members --- */
+
+static uint64_t hash_of_nve(const struct directory *directory, const struct nve *nve)
+{
+	return table_hash(directory->config.hash_seed, &nve->id, sizeof(nve->id));
+}
+
+struct member *member_find(const struct directory *directory, const struct vni *vni, const struct nve *nve)
+{
+	struct table_link *link = table_first(&vni->member_table, hash_of_nve(directory, nve));
+
+	for (; link; link = table_older(link)) {
+		struct member *member = TABLE_ITEM(link, struct member, link);
+
+		if (member->nve == nve)
+			return member;
+	}
+	return NULL;
+}
+
+static struct member *member_new(struct directory *directory, struct vni *vni, struct nve *nve)
+{
+	struct member *member = calloc(1, sizeof(*member));
+
+	if (!member || table_add(&vni->member_table, &member->link, hash_of_nve(directory, nve)) < 0) {
+		directory->out_of_memory = true;
+		free(member);
+		return NULL;
+	}
+	member->vni = vni;
+	member->nve = nve;
+	TAILQ_INSERT_TAIL(&vni->members, member, of_vni);
+	TAILQ_INSERT_TAIL(&nve->members, member, of_nve);
+	vni->member_count++;
+	nve->member_count++;
+	vni->members_version++;
+	tell_later(directory, vni);
+	return member;
+}
+
+static void remove_entries_of(struct directory *directory, uint64_t now_us, struct member *member)
+{
+	struct entry *entry, *following;
+
+	QUEUE_FOREACH_SAFE(entry, &member->nve->entries, of_owner, following) {
+		struct mac mac = entry->mac;
+
+		if (entry->vni != member->vni)
+			continue;
+		entry_remove(directory, now_us, entry);
+		directory->counters[COUNTER_EXPIRED]++;
+		moves_owner_left(directory, now_us, member->vni, mac);
+	}
+}
+
+void member_remove(struct directory *directory, uint64_t now_us, struct member *member)
+{
+	struct vni *vni = member->vni;
+
+	/* First the moves to it, so that none of them is granted by the removal of what it owns. */
+	moves_member_left(directory, vni, member->nve);
+	remove_entries_of(directory, now_us, member);
+	moves_member_left(directory, vni, member->nve);
+	convergences_member_left(vni, member->nve);
+
+	table_remove(&vni->member_table, &member->link);
+	TAILQ_REMOVE(&vni->members, member, of_vni);
+	TAILQ_REMOVE(&member->nve->members, member, of_nve);
+	vni->member_count--;
+	member->nve->member_count--;
+	vni->members_version++;
+	free(member);
+	convergences_check(directory, vni, true);
+	tell_later(directory, vni);
+}
+
+static void refuse_subscription(struct directory *directory, struct nve *nve, uint32_t number, const char *cap)
+{
+	struct nvo3_message refusal = { .kind = NVO3_MEMBERS, .vni = number };
+
+	(void) snprintf(refusal.text, sizeof(refusal.text), "VNI %u: the NVA has no room for %s", number, cap);
+	tell(directory, nve, &refusal);
+}
+
+void member_subscribe(struct directory *directory, struct nve *nve, const struct nvo3_message *message)
+{
+	struct vni *vni = vni_get(directory, message->vni);
+	struct member *member = vni ? member_find(directory, vni, nve) : NULL;
+
+	if (directory->out_of_memory)
+		return;
+	if (!vni) {
+		refuse_subscription(directory, nve, message->vni, "another VNI");
+		return;
+	}
+	if (!member && vni->member_count >= DIRECTORY_VNI_MEMBERS_MAX) {
+		refuse_subscription(directory, nve, message->vni, "another NVE in it");
+		return;
+	}
+	if (!member)
+		member = member_new(directory, vni, nve);
+	if (!member)
+		return;
+	member->subscribed = true;
+	tell_subscriber(directory, member);
+	convergences_check(directory, vni, true);
+}
+
+/* --- NVEs --- */
+
+bool nve_has_ended(const struct nve *nve, uint64_t now_us)
+{
+	return !nve->connected && now_us >= nve->lease_end_us;
+}
+
+void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve)
+{
+	while (!TAILQ_EMPTY(&nve->members))
+		member_remove(directory, now_us, TAILQ_FIRST(&nve->members));
+	directory->nves[nve->id] = NULL;
+	directory->nve_count--;
+	free(nve);
+}
+
+void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve)
+{
+	struct member *member, *following_member;
+	struct entry *entry, *following_entry;
+
+	nve->resync_end_us = 0;
+	QUEUE_FOREACH_SAFE(member, &nve->members, of_nve, following_member)
+		if (!member->subscribed)
+			member_remove(directory, now_us, member);
+	QUEUE_FOREACH_SAFE(entry, &nve->entries, of_owner, following_entry) {
+		struct vni *vni = entry->vni;
+		struct mac mac = entry->mac;
+
+		if (entry->incarnation == nve->incarnation)
+			continue;
+		entry_remove(directory, now_us, entry);
+		directory->counters[COUNTER_EXPIRED]++;
+		moves_owner_left(directory, now_us, vni, mac);
+	}
+}
+
+static void end_session(struct directory *directory, struct nve *nve)
+{
+	struct member *member;
+
+	nve->connected = false;
+	nve->acked = 0;
+	nve->sent = 0;
+	nve->resync_end_us = 0;
+	TAILQ_FOREACH(member, &nve->members, of_nve) {
+		member->subscribed = false;
+		member->members_version = 0;
+	}
+	TAILQ_FOREACH(member, &nve->members, of_nve)
+		convergences_check(directory, member->vni, false);
+}
+
+void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t id)
+{
+	struct nve *nve = directory->nves[id];
+
+	end_session(directory, nve);
+	nve->lease_end_us = now_us + directory->config.lease_us;
+}
+
+static struct nve *find_nve(const struct directory *directory, const char *name, struct ip vtep)
+{
+	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++) {
+		struct nve *nve = directory->nves[i];
+
+		if (nve && (strcmp(nve->name, name) == 0 || ip_cmp(nve->vtep, vtep) == 0))
+			return nve;
+	}
+	return NULL;
+}
+
+static int nve_new(struct directory *directory, const struct nvo3_message *hello, struct nve **ret_nve)
+{
+	struct nve *nve;
+	uint32_t id = 0;
+
+	while (id < DIRECTORY_NVES_MAX && directory->nves[id])
+		id++;
+	if (id == DIRECTORY_NVES_MAX)
+		return -ENOSPC;
+	nve = calloc(1, sizeof(*nve));
+	if (!nve)
+		return -ENOMEM;
+
+	nve->id = id;
+	memcpy(nve->name, hello->name, sizeof(nve->name));
+	nve->vtep = hello->vtep;
+	TAILQ_INIT(&nve->members);
+	TAILQ_INIT(&nve->entries);
+	directory->nves[id] = nve;
+	directory->nve_count++;
+	*ret_nve = nve;
+	return 0;
+}
+
+static void explain_conflict(const struct nve *nve, uint64_t now_us, const struct nvo3_message *hello, char *text)
+{
+	char vtep[IP_TEXT_SIZE], until[64] = "is connected";
+
+	if (!nve->connected)
+		(void) snprintf(until, sizeof(until), "keeps them for another %llu s",
+				(unsigned long long) (nve->lease_end_us - now_us + 999999) / 1000000);
+	(void) snprintf(text, NVO3_TEXT_MAX + 1, "%s belongs to NVE %s (%s), which %s",
+			strcmp(nve->name, hello->name) == 0 ? "this name" : "this VTEP", nve->name,
+			ip_text(nve->vtep, vtep), until);
+}
+
+/* Finds the NVE that says @hello, or makes it. */
+static int identify(struct directory *directory, uint64_t now_us, const struct nvo3_message *hello,
+		    struct nve **ret_nve, char *reterr_text)
+{
+	struct nve *nve = find_nve(directory, hello->name, hello->vtep);
+	int r;
+
+	if (nve && (strcmp(nve->name, hello->name) != 0 || ip_cmp(nve->vtep, hello->vtep) != 0)) {
+		explain_conflict(nve, now_us, hello, reterr_text);
+		return -EEXIST;
+	}
+	if (nve) {
+		*ret_nve = nve;
+		return 0;
+	}
+	r = nve_new(directory, hello, ret_nve);
+	if (r == -ENOSPC)
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "the NVA has no room for more than %d NVEs",
+				DIRECTORY_NVES_MAX);
+	return r;
+}
+
+static void begin_session(struct directory *directory, uint64_t now_us, struct nve *nve,
+			  const struct nvo3_message *hello)
+{
+	struct nvo3_message welcome = {
+		.kind = NVO3_WELCOME,
+		.id = hello->id,
+		.version = NVO3_VERSION,
+		.incarnation = directory->config.incarnation,
+	};
+
+	nve->connected = true;
+	nve->role = hello->role;
+	nve->incarnation = hello->incarnation;
+	nve->resync_end_us = now_us + directory->config.lease_us;
+	memcpy(welcome.name, directory->config.name, sizeof(welcome.name));
+	tell(directory, nve, &welcome);
+	moves_ask_again(directory, nve);
+}
+
+int directory_connect(struct directory *directory, uint64_t now_us, const struct nvo3_message *hello,
+		      uint32_t *ret_nve, bool *ret_replaced, char *reterr_text)
+{
+	struct nve *nve = NULL;
+	bool replaced;
+	int r;
+
+	if (hello->version != NVO3_VERSION) {
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "version %u is not spoken here, %d is",
+				hello->version, NVO3_VERSION);
+		return -EPROTO;
+	}
+	r = directory_tick(directory, now_us);	/* whose lease has ended is in nobody's way */
+	if (r == 0)
+		r = identify(directory, now_us, hello, &nve, reterr_text);
+	if (r < 0)
+		return r;
+
+	replaced = nve->connected;
+	if (replaced)
+		end_session(directory, nve);
+	begin_session(directory, now_us, nve, hello);
+	if (directory->out_of_memory)
+		return -ENOMEM;
+	*ret_nve = nve->id;
+	*ret_replaced = replaced;
+	return 0;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* main.c - nva, the network virtualization authority. */
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "nva/nva_config.h"
+#include "nva/server.h"
+
+enum {
+	EXIT_CONFIG = 2,	/* the command line or the configuration is wrong */
+};
+
+struct arguments {
+	const char *config;
+	bool check;
+};
+
+static int take_argument(int key, char *argument, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'c':
+		arguments->config = argument;
+		return 0;
+	case 'k':
+		arguments->check = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected argument: %s", argument);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "Read FILE instead of " NVA_CONFIG_DEFAULT_PATH, 0 },
+	{ "check", 'k', NULL, 0, "Check the configuration and exit", 0 },
+	{ 0 },
+};
+
+static int serve(const struct nva_config *config)
+{
+	_cleanup_(server_freep) struct server *server = NULL;
+	char message[SERVER_MESSAGE_SIZE];
+
+	if (server_new(config, &server, message) < 0) {
+		log_error("%s", message);
+		return EXIT_FAILURE;
+	}
+	return server_run(server) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		options, take_argument, NULL,
+		"The network virtualization authority: which NVE serves which MAC and address of each VN.", NULL, NULL, NULL,
+	};
+	struct arguments arguments = { .config = NVA_CONFIG_DEFAULT_PATH };
+	char message[CONFIG_MESSAGE_SIZE];
+	struct nva_config config;
+
+	argp_program_version = "nva " REHOME_VERSION;
+	argp_err_exit_status = EXIT_CONFIG;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+		return EXIT_CONFIG;
+
+	log_open("nva", LOG_LEVEL_INFO);
+	if (nva_config_read(arguments.config, &config, message) < 0) {
+		log_error("%s", message);
+		return EXIT_CONFIG;
+	}
+	if (arguments.check)
+		return EXIT_SUCCESS;
+	log_open("nva", config.log_level);
+	(void) signal(SIGPIPE, SIG_IGN);	/* a peer that closed shows as an error of write() */
+	return serve(&config);
+}

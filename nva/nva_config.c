@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nva/nva_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int fail(char *reterr_message, const char *text)
+{
+	(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE, "%s", text);
+	return -EINVAL;
+}
+
+/* --- values --- */
+
+static int parse_number(const char *text, unsigned long max, unsigned long *ret_number)
+{
+	unsigned long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || *end != '\0' || number < 1 || number > max)
+		return -EINVAL;
+	*ret_number = number;
+	return 0;
+}
+
+static int parse_seconds(const char *value, uint32_t *ret_seconds, char *reterr_message)
+{
+	unsigned long seconds;
+
+	if (parse_number(value, NVA_SECONDS_MAX, &seconds) < 0)
+		return fail(reterr_message, "should be a number of seconds, 1 to 86400");
+	*ret_seconds = (uint32_t) seconds;
+	return 0;
+}
+
+static size_t name_span(const char *name)
+{
+	return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+}
+
+static int parse_name(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+	size_t size = strlen(value);
+
+	if (size == 0 || size > NVO3_NAME_MAX || name_span(value) != size)
+		return fail(reterr_message, "should be 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+	memcpy(config->name, value, size + 1);
+	return 0;
+}
+
+/* An address, an IPv6 one also as "[2001:db8::10]". */
+static int parse_address(char *text, struct ip *ret_ip)
+{
+	size_t size = strlen(text);
+
+	if (size > 2 && text[0] == '[' && text[size - 1] == ']') {
+		text[size - 1] = '\0';
+		text++;
+	}
+	return ip_from_text(text, ret_ip);
+}
+
+static int parse_listen(void *target, const char *value, char *reterr_message)
+{
+	static const char expected[] = "should be one or more local addresses, like: 127.0.0.1, ::1";
+	struct nva_config *config = target;
+	char list[NVA_LISTEN_MAX * IP_TEXT_SIZE], *save = NULL;
+
+	if (strlen(value) >= sizeof(list))
+		return fail(reterr_message, "should be at most 8 addresses");
+	(void) strcpy(list, value);
+	config->listen_count = 0;
+	for (char *item = strtok_r(list, ", \t", &save); item; item = strtok_r(NULL, ", \t", &save)) {
+		if (config->listen_count == NVA_LISTEN_MAX)
+			return fail(reterr_message, "should be at most 8 addresses");
+		if (parse_address(item, &config->listen[config->listen_count]) < 0)
+			return fail(reterr_message, expected);
+		config->listen_count++;
+	}
+	return config->listen_count > 0 ? 0 : fail(reterr_message, expected);
+}
+
+static int parse_port(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+	unsigned long port;
+
+	if (parse_number(value, UINT16_MAX, &port) < 0)
+		return fail(reterr_message, "should be a TCP port, 1 to 65535");
+	config->port = (uint16_t) port;
+	return 0;
+}
+
+static int parse_lease(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	return parse_seconds(value, &config->lease_s, reterr_message);
+}
+
+static int parse_consent_timeout(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	return parse_seconds(value, &config->consent_timeout_s, reterr_message);
+}
+
+static int parse_socket(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+	size_t size = strlen(value);
+
+	if (value[0] != '/' || size >= sizeof(config->socket))
+		return fail(reterr_message, "should be an absolute path of at most 107 bytes");
+	memcpy(config->socket, value, size + 1);
+	return 0;
+}
+
+static int parse_log_level(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	if (log_level_from_name(value, &config->log_level) < 0)
+		return fail(reterr_message, "should be one of: error, warning, notice, info, debug");
+	return 0;
+}
+
+static int parse_insecure_plain(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return fail(reterr_message, "should be yes or no");
+	config->insecure_plain = strcmp(value, "yes") == 0;
+	return 0;
+}
+
+static const struct config_key nva_keys[] = {
+	{ "name", parse_name },
+	{ "listen", parse_listen },
+	{ "port", parse_port },
+	{ "lease", parse_lease },
+	{ "consent-timeout", parse_consent_timeout },
+	{ "socket", parse_socket },
+	{ "log-level", parse_log_level },
+	{ "insecure-plain", parse_insecure_plain },
+};
+
+static int open_nva(void *config, const char *argument, void **ret_target, char *reterr_message)
+{
+	*ret_target = config;
+	return 0;
+}
+
+static const struct config_section sections[] = {
+	{
+		.name = "nva",
+		.keys = nva_keys,
+		.key_count = ARRAY_SIZE(nva_keys),
+		.open = open_nva,
+	},
+};
+
+/* --- the whole --- */
+
+/* The host's name as far as it is one an NVA may have. */
+static void default_name(char *name)
+{
+	char host[NVO3_NAME_MAX + 1] = "";
+
+	(void) gethostname(host, sizeof(host) - 1);
+	host[name_span(host)] = '\0';
+	(void) snprintf(name, NVO3_NAME_MAX + 1, "%s", host[0] ? host : "nva");
+}
+
+static bool is_loopback(struct ip ip)
+{
+	static const uint8_t loopback6[16] = { [15] = 1 };
+
+	return ip.family == AF_INET ? ip.octet[0] == 127 : memcmp(ip.octet, loopback6, sizeof(loopback6)) == 0;
+}
+
+static int check_security(const char *path, const struct nva_config *config, char *reterr_message)
+{
+	char text[IP_TEXT_SIZE];
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		if (is_loopback(config->listen[i]) || config->insecure_plain)
+			continue;
+		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE,
+				"%s: listen = %s: sessions are neither encrypted nor authenticated yet; where the "
+				"network is trusted, say so: insecure-plain = yes",
+				path, ip_text(config->listen[i], text));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int nva_config_read(const char *path, struct nva_config *ret_config, char *reterr_message)
+{
+	struct nva_config config = {
+		.listen_count = 2,
+		.port = NVO3_PORT,
+		.lease_s = NVA_DEFAULT_LEASE_S,
+		.consent_timeout_s = NVA_DEFAULT_CONSENT_TIMEOUT_S,
+		.socket = NVA_DEFAULT_SOCKET,
+		.log_level = LOG_LEVEL_INFO,
+	};
+	int r;
+
+	default_name(config.name);
+	(void) ip_from_text("127.0.0.1", &config.listen[0]);
+	(void) ip_from_text("::1", &config.listen[1]);
+	r = config_read(path, sections, ARRAY_SIZE(sections), &config, reterr_message);
+	if (r == 0)
+		r = check_security(path, &config, reterr_message);
+	if (r == 0)
+		*ret_config = config;
+	return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* nva_config.h - the NVA's configuration file: section [nva]. */
+#ifndef REHOME_NVA_NVA_CONFIG_H
+#define REHOME_NVA_NVA_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "common/config.h"
+#include "common/log.h"
+#include "net/addr.h"
+#include "nva/wire.h"
+
+#define NVA_CONFIG_DEFAULT_PATH "/etc/rehome/nva.conf"
+#define NVA_DEFAULT_SOCKET "/run/rehome/nva.sock"
+
+enum {
+	NVA_LISTEN_MAX = 8,		/* addresses */
+	NVA_DEFAULT_LEASE_S = 60,
+	NVA_DEFAULT_CONSENT_TIMEOUT_S = 30,
+	NVA_SECONDS_MAX = 86400,
+};
+
+struct nva_config {
+	char name[NVO3_NAME_MAX + 1];
+	struct ip listen[NVA_LISTEN_MAX];
+	size_t listen_count;
+	uint16_t port;
+	uint32_t lease_s, consent_timeout_s;
+	char socket[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
+	enum log_level log_level;
+	bool insecure_plain;		/* sessions without TLS may come from other hosts */
+};
+
+/*
+ * Reads @path over the defaults: the host's name, both loopback addresses, NVO3_PORT.
+ * Returns 0, or a negative errno with @reterr_message (CONFIG_MESSAGE_SIZE bytes) for the user.
+ */
+int nva_config_read(const char *path, struct nva_config *ret_config, char *reterr_message);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* server.h - the NVA's daemon: listens, ties sessions to the directory, and delivers what the directory says. */
+#ifndef REHOME_NVA_SERVER_H
+#define REHOME_NVA_SERVER_H
+
+#include "common/cleanup.h"
+#include "nva/nva_config.h"
+
+enum {
+	SERVER_MESSAGE_SIZE = 256,
+	SERVER_SPARE_SESSIONS = 64,	/* beyond one per NVE: those that greet, linger, or are refused */
+	SERVER_BACKLOG = 512,		/* every NVE of a rack connects at once after an NVA's restart */
+	SERVER_TICK_MS = 100,
+	SERVER_SPARE_FDS = 64,		/* listeners, control clients, libraries */
+};
+
+struct server;
+
+/*
+ * Binds every address and the control socket; @config is copied. Returns 0, or a negative errno with
+ * @reterr_message (SERVER_MESSAGE_SIZE bytes) for the user.
+ */
+int server_new(const struct nva_config *config, struct server **ret_server, char *reterr_message);
+struct server *server_free(struct server *server);
+DEFINE_CLEANUP(struct server, server_free)
+
+/* Serves until SIGTERM or SIGINT: 0; or until it cannot go on: a negative errno. */
+int server_run(struct server *server);
+
+#endif

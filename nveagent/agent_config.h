@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* agent_config.h - the agent's configuration file; nveagent.conf(5) describes each key. */
+#ifndef REHOME_NVEAGENT_AGENT_CONFIG_H
+#define REHOME_NVEAGENT_AGENT_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/log.h"
+#include "net/addr.h"
+#include "nva/wire.h"
+
+enum {
+	AGENT_VNIS_MAX = 256,
+	AGENT_PATH_SIZE = 108,	/* sun_path of unix(7) */
+	AGENT_URI_SIZE = 256,
+};
+
+struct vni_config {
+	uint32_t vni;
+	char bridge[IFNAMSIZ], vxlan[IFNAMSIZ];
+	uint16_t port;
+	bool create;	/* make the bridge and the VXLAN device when they are missing */
+	unsigned line;	/* of the file, for errors found later */
+};
+
+struct agent_config {
+	char name[NVO3_NAME_MAX + 1];
+	struct ip vtep;
+	unsigned vtep_line;
+	struct ip nva;
+	uint16_t nva_port;
+	bool insecure_plain;	/* a plain connection to an NVA that is not on loopback */
+	char socket[AGENT_PATH_SIZE];
+	char libvirt_uri[AGENT_URI_SIZE];	/* "none": no libvirt on this host */
+	bool qemu_announce;	/* also QMP announce-self through libvirt, which taints the domain */
+	unsigned forward_timeout_s;	/* the cap on forwarding for a VM that left */
+	unsigned quiet_interval_ms;	/* forwarding ends when nothing came for that long */
+	unsigned queue_packets;		/* of a destination tap during a move */
+	enum log_level log_level;
+	struct vni_config vnis[AGENT_VNIS_MAX];
+	size_t vni_count;
+};
+
+/*
+ * Reads @path over the defaults. Returns 0, or a negative errno with one line for the user in
+ * @reterr_message (CONFIG_MESSAGE_SIZE bytes).
+ */
+int agent_config_read(const char *path, struct agent_config *ret_config, char *reterr_message);
+
+#endif

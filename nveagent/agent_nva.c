@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* agent_nva.c - what the NVA says, as inputs of the ports it concerns. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "nveagent/agent_private.h"
+
+/* The port that @message answers, if it answers the newest request of it. */
+static struct port *asker(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = port_find(agent, message->vni, message->mac);
+
+	return port && port->request_id == message->id ? port : NULL;
+}
+
+static void refused(struct port *port, const struct nvo3_message *message)
+{
+	char mac[MAC_TEXT_SIZE];
+
+	log_info("%s %s, VNI %u: the NVA refuses: %s", port->vm[0] ? port->vm : port_kind_name(port->kind),
+		 mac_text(port->mac, mac), port->key.vni, message->text);
+	port_note(port, "refused", "%s", message->text);
+	port_input(port, MOBILITY_REFUSED);
+}
+
+/* --- a message a function --- */
+
+static void on_registered(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = asker(agent, message);
+
+	if (!port)
+		return;
+	if (!message->granted) {
+		refused(port, message);
+		return;
+	}
+	port->generation = message->generation;
+	port_input(port, MOBILITY_REGISTERED);
+}
+
+static void on_granted(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = asker(agent, message);
+	char vtep[IP_TEXT_SIZE];
+
+	if (!port)
+		return;
+	if (!message->granted) {
+		refused(port, message);
+		return;
+	}
+	port->generation = message->generation;
+	port->other = message->vtep;
+	port_note(port, "granted", "by %s, generation %" PRIu64, ip_text(message->vtep, vtep), message->generation);
+}
+
+static void on_committed(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = asker(agent, message);
+
+	if (!port)
+		return;
+	if (!message->granted) {
+		refused(port, message);
+		return;
+	}
+	port->generation = message->generation;
+	port_input(port, MOBILITY_COMMITTED);
+}
+
+static void on_consent(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = port_find(agent, message->vni, message->mac);
+	struct nvo3_message yes = {
+		.kind = NVO3_CONSENTED,
+		.id = message->id,
+		.vni = message->vni,
+		.mac = message->mac,
+		.granted = true,
+	};
+
+	if (!port) {
+		/* Nothing is here; the directory is behind. */
+		(void) nva_link_send(agent->nva, &yes);
+		return;
+	}
+	port->consent_id = message->id;
+	port->other = message->vtep;
+	port->facts.asked_for = true;
+	port_input(port, MOBILITY_ASKED_FOR);
+}
+
+static void on_abort(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = port_find(agent, message->vni, message->mac);
+
+	if (!port)
+		return;
+	port->facts.asked_for = false;
+	port_input(port, MOBILITY_CALLED_OFF);
+}
+
+static void on_converged(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = port_find(agent, message->vni, message->mac);
+
+	if (port && message->generation >= port->generation)
+		port_input(port, MOBILITY_CONVERGED);
+}
+
+static void on_members(struct agent *agent, const struct nvo3_message *message)
+{
+	struct agent_vn *vn = agent_vn_find(agent, message->vni);
+
+	if (vn && vn_set_members(vn->vn, message->members, message->member_count) == 0)
+		agent_vn_flush(vn);
+}
+
+/* The directory's word on a MAC that has a port here. */
+static void on_mapping(void *userdata, struct mac mac, const struct mapping *mapping)
+{
+	struct agent_vn *vn = userdata;
+	struct port *port = mapping ? port_find(vn->agent, mapping->vni, mac) : NULL;
+
+	if (!port || mapping->generation < port->generation)
+		return;
+	if (ip_cmp(mapping->vtep, vn->agent->config->vtep) == 0) {
+		port->generation = mapping->generation;
+		return;
+	}
+	if (port->kind == PORT_LEARNED) {
+		(void) port_free(port); /* the newest NVE to see it has it */
+		return;
+	}
+	if (mapping->generation > port->generation)
+		port_input(port, MOBILITY_TAKEN);
+}
+
+static void on_update(struct agent *agent, const struct nvo3_message *message)
+{
+	struct agent_vn *vn = agent_vn_find(agent, message->vni);
+
+	agent->counters.updates++;
+	if (vn) {
+		int r = vn_update(vn->vn, message, on_mapping, vn);
+
+		if (r < 0)
+			log_warning("VNI %u: an update of the directory does not fit: %s", message->vni, strerror(-r));
+		agent_vn_flush(vn);
+	}
+	agent->unconfirmed = message->revision;
+	agent_nva_confirm(agent);
+	if (vn && message->snapshot_end)
+		agent_vn_reconcile(vn);
+}
+
+void agent_nva_confirm(struct agent *agent)
+{
+	struct nvo3_message ack = { .kind = NVO3_ACK, .revision = agent->unconfirmed };
+
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (agent->vns[i]->behind)
+			return;
+	if (!agent->unconfirmed)
+		return;
+	agent->unconfirmed = 0;
+	(void) nva_link_send(agent->nva, &ack);
+}
+
+static void on_status_reply(struct agent *agent, const struct nvo3_message *message)
+{
+	agent_control_nva_status(agent, message->id, message->json);
+}
+
+static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct nvo3_message *message) = {
+	[NVO3_REGISTERED]	= on_registered,
+	[NVO3_MOVE_GRANTED]	= on_granted,
+	[NVO3_COMMITTED]	= on_committed,
+	[NVO3_CONSENT]		= on_consent,
+	[NVO3_ABORT]		= on_abort,
+	[NVO3_CONVERGED]	= on_converged,
+	[NVO3_MEMBERS]		= on_members,
+	[NVO3_UPDATE]		= on_update,
+	[NVO3_STATUS_REPLY]	= on_status_reply,
+};
+
+static void on_message(void *userdata, const struct nvo3_message *message)
+{
+	struct agent *agent = userdata;
+
+	if (handlers[message->kind])
+		handlers[message->kind](agent, message);
+	else
+		log_debug("The NVA sent %s, which an NVE has no use for", nvo3_kind_name(message->kind));
+}
+
+/* --- the session --- */
+
+static void subscribe(struct agent *agent, uint32_t vni)
+{
+	struct nvo3_message message = {
+		.kind = NVO3_SUBSCRIBE,
+		.id = nva_link_next_id(agent->nva),
+		.vni = vni,
+	};
+
+	(void) nva_link_send(agent->nva, &message);
+}
+
+static void on_up(void *userdata, const char *name)
+{
+	struct agent *agent = userdata;
+	struct port *port, *next;
+
+	log_notice("The session to the NVA %s is up", name);
+	(void) snprintf(agent->nva_name, sizeof(agent->nva_name), "%s", name);
+	agent->nva_since_us = clock_monotonic_us();
+	for (size_t i = 0; i < agent->vn_count; i++)
+		subscribe(agent, agent->vns[i]->devices.vni);
+	HASH_ITER(hh, agent->ports, port, next)
+		port_input(port, MOBILITY_NVA_UP);
+}
+
+static void on_down(void *userdata, const char *reason)
+{
+	struct agent *agent = userdata;
+	struct port *port, *next;
+
+	log_warning("No session to the NVA: %s; trying again, and keeping the forwarding tables as they are", reason);
+	agent->nva_since_us = clock_monotonic_us();
+	agent_control_nva_status(agent, agent->status_id, NULL);
+	HASH_ITER(hh, agent->ports, port, next)
+		port->facts.asked_for = false;
+}
+
+const struct nva_link_events agent_nva_events = {
+	.up = on_up,
+	.down = on_down,
+	.message = on_message,
+};

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * agent_private.h - what the parts of the agent share.
+ *
+ *   agent.c          makes and frees it all
+ *   agent_vn.c       a VNI's devices and tables
+ *   agent_nva.c      what the NVA says
+ *   agent_vm.c       what libvirt, QEMU and the hook say
+ *   agent_local.c    what the kernel says
+ *   agent_control.c  what an operator asks
+ *   port.c           the records, and the state machine's inputs
+ *   port_effects.c   its effects
+ */
+#ifndef REHOME_NVEAGENT_AGENT_PRIVATE_H
+#define REHOME_NVEAGENT_AGENT_PRIVATE_H
+
+#include "nveagent/agent.h"
+#include "nveagent/control.h"
+#include "nveagent/kernel.h"
+#include "nveagent/ledger.h"
+#include "nveagent/loop.h"
+#include "nveagent/nva_link.h"
+#include "nveagent/port.h"
+#include "nveagent/vn.h"
+#include "nveagent/watch_libvirt.h"
+
+enum {
+	AGENT_PORTS_MAX = 1 << 16,	/* a local segment must not exhaust us */
+	AGENT_BRIDGE_PORTS_MAX = 4096,	/* of one VNI; the kernel itself allows 1023 (net/bridge/br_private.h, BR_MAX_PORTS) */
+	AGENT_EXPECT_S = 120,		/* from the hook's announcement of a migration to its tap */
+	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
+	AGENT_RECONCILE_RETRY_MS = 1000,
+	AGENT_WAITERS_MAX = 64,
+};
+
+/* One VNI. */
+struct agent_vn {
+	struct agent *agent;
+	struct vni_devices devices;
+	struct vn *vn;
+	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
+	size_t port_count;
+	bool behind;			/* the kernel refused something; the next reconcile brings it in */
+	struct loop_timer *reconcile;
+};
+
+/* A client that waits for a port to reach a state. */
+struct waiter {
+	struct agent *agent;
+	struct control_request *request;
+	uint32_t vni;
+	struct mac mac;
+	bool (*reached)(const struct port *port); /* @port NULL: no record */
+	struct loop_timer *timeout;
+	struct waiter *prev, *next;
+};
+
+struct agent {
+	const struct agent_config *config;
+	struct loop *loop;
+	struct kernel *kernel;
+	struct kernel_watch *watch;
+	struct loop_watch *watch_fd;
+	struct nva_link *nva;
+	char nva_name[NVO3_NAME_MAX + 1];
+	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
+	uint64_t nva_since_us;		/* CLOCK_MONOTONIC of the last change of the session */
+	struct libvirt_watch *libvirt;
+	bool libvirt_connected, libvirt_synced;
+	struct control *control;
+	struct ledger *ledger;
+	struct agent_vn *vns[AGENT_VNIS_MAX];
+	size_t vn_count;
+	struct port *ports;		/* uthash by port_key */
+	size_t ports_count;
+	struct waiter *waiters;
+	size_t waiter_count;
+	struct control_request *status_request; /* of the NVA, under way */
+	uint64_t status_id;
+	uint64_t started_us;		/* CLOCK_MONOTONIC */
+	struct {
+		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors;
+	} counters;
+};
+
+/* agent_vn.c */
+int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message, struct agent_vn **ret_vn);
+struct agent_vn *agent_vn_free(struct agent_vn *vn);
+struct agent_vn *agent_vn_find(struct agent *agent, uint32_t vni);
+struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge);
+/* Brings what changed into the kernel; an error is logged and leads to a reconcile. */
+void agent_vn_flush(struct agent_vn *vn);
+/* Dump, diff, apply; then confirms what waited. Does nothing before all that may be deleted is known. */
+void agent_vn_reconcile(struct agent_vn *vn);
+
+/* agent_nva.c */
+extern const struct nva_link_events agent_nva_events;
+/* Confirms the newest update, unless a VNI's tables are behind. */
+void agent_nva_confirm(struct agent *agent);
+
+/* agent_vm.c */
+extern const struct libvirt_watch_events agent_libvirt_events;
+extern const struct qemu_watch_events agent_qemu_events;
+/* A hook call as a JSON line (docs/operations.md); replies to @request. */
+void agent_vm_hook(struct agent *agent, struct json_object *call, struct control_request *request);
+void agent_vm_qemu_event(struct port *port, const struct qmp_event *event);
+
+/* agent_local.c */
+extern const struct kernel_watch_events agent_kernel_events;
+
+/* agent_control.c */
+void agent_control_handle(void *userdata, struct json_object *object, struct control_request *request);
+/* A port changed its state, or its record goes (@port NULL): answers who waited for that. */
+void agent_control_wake(struct agent *agent, uint32_t vni, struct mac mac, const struct port *port);
+void agent_control_nva_status(struct agent *agent, uint64_t id, const char *json);
+void agent_control_drop_waiters(struct agent *agent);
+
+#endif

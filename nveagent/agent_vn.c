@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "nveagent/agent_private.h"
+
+static void on_reconcile(void *userdata)
+{
+	agent_vn_reconcile(userdata);
+}
+
+static int make_devices(struct agent *agent, const struct vni_config *config, struct vni_devices *devices,
+			char *reterr_message)
+{
+	*devices = (struct vni_devices) {
+		.vni = config->vni,
+		.vtep = agent->config->vtep,
+		.port = config->port,
+		.create = config->create,
+	};
+	memcpy(devices->bridge, config->bridge, sizeof(devices->bridge));
+	memcpy(devices->vxlan, config->vxlan, sizeof(devices->vxlan));
+	return kernel_vni_ensure(agent->kernel, devices, reterr_message);
+}
+
+int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message, struct agent_vn **ret_vn)
+{
+	struct agent_vn *vn = calloc(1, sizeof(*vn));
+	int r = -ENOMEM;
+
+	(void) snprintf(reterr_message, KERNEL_MESSAGE_SIZE, "out of memory");
+	if (!vn)
+		return r;
+	vn->agent = agent;
+	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
+	if (vn->reconcile)
+		r = make_devices(agent, config, &vn->devices, reterr_message);
+	if (r == 0)
+		r = vn_new(config->vni, agent->config->vtep, vn->devices.vxlan_ifindex, &vn->vn);
+	if (r == 0) {
+		r = kernel_sweep(agent->kernel, &vn->devices);
+		if (r > 0)
+			log_notice("VNI %u: removed %d things an earlier life of this agent left behind", config->vni, r);
+		else if (r < 0)
+			log_warning("VNI %u: cannot sweep up after an earlier life: %s", config->vni, strerror(-r));
+		r = 0;
+	}
+	if (r < 0) {
+		(void) agent_vn_free(vn);
+		return r;
+	}
+	*ret_vn = vn;
+	return 0;
+}
+
+struct agent_vn *agent_vn_free(struct agent_vn *vn)
+{
+	if (!vn)
+		return NULL;
+	vn->reconcile = loop_timer_free(vn->reconcile);
+	vn->vn = vn_free(vn->vn);
+	free(vn);
+	return NULL;
+}
+
+struct agent_vn *agent_vn_find(struct agent *agent, uint32_t vni)
+{
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (agent->vns[i]->devices.vni == vni)
+			return agent->vns[i];
+	return NULL;
+}
+
+struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge)
+{
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (strcmp(agent->vns[i]->devices.bridge, bridge) == 0)
+			return agent->vns[i];
+	return NULL;
+}
+
+static void try_again_later(struct agent_vn *vn, const char *what, int error)
+{
+	vn->behind = true;
+	vn->agent->counters.kernel_errors++;
+	log_warning("VNI %u: cannot %s: %s; trying again", vn->devices.vni, what, strerror(-error));
+	(void) loop_timer_start(vn->reconcile, AGENT_RECONCILE_RETRY_MS * 1000ull);
+}
+
+void agent_vn_flush(struct agent_vn *vn)
+{
+	_cleanup_free_ struct fdb_change *changes = NULL;
+	int count = vn_collect(vn->vn, &changes);
+	int r = count < 0 ? count : 0;
+
+	if (count > 0)
+		r = kernel_fdb_apply(vn->agent->kernel, &vn->devices, changes, (size_t) count, NULL);
+	if (r < 0)
+		try_again_later(vn, "bring an update into the forwarding tables", r);
+}
+
+/* Before the directory and libvirt have spoken, an entry that looks stale may be a running VM's. */
+static bool may_delete(const struct agent_vn *vn)
+{
+	const struct agent *agent = vn->agent;
+
+	return vn_is_synced(vn->vn) && (!agent->libvirt || agent->libvirt_synced);
+}
+
+static int reconcile(struct agent_vn *vn, size_t *ret_conflicts)
+{
+	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new(), *desired = fdb_table_new();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+	struct kernel *kernel = vn->agent->kernel;
+	int count, r;
+
+	if (!actual || !desired)
+		return -ENOMEM;
+	r = kernel_fdb_dump(kernel, &vn->devices, actual);
+	if (r == 0)
+		r = vn_desired(vn->vn, actual, desired);
+	if (r < 0)
+		return r;
+	count = fdb_diff(desired, actual, &changes, ret_conflicts);
+	if (count <= 0)
+		return count;
+	log_info("VNI %u: reconciling %d forwarding entries", vn->devices.vni, count);
+	return kernel_fdb_apply(kernel, &vn->devices, changes, (size_t) count, NULL);
+}
+
+void agent_vn_reconcile(struct agent_vn *vn)
+{
+	size_t conflicts = 0;
+	int r;
+
+	if (!may_delete(vn))
+		return;
+	vn->agent->counters.reconciles++;
+	r = reconcile(vn, &conflicts);
+	if (r < 0) {
+		try_again_later(vn, "reconcile the forwarding tables", r);
+		return;
+	}
+	if (conflicts)
+		log_warning("VNI %u: %zu entries that somebody made static stand against the directory and are left alone: "
+			    "see bridge fdb show br %s", vn->devices.vni, conflicts, vn->devices.bridge);
+	vn->behind = false;
+	agent_nva_confirm(vn->agent);
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * inflight.c - the order of things when a VM has stopped here; inflight.h tells the story.
+ *
+ * Why nothing is lost, doubled or reordered
+ *
+ *   t0  bridge entry MAC -> forward device. From here on a bridged frame goes to the held queue.
+ *   t1  the tap's ring is read until it is empty. A CPU that looked the entry up before t0 may still be about to put its
+ *       frame into the ring (br_handle_frame_finish() to tun_net_xmit() is one RCU read section without a sleep), so
+ *   t2  all CPUs are awaited (membarrier(2) MEMBARRIER_CMD_GLOBAL, which is an RCU grace period: kernel/sched/membarrier.c),
+ *   t3  and the ring is read again. Now it stays empty: each frame is either read back or in the held queue, and each one
+ *       read back arrived before each one held, unless both were on their way at t0 itself.
+ *   t4  what was read back is sent past the queue, in order;
+ *   t5  the queue is released.
+ * A queueing discipline on the tap that delays frames (libvirt's <bandwidth>) can still bring one after t3: stragglers are looked for
+ * at t4 and with each inflight_read(), and sent on.
+ */
+#include "nveagent/inflight.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "nveagent/kernel_forward.h"
+#include "nveagent/raw_port.h"
+#include "nveagent/tap_queue.h"
+
+enum {
+	GRACE_WITHOUT_RCU_US = 20000,	  /* when membarrier(2) is not there: longer than a softirq runs */
+	PARKED_RECORD_ALIGN = 8,
+	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
+};
+
+enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_FORWARDING, STAGE_RETURNED };
+
+/* Frames in one allocation: a header and the bytes, again and again. */
+struct parked {
+	uint8_t *bytes;
+	size_t used, capacity;
+};
+
+struct parked_header {
+	struct virtio_net_hdr vnet;
+	uint32_t size;
+};
+
+struct inflight {
+	enum stage stage;
+	struct mac mac;
+	uint32_t tap_ifindex;		/* 0: gone when armed */
+	struct kernel *kernel;		/* borrowed */
+	struct kernel_forward *forward;
+	struct tap_queue *tap;		/* NULL: nothing to pull */
+	struct raw_port *port;		/* on the forward device, past its queue */
+	struct parked parked;
+	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
+};
+
+/* --- parking --- */
+
+/* Returns when every frame that was being bridged has arrived where it was going. */
+static void await_all_cpus(void)
+{
+	struct timespec pause = { .tv_nsec = GRACE_WITHOUT_RCU_US * 1000L };
+
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
+		(void) nanosleep(&pause, NULL);
+}
+
+static int parked_reserve(struct parked *parked, size_t size)
+{
+	size_t capacity = parked->capacity ? parked->capacity : 1 << 16;
+	uint8_t *bytes;
+
+	if (size > INFLIGHT_PARKED_BYTES_MAX - parked->used)
+		return -ENOSPC;
+	while (capacity < parked->used + size)
+		capacity *= 2;
+	if (capacity == parked->capacity)
+		return 0;
+
+	bytes = realloc(parked->bytes, capacity);
+	if (!bytes)
+		return -ENOMEM;
+	parked->bytes = bytes;
+	parked->capacity = capacity;
+	return 0;
+}
+
+static size_t record_size(size_t frame_size)
+{
+	size_t size = sizeof(struct parked_header) + frame_size;
+
+	return (size + PARKED_RECORD_ALIGN - 1) / PARKED_RECORD_ALIGN * PARKED_RECORD_ALIGN;
+}
+
+static int park_frame(struct parked *parked, const struct tap_frame *frame)
+{
+	const struct parked_header header = { frame->vnet, (uint32_t) frame->size };
+	int r = parked_reserve(parked, record_size(frame->size));
+
+	if (r < 0)
+		return r;
+	memcpy(parked->bytes + parked->used, &header, sizeof(header));
+	memcpy(parked->bytes + parked->used + sizeof(header), frame->data, frame->size);
+	parked->used += record_size(frame->size);
+	return 0;
+}
+
+/* Sends all of it in order and forgets it; returns how many were sent. */
+static uint64_t send_parked(struct inflight *inflight, struct raw_port *port)
+{
+	struct parked *parked = &inflight->parked;
+	uint64_t sent = 0;
+
+	for (size_t at = 0; at < parked->used;) {
+		struct parked_header header;
+		const uint8_t *data = parked->bytes + at + sizeof(header);
+
+		memcpy(&header, parked->bytes + at, sizeof(header));
+		if (raw_port_send(port, &header.vnet, data, header.size) == 0)
+			sent++;
+		else
+			inflight->counters.dropped++;
+		at += record_size(header.size);
+	}
+	free(parked->bytes);
+	*parked = (struct parked) { 0 };
+	return sent;
+}
+
+/* Reads the tap's queue until it is empty and parks what is for our MAC. */
+static void drain(struct inflight *inflight)
+{
+	struct inflight_counters *counters = &inflight->counters;
+	struct tap_frame frame;
+	int r = 0;
+
+	while (inflight->tap && (r = tap_queue_read(inflight->tap, &frame)) > 0) {
+		if (frame.size < MAC_SIZE || memcmp(frame.data, inflight->mac.octet, MAC_SIZE) != 0)
+			counters->pulled_other++;
+		else if (park_frame(&inflight->parked, &frame) == 0)
+			counters->pulled++;
+		else
+			counters->dropped++;
+	}
+	if (r < 0)
+		counters->tap_error = r;
+}
+
+/* --- arming --- */
+
+/* A tap that is gone, or that nobody reads, has nothing to pull: no failure, but told in tap_error. */
+static void open_tap(struct inflight *inflight, const char *tap)
+{
+	struct kernel_port port;
+	int r = kernel_port_by_name(inflight->kernel, tap, &port);
+
+	if (r == 0) {
+		inflight->tap_ifindex = port.ifindex;
+		r = tap_queue_open(tap, &inflight->tap);
+	}
+	inflight->counters.tap_error = r;
+}
+
+int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
+		 struct ip new_vtep, struct inflight **ret_inflight)
+{
+	_cleanup_(inflight_freep) struct inflight *inflight = calloc(1, sizeof(*inflight));
+	int r;
+
+	if (!inflight)
+		return -ENOMEM;
+
+	inflight->kernel = kernel;
+	inflight->mac = mac;
+	r = kernel_forward_new(kernel, devices, mac, new_vtep, &inflight->forward);
+	if (r == 0)
+		r = raw_port_open(kernel_forward_ifindex(inflight->forward), true, &inflight->port);
+	if (r < 0)
+		return r;
+
+	inflight->counters.unheld = !kernel_forward_holds(inflight->forward);
+	open_tap(inflight, tap);
+	*ret_inflight = TAKE_PTR(inflight);
+	return 0;
+}
+
+struct inflight *inflight_free(struct inflight *inflight)
+{
+	if (!inflight)
+		return NULL;
+
+	raw_port_free(inflight->port);
+	kernel_forward_free(inflight->forward);
+	tap_queue_free(inflight->tap);
+	free(inflight->parked.bytes);
+	free(inflight);
+	return NULL;
+}
+
+uint32_t inflight_ifindex(const struct inflight *inflight)
+{
+	return kernel_forward_ifindex(inflight->forward);
+}
+
+/* --- switching --- */
+
+int inflight_park(struct inflight *inflight)
+{
+	uint64_t started = clock_monotonic_us();
+	int r;
+
+	if (inflight->stage != STAGE_ARMED)
+		return inflight->stage == STAGE_RETURNED ? -EALREADY : 0;
+
+	r = kernel_forward_take(inflight->forward);
+	if (r < 0)
+		return r;
+	inflight->stage = STAGE_PARKED;
+	inflight->counters.switch_us = (uint32_t) (clock_monotonic_us() - started);
+
+	drain(inflight);
+	await_all_cpus();
+	drain(inflight);
+	inflight->counters.park_us = (uint32_t) (clock_monotonic_us() - started);
+	return 0;
+}
+
+int inflight_release(struct inflight *inflight)
+{
+	int r;
+
+	if (inflight->stage != STAGE_PARKED)
+		return inflight->stage == STAGE_FORWARDING ? 0 : -EALREADY;
+
+	drain(inflight);
+	(void) send_parked(inflight, inflight->port);
+	r = kernel_forward_release(inflight->forward);
+	if (r < 0)
+		return r;
+	inflight->stage = STAGE_FORWARDING;
+	return 0;
+}
+
+int inflight_switch(struct inflight *inflight)
+{
+	int r = inflight_park(inflight);
+
+	return r < 0 ? r : inflight_release(inflight);
+}
+
+/* --- returning --- */
+
+/* Waits until the released queue has emptied itself; it is the kernel that works, and for a bounded time. */
+static int await_empty_queue(struct kernel_forward *forward)
+{
+	struct kernel_forward_counters counters;
+
+	for (int i = 0; i < GIVE_BACK_POLLS_MAX; i++) {
+		int r = kernel_forward_read(forward, &counters);
+
+		if (r < 0 || counters.queued_bytes == 0)
+			return r;
+	}
+	return -ETIMEDOUT;
+}
+
+/* What is parked goes back to the tap, then what is held, then the bridge's entry changes. */
+static int give_back(struct inflight *inflight)
+{
+	_cleanup_(raw_port_freep) struct raw_port *port = NULL;
+	int r = raw_port_open(inflight->tap_ifindex, true, &port);
+
+	if (r == 0)
+		r = kernel_forward_turn_back(inflight->forward, inflight->tap_ifindex);
+	if (r < 0)
+		return r;
+
+	inflight->counters.returned += send_parked(inflight, port);
+	r = kernel_forward_release(inflight->forward);
+	return r < 0 ? r : await_empty_queue(inflight->forward);
+}
+
+int inflight_return(struct inflight *inflight)
+{
+	int given = 0, r;
+
+	if (inflight->stage == STAGE_RETURNED)
+		return 0;
+	if (inflight->tap_ifindex == 0)
+		return -ENODEV;
+
+	if (inflight->stage == STAGE_PARKED)
+		given = give_back(inflight);
+	r = kernel_forward_return(inflight->forward, inflight->tap_ifindex);
+	if (r < 0)
+		return r;
+	inflight->stage = STAGE_RETURNED;
+	return given;
+}
+
+/* --- counting --- */
+
+/* Our handle is what keeps a tap alive whose QEMU has ended. */
+static void look_for_stragglers(struct inflight *inflight)
+{
+	bool ended = tap_queue_owner_ended(inflight->tap);
+	uint64_t before = inflight->counters.pulled;
+
+	drain(inflight);
+	inflight->counters.stragglers += inflight->counters.pulled - before;
+	if (inflight->stage == STAGE_FORWARDING)
+		(void) send_parked(inflight, inflight->port);
+	if (ended)
+		inflight->tap = tap_queue_free(inflight->tap);
+}
+
+int inflight_read(struct inflight *inflight, struct inflight_counters *ret_counters)
+{
+	struct kernel_forward_counters kernel_part;
+	struct inflight_counters counters;
+	int r;
+
+	if (inflight->tap && (inflight->stage == STAGE_PARKED || inflight->stage == STAGE_FORWARDING))
+		look_for_stragglers(inflight);
+
+	r = kernel_forward_read(inflight->forward, &kernel_part);
+	if (r < 0)
+		return r;
+	counters = inflight->counters;
+	counters.forwarded = kernel_part.sent;
+	counters.dropped += kernel_part.dropped;
+	counters.held_bytes = kernel_part.queued_bytes;
+	*ret_counters = counters;
+	return 0;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kernel.h - the kernel's bridge, VXLAN and tap objects in our nouns. Only kernel_*.c include netlink headers.
+ *
+ * Every call is synchronous and returns 0 or a negative errno; requests are built apart from their sending so that tests can
+ * read the bytes. Each entry we add bears NTF_EXT_LEARNED; each device we make is named by us (see below).
+ */
+#ifndef REHOME_NVEAGENT_KERNEL_H
+#define REHOME_NVEAGENT_KERNEL_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "net/addr.h"
+#include "nveagent/overlay.h"
+
+enum {
+	KERNEL_MESSAGE_SIZE = 256,
+	KERNEL_TAP_QUEUE_MAX = 65536,	/* packets; 64Ki pointers of ring per queue */
+};
+
+struct kernel;
+
+/* Opens the netlink sockets. -EPERM without CAP_NET_ADMIN (proved by a harmless privileged request, not guessed from the uid). */
+int kernel_new(struct kernel **ret_kernel);
+struct kernel *kernel_free(struct kernel *kernel);
+DEFINE_CLEANUP(struct kernel, kernel_free)
+
+/* True when @ip is configured on an interface of this host. */
+int kernel_has_address(struct kernel *kernel, struct ip ip, bool *ret_found);
+
+/* --- a VNI's bridge and VXLAN device --- */
+struct vni_devices {
+	uint32_t vni;
+	char bridge[IFNAMSIZ], vxlan[IFNAMSIZ];
+	struct ip vtep;		/* local */
+	uint16_t port;		/* destination UDP port */
+	bool create;		/* make what is missing; false: a missing one is an error */
+	/* Filled by kernel_vni_ensure(): */
+	uint32_t bridge_ifindex, vxlan_ifindex;
+	bool made_bridge, made_vxlan;
+};
+
+/*
+ * Makes or adopts the bridge and the VXLAN device of one VNI and joins them: VXLAN nolearning, bridge port learning off, both up, MTU of the
+ * VXLAN device = underlay MTU - 50 (IPv4) or 70 (IPv6) when we make it. An adopted device must fit: VNI, port, and local address
+ * as asked; learning is switched off on an adopted VXLAN port.
+ * On failure nothing made by this call is left; @reterr_message (KERNEL_MESSAGE_SIZE) says what is wrong and what to do.
+ */
+int kernel_vni_ensure(struct kernel *kernel, struct vni_devices *devices, char *reterr_message);
+
+/* Removes what kernel_vni_ensure() made (made_*), nothing else. */
+int kernel_vni_remove(struct kernel *kernel, const struct vni_devices *devices);
+
+/* --- forwarding tables --- */
+/* Both layers of one VNI: bridge ports of @bridge_ifindex, and VXLAN entries of @vxlan_ifindex (and of the forward device if it is there). */
+int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, struct fdb_table *table);
+
+/* Applies in order, in batches; goes on after an error and returns the first one; *reterr_index (may be NULL) is the change that failed first. */
+int kernel_fdb_apply(struct kernel *kernel, const struct vni_devices *devices,
+		     const struct fdb_change *changes, size_t count, size_t *reterr_index);
+
+/* --- ports --- */
+struct kernel_port {
+	uint32_t ifindex;
+	uint32_t master;	/* 0: in no bridge */
+	char name[IFNAMSIZ];
+	struct mac mac;		/* of the device itself */
+	bool up, is_vxlan;
+};
+int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port);	/* -ENODEV */
+
+/*
+ * The guard of a destination tap until the VM runs there (new NVE):
+ *  - nothing flooded goes to it (flood, mcast_flood, bcast_flood off), so that it does not collect what the VM got at its old host too;
+ *  - RARP that comes out of it (QEMU's self-announcement, sent before the VM runs: QEMU net/announce.c) is dropped, as is
+ *    every frame whose source is not @mac; the host's own IPv6 on the tap is off;
+ *  - frames for @mac that arrive on the VXLAN device go straight to the tap (tc ingress redirect), whatever the bridge's FDB says:
+ *    until the VM runs here local senders' frames must still go to the old NVE, while the forwarded ones must wait in the tap's queue.
+ *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk.
+ * kernel_guard_open() lifts the first two and the redirect stays; kernel_guard_remove() undoes everything, and restores the queue length.
+ * Both are idempotent and may be called for a tap that is gone (0).
+ */
+struct kernel_guard;
+int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
+		     unsigned queue_packets, struct kernel_guard **ret_guard);
+int kernel_guard_open(struct kernel_guard *guard);
+struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);	/* removes it from the kernel too */
+DEFINE_CLEANUP(struct kernel_guard, kernel_guard_free)
+
+/* Removes guards, forward devices and their entries that an earlier life of the agent left on this VNI; returns how many, or an errno. */
+int kernel_sweep(struct kernel *kernel, const struct vni_devices *devices);
+
+/* --- changes as they happen --- */
+struct kernel_watch_events {
+	/* A bridge FDB entry appeared or moved (@gone false), or went. Our own VXLAN ports are filtered out by the caller. @learned: dynamic. */
+	void (*fdb)(void *userdata, uint32_t ifindex, struct mac mac, bool learned, bool gone);
+	/* A link joined, left or changed; port->master 0 when it is in no bridge. */
+	void (*link)(void *userdata, const struct kernel_port *port, bool gone);
+	/* The kernel dropped notifications (ENOBUFS): everything must be dumped again. */
+	void (*overrun)(void *userdata);
+};
+struct kernel_watch;
+int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, struct kernel_watch **ret_watch);
+struct kernel_watch *kernel_watch_free(struct kernel_watch *watch);
+DEFINE_CLEANUP(struct kernel_watch, kernel_watch_free)
+int kernel_watch_fd(const struct kernel_watch *watch);
+int kernel_watch_read(struct kernel_watch *watch);	/* reads what is there; calls back; 0 or errno */
+/* Calls link() for every bridge port and fdb() for every dynamic bridge entry there is now. */
+int kernel_watch_replay(struct kernel *kernel, const struct kernel_watch_events *events, void *userdata);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* kernel_netlink.c - asking rtnetlink; rtnetlink(7), Documentation/userspace-api/netlink/intro.rst. */
+#include "nveagent/kernel_netlink.h"
+
+#include <errno.h>
+#include <netlink/errno.h>
+#include <netlink/socket.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+
+static int set_option(int fd, int option)
+{
+	int one = 1;
+
+	return setsockopt(fd, SOL_NETLINK, option, &one, sizeof(one)) < 0 ? -errno : 0;
+}
+
+static int set_options(int fd)
+{
+	struct timeval timeout = { .tv_sec = KERNEL_ANSWER_TIMEOUT_S };
+	int r;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
+		return -errno;
+
+	r = set_option(fd, NETLINK_EXT_ACK);
+	if (r == 0)
+		r = set_option(fd, NETLINK_CAP_ACK); /* an ack does not echo the request */
+	if (r == 0)
+		r = set_option(fd, NETLINK_GET_STRICT_CHK); /* dumps filter in the kernel */
+	return r;
+}
+
+int kernel_socket_open(struct nl_sock **ret_socket)
+{
+	struct nl_sock *nl = nl_socket_alloc();
+	int r;
+
+	if (!nl)
+		return -ENOMEM;
+
+	r = nl_connect(nl, NETLINK_ROUTE) < 0 ? -EPROTONOSUPPORT : set_options(nl_socket_get_fd(nl));
+	if (r < 0) {
+		nl_socket_free(nl);
+		return r;
+	}
+
+	*ret_socket = nl;
+	return 0;
+}
+
+struct nl_msg *kernel_message(int type, int flags, const void *header, size_t size)
+{
+	_cleanup_(nlmsg_freep) struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
+
+	if (!message || nlmsg_append(message, (void *) header, size, NLMSG_ALIGNTO) < 0)
+		return NULL;
+	return TAKE_PTR(message);
+}
+
+static int send_all(struct kernel *kernel, struct nl_msg *const *messages, size_t count)
+{
+	struct iovec parts[KERNEL_BATCH_MAX];
+	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
+	struct msghdr envelope = {
+		.msg_name = &to,
+		.msg_namelen = sizeof(to),
+		.msg_iov = parts,
+		.msg_iovlen = count,
+	};
+
+	for (size_t i = 0; i < count; i++) {
+		struct nlmsghdr *header = nlmsg_hdr(messages[i]);
+
+		header->nlmsg_seq = ++kernel->sequence;
+		parts[i] = (struct iovec) { header, NLMSG_ALIGN(header->nlmsg_len) };
+	}
+
+	kernel->explanation[0] = '\0';
+	return sendmsg(nl_socket_get_fd(kernel->socket), &envelope, 0) < 0 ? -errno : 0;
+}
+
+/* Fills the buffer; returns the number of bytes or an errno. */
+static ssize_t receive(struct kernel *kernel)
+{
+	ssize_t n;
+
+	do {
+		n = recv(nl_socket_get_fd(kernel->socket), kernel->buffer, sizeof(kernel->buffer), MSG_TRUNC);
+	} while (n < 0 && errno == EINTR);
+
+	if (n < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return (size_t) n > sizeof(kernel->buffer) ? -EMSGSIZE : n;
+}
+
+/* Keeps the text that came with an error (NLMSGERR_ATTR_MSG); with NETLINK_CAP_ACK it follows the nlmsgerr at once. */
+static void keep_explanation(struct kernel *kernel, struct nlmsghdr *header)
+{
+	struct nlattr *text;
+
+	if (!(header->nlmsg_flags & NLM_F_ACK_TLVS))
+		return;
+
+	text = nlmsg_find_attr(header, sizeof(struct nlmsgerr), NLMSGERR_ATTR_MSG);
+	if (text)
+		snprintf(kernel->explanation, sizeof(kernel->explanation), "%.*s", nla_len(text),
+			 (const char *) nla_data(text));
+}
+
+static int error_of(struct kernel *kernel, struct nlmsghdr *header)
+{
+	int error = ((struct nlmsgerr *) nlmsg_data(header))->error;
+
+	if (error < 0)
+		keep_explanation(kernel, header);
+	return error;
+}
+
+struct answer {
+	uint32_t sequence;
+	int (*each)(void *userdata, const struct nlmsghdr *header); /* may be NULL */
+	void *userdata;
+	int result;
+	bool done, interrupted;
+};
+
+static void take_answer(struct kernel *kernel, struct answer *answer, struct nlmsghdr *header)
+{
+	if (header->nlmsg_seq != answer->sequence || answer->done)
+		return; /* of an earlier request that timed out */
+
+	answer->interrupted |= (header->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+	if (header->nlmsg_type == NLMSG_ERROR) {
+		int r = error_of(kernel, header);
+
+		answer->result = answer->result < 0 ? answer->result : r;
+		answer->done = true;
+	} else if (header->nlmsg_type == NLMSG_DONE) {
+		answer->done = true;
+	} else if (answer->each && answer->result >= 0) {
+		answer->result = answer->each(answer->userdata, header);
+	}
+}
+
+static int await(struct kernel *kernel, struct answer *answer)
+{
+	while (!answer->done) {
+		ssize_t n = receive(kernel);
+		int left = (int) n;
+
+		if (n < 0)
+			return (int) n;
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer; nlmsg_ok(header, left);
+		     header = nlmsg_next(header, &left))
+			take_answer(kernel, answer, header);
+	}
+	return answer->result < 0 ? answer->result : answer->interrupted ? -EAGAIN : answer->result;
+}
+
+int kernel_request(struct kernel *kernel, struct nl_msg *message)
+{
+	return kernel_get(kernel, message, NULL, NULL);
+}
+
+/* The ack asked for comes after the object and ends the wait. */
+int kernel_get(struct kernel *kernel, struct nl_msg *message,
+	       int (*each)(void *userdata, const struct nlmsghdr *header), void *userdata)
+{
+	struct answer answer = { .each = each, .userdata = userdata };
+	int r;
+
+	nlmsg_hdr(message)->nlmsg_flags |= NLM_F_ACK;
+	r = send_all(kernel, &message, 1);
+	if (r < 0)
+		return r;
+
+	answer.sequence = kernel->sequence;
+	return await(kernel, &answer);
+}
+
+int kernel_dump(struct kernel *kernel, struct nl_msg *message,
+		int (*each)(void *userdata, const struct nlmsghdr *header), void *userdata)
+{
+	struct answer answer = { .each = each, .userdata = userdata };
+	int r;
+
+	nlmsg_hdr(message)->nlmsg_flags |= NLM_F_DUMP;
+	r = send_all(kernel, &message, 1);
+	if (r < 0)
+		return r;
+
+	answer.sequence = kernel->sequence;
+	return await(kernel, &answer);
+}
+
+int kernel_batch(struct kernel *kernel, struct nl_msg *const *messages, size_t count, int *results)
+{
+	uint32_t first = kernel->sequence + 1;
+	size_t waiting = count;
+	int r;
+
+	if (count > KERNEL_BATCH_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < count; i++)
+		nlmsg_hdr(messages[i])->nlmsg_flags |= NLM_F_ACK;
+
+	r = count ? send_all(kernel, messages, count) : 0;
+	while (r == 0 && waiting > 0) {
+		ssize_t n = receive(kernel);
+		int left = (int) n;
+
+		if (n < 0)
+			return (int) n;
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer; nlmsg_ok(header, left);
+		     header = nlmsg_next(header, &left)) {
+			uint32_t index = header->nlmsg_seq - first;
+
+			if (header->nlmsg_type != NLMSG_ERROR || index >= count)
+				continue;
+			results[index] = error_of(kernel, header);
+			waiting--;
+		}
+	}
+	return r;
+}

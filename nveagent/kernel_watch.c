@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kernel_watch.c - links and bridge entries as they change.
+ *
+ * A second socket, because notifications must not stand between a request and its answer. Links are read from messages of family
+ * AF_UNSPEC only: those carry the master, also when a port leaves its bridge; the bridge's own (AF_BRIDGE) say the same
+ * again. Entries come from net/bridge/br_fdb.c, fdb_notify(); the VXLAN driver's are no bridge port's and are skipped.
+ */
+#include <errno.h>
+#include <netlink/socket.h>
+#include <sys/socket.h>
+
+#include "nveagent/kernel_fdb.h"
+#include "nveagent/kernel_link.h"
+
+enum {
+	WATCH_RECEIVE_BUFFER = 32 << 20, /* some 40,000 notifications between two reads */
+};
+
+struct kernel_watch {
+	struct nl_sock *socket;
+	const struct kernel_watch_events *events; /* borrowed */
+	void *userdata;
+	uint8_t buffer[KERNEL_BUFFER_SIZE];
+};
+
+static int subscribe(struct nl_sock *nl)
+{
+	static const int receive_buffer = WATCH_RECEIVE_BUFFER;
+
+	if (setsockopt(nl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof(receive_buffer)) < 0)
+		return -errno;
+	if (nl_socket_add_memberships(nl, RTNLGRP_NEIGH, RTNLGRP_LINK, 0) < 0)
+		return -EPERM;
+	return 0;
+}
+
+int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, struct kernel_watch **ret_watch)
+{
+	_cleanup_(kernel_watch_freep) struct kernel_watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+
+	watch->events = events;
+	watch->userdata = userdata;
+	r = kernel_socket_open(&watch->socket);
+	if (r == 0)
+		r = subscribe(watch->socket);
+	if (r < 0)
+		return r;
+
+	*ret_watch = TAKE_PTR(watch);
+	return 0;
+}
+
+struct kernel_watch *kernel_watch_free(struct kernel_watch *watch)
+{
+	if (!watch)
+		return NULL;
+
+	if (watch->socket)
+		nl_socket_free(watch->socket);
+	free(watch);
+	return NULL;
+}
+
+int kernel_watch_fd(const struct kernel_watch *watch)
+{
+	return nl_socket_get_fd(watch->socket);
+}
+
+static void tell_link(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+{
+	struct kernel_link link;
+
+	if (kernel_link_parse(header, &link))
+		events->link(userdata, &link.port, header->nlmsg_type == RTM_DELLINK);
+}
+
+static void tell_fdb(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+{
+	struct fdb_entry entry;
+
+	if (kernel_fdb_parse(header, 0, 0, &entry))
+		events->fdb(userdata, entry.ifindex, entry.mac, !entry.ours && !entry.fixed && !entry.local,
+			    header->nlmsg_type == RTM_DELNEIGH);
+}
+
+static void tell(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+{
+	static const struct {
+		uint16_t type;
+		void (*tell)(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header);
+	} tellers[] = {
+		{ RTM_NEWLINK, tell_link },
+		{ RTM_DELLINK, tell_link },
+		{ RTM_NEWNEIGH, tell_fdb },
+		{ RTM_DELNEIGH, tell_fdb },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tellers); i++)
+		if (tellers[i].type == header->nlmsg_type)
+			tellers[i].tell(events, userdata, header);
+}
+
+int kernel_watch_read(struct kernel_watch *watch)
+{
+	for (;;) {
+		ssize_t n = recv(kernel_watch_fd(watch), watch->buffer, sizeof(watch->buffer), MSG_DONTWAIT);
+		int left = (int) n;
+
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0 && errno == ENOBUFS)
+			watch->events->overrun(watch->userdata);
+		else if (n < 0 && errno != EINTR)
+			return -errno;
+
+		for (struct nlmsghdr *header = (struct nlmsghdr *) watch->buffer; nlmsg_ok(header, left);
+		     header = nlmsg_next(header, &left))
+			tell(watch->events, watch->userdata, header);
+	}
+}
+
+/* --- what is there now --- */
+
+struct replay {
+	const struct kernel_watch_events *events;
+	void *userdata;
+};
+
+static int replay_link(void *userdata, const struct nlmsghdr *header)
+{
+	const struct replay *replay = userdata;
+	struct kernel_link link;
+
+	if (kernel_link_parse(header, &link) && link.port.master != 0)
+		replay->events->link(replay->userdata, &link.port, false);
+	return 0;
+}
+
+static int replay_fdb(void *userdata, const struct nlmsghdr *header)
+{
+	const struct replay *replay = userdata;
+	struct fdb_entry entry;
+
+	if (kernel_fdb_parse(header, 0, 0, &entry) && !entry.ours && !entry.fixed && !entry.local)
+		replay->events->fdb(replay->userdata, entry.ifindex, entry.mac, true, false);
+	return 0;
+}
+
+/* Everything may be told twice when the kernel changes meanwhile: -EAGAIN only repeats what the caller takes as a present state. */
+static int replay_dump(struct kernel *kernel, struct nl_msg *message,
+		       int (*each)(void *userdata, const struct nlmsghdr *header), struct replay *replay)
+{
+	int r = message ? -EAGAIN : -ENOMEM;
+
+	for (unsigned attempt = 0; r == -EAGAIN && attempt < KERNEL_DUMP_ATTEMPTS_MAX; attempt++)
+		r = kernel_dump(kernel, message, each, replay);
+	return r;
+}
+
+int kernel_watch_replay(struct kernel *kernel, const struct kernel_watch_events *events, void *userdata)
+{
+	struct ndmsg header = { .ndm_family = AF_BRIDGE };
+	_cleanup_(nlmsg_freep) struct nl_msg *links = kernel_link_message(RTM_GETLINK, 0, 0);
+	_cleanup_(nlmsg_freep) struct nl_msg *entries = kernel_message(RTM_GETNEIGH, 0, &header, sizeof(header));
+	struct replay replay = { events, userdata };
+	int r = replay_dump(kernel, links, replay_link, &replay);
+
+	return r < 0 ? r : replay_dump(kernel, entries, replay_fdb, &replay);
+}

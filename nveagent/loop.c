@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nveagent/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct loop {
+	struct event_base *base;
+	struct event *sigterm, *sigint;
+};
+
+struct loop_watch {
+	struct event *event;
+	struct loop *loop;
+	loop_fd_handler handler;
+	void *userdata;
+};
+
+struct loop_timer {
+	struct event *event;
+	loop_timer_handler handler;
+	void *userdata;
+};
+
+static void on_signal(evutil_socket_t signal_number, short what, void *userdata)
+{
+	loop_stop(userdata);
+}
+
+static struct event *signal_watch(struct loop *loop, int number)
+{
+	struct event *event = evsignal_new(loop->base, number, on_signal, loop);
+
+	if (event && event_add(event, NULL) < 0) {
+		event_free(event);
+		event = NULL;
+	}
+	return event;
+}
+
+struct loop *loop_new(void)
+{
+	_cleanup_(loop_freep) struct loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop)
+		return NULL;
+	loop->base = event_base_new();
+	if (!loop->base)
+		return NULL;
+	loop->sigterm = signal_watch(loop, SIGTERM);
+	loop->sigint = signal_watch(loop, SIGINT);
+	if (!loop->sigterm || !loop->sigint)
+		return NULL;
+	return TAKE_PTR(loop);
+}
+
+struct loop *loop_free(struct loop *loop)
+{
+	if (!loop)
+		return NULL;
+	if (loop->sigterm)
+		event_free(loop->sigterm);
+	if (loop->sigint)
+		event_free(loop->sigint);
+	if (loop->base)
+		event_base_free(loop->base);
+	free(loop);
+	return NULL;
+}
+
+int loop_run(struct loop *loop)
+{
+	return event_base_dispatch(loop->base) < 0 ? -EIO : 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	event_base_loopbreak(loop->base);
+}
+
+static short event_bits(unsigned interest)
+{
+	return (short) ((interest & LOOP_READ ? EV_READ : 0) |
+			(interest & LOOP_WRITE ? EV_WRITE : 0) | EV_PERSIST);
+}
+
+static void on_fd(evutil_socket_t fd, short what, void *userdata)
+{
+	struct loop_watch *watch = userdata;
+
+	watch->handler(watch->userdata, (what & EV_READ ? LOOP_READ : 0u) |
+						(what & EV_WRITE ? LOOP_WRITE : 0u));
+}
+
+struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, unsigned interest,
+				  loop_fd_handler handler, void *userdata)
+{
+	_cleanup_(loop_watch_freep) struct loop_watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return NULL;
+	watch->loop = loop;
+	watch->handler = handler;
+	watch->userdata = userdata;
+	watch->event = event_new(loop->base, fd, event_bits(interest), on_fd, watch);
+	if (!watch->event || event_add(watch->event, NULL) < 0)
+		return NULL;
+	return TAKE_PTR(watch);
+}
+
+int loop_watch_set(struct loop_watch *watch, unsigned interest)
+{
+	evutil_socket_t fd = event_get_fd(watch->event);
+
+	event_del(watch->event);
+	if (event_assign(watch->event, watch->loop->base, fd, event_bits(interest), on_fd, watch) < 0)
+		return -EINVAL;
+	return event_add(watch->event, NULL) < 0 ? -ENOMEM : 0;
+}
+
+struct loop_watch *loop_watch_free(struct loop_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	if (watch->event)
+		event_free(watch->event);
+	free(watch);
+	return NULL;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct loop_timer *timer = userdata;
+
+	timer->handler(timer->userdata);
+}
+
+struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_handler handler, void *userdata)
+{
+	_cleanup_(loop_timer_freep) struct loop_timer *timer = calloc(1, sizeof(*timer));
+
+	if (!timer)
+		return NULL;
+	timer->handler = handler;
+	timer->userdata = userdata;
+	timer->event = evtimer_new(loop->base, on_timer, timer);
+	if (!timer->event)
+		return NULL;
+	return TAKE_PTR(timer);
+}
+
+int loop_timer_start(struct loop_timer *timer, uint64_t delay_us)
+{
+	struct timeval delay = {
+		.tv_sec = (time_t) (delay_us / 1000000),
+		.tv_usec = (suseconds_t) (delay_us % 1000000),
+	};
+
+	return evtimer_add(timer->event, &delay) < 0 ? -ENOMEM : 0;
+}
+
+void loop_timer_stop(struct loop_timer *timer)
+{
+	evtimer_del(timer->event);
+}
+
+bool loop_timer_is_running(const struct loop_timer *timer)
+{
+	return evtimer_pending(timer->event, NULL);
+}
+
+struct loop_timer *loop_timer_free(struct loop_timer *timer)
+{
+	if (!timer)
+		return NULL;
+	if (timer->event)
+		event_free(timer->event);
+	free(timer);
+	return NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * loop.h - the agent's event loop in our own few verbs; libevent is behind it and nowhere else.
+ *
+ * Everything runs on one thread. A callback may release any watch or timer, its own included.
+ */
+#ifndef REHOME_NVEAGENT_LOOP_H
+#define REHOME_NVEAGENT_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+struct loop;
+struct loop_watch;
+struct loop_timer;
+
+enum loop_interest {
+	LOOP_READ = 1 << 0,
+	LOOP_WRITE = 1 << 1,
+};
+
+/* @ready: the subset of the interest that holds. */
+typedef void (*loop_fd_handler)(void *userdata, unsigned ready);
+typedef void (*loop_timer_handler)(void *userdata);
+
+struct loop *loop_new(void);
+struct loop *loop_free(struct loop *loop);
+DEFINE_CLEANUP(struct loop, loop_free)
+
+/* Runs until loop_stop(), SIGTERM or SIGINT. Returns 0 or -EIO. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Watches @fd, which stays the caller's. @name: for logs, borrowed. NULL when out of memory. */
+struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, unsigned interest,
+				  loop_fd_handler handler, void *userdata);
+int loop_watch_set(struct loop_watch *watch, unsigned interest);
+struct loop_watch *loop_watch_free(struct loop_watch *watch);
+DEFINE_CLEANUP(struct loop_watch, loop_watch_free)
+
+/* A timer that is not running yet. */
+struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_handler handler, void *userdata);
+/* Fires once, @delay_us from now; a running timer starts anew. */
+int loop_timer_start(struct loop_timer *timer, uint64_t delay_us);
+void loop_timer_stop(struct loop_timer *timer);
+bool loop_timer_is_running(const struct loop_timer *timer);
+struct loop_timer *loop_timer_free(struct loop_timer *timer);
+DEFINE_CLEANUP(struct loop_timer, loop_timer_free)
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * neighbour.c - a filtered packet socket on one port.
+ *
+ * The socket takes all protocols (ETH_P_ALL): those that take one come after the bridge in the kernel's receive path
+ * (net/core/dev.c, __netif_receive_skb_core) and so see nothing on a bridge port. The kernel's filter keeps it cheap.
+ * What the host or another port sends *to* the endpoint leaves by this device: PACKET_IGNORE_OUTGOING (packet(7)) keeps that
+ * away before the filter is even asked.
+ *
+ * The filter is attached before the socket is bound, so that nothing unfiltered is ever queued.
+ */
+#include "nveagent/neighbour.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/icmp6.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "net/frames.h"
+
+enum {
+	FRAME_READ_MAX = 2048,	 /* an ARP or ND frame that is longer (RFC 4861 sets no limit) is not read */
+	FRAMES_PER_TURN = 64,	 /* of the loop: one guest that floods must not hold it */
+	RECEIVE_BUFFER = 1 << 18, /* bytes a flooding guest can have waiting */
+	AT_ETHER_TYPE = 12,
+	AT_IPV6_NEXT_HEADER = ETH_HLEN + 6,  /* RFC 8200 section 3 */
+	AT_ICMPV6_TYPE = ETH_HLEN + 40,
+};
+
+struct neighbour_watch {
+	int fd;
+	struct loop_watch *watch;
+	neighbour_handler claim;
+	void *userdata;
+	bool *freed; /* becomes true when the callback frees us; NULL outside on_readable() */
+};
+
+/* --- the kernel's filter --- */
+
+/*
+ * Takes untagged ARP, NS and NA (RFC 4861 sections 4.3, 4.4). A tagged frame is of another network than this port's; its tag is not in
+ * the bytes, the kernel moves it aside (net/core/skbuff.c, skb_vlan_untag). An ND message behind extension headers is not taken:
+ * no stack sends one, and RFC 6980 forbids the one that could hide its type.
+ */
+static const struct sock_filter filter_code[] = {
+	/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) (SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
+	/*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 9),
+	/*  2 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_ETHER_TYPE),
+	/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_ARP, 6, 0),
+	/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 0, 6),
+	/*  5 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_IPV6_NEXT_HEADER),
+	/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 4),
+	/*  7 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_ICMPV6_TYPE),
+	/*  8 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_NEIGHBOR_SOLICIT, 1, 0),
+	/*  9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_NEIGHBOR_ADVERT, 0, 1),
+	/* 10 */ BPF_STMT(BPF_RET | BPF_K, FRAME_READ_MAX + 1),
+	/* 11 */ BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+static int attach_filter(int fd)
+{
+	const struct sock_fprog program = {
+		.len = ARRAY_SIZE(filter_code),
+		.filter = (struct sock_filter *) filter_code,
+	};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
+/* --- the socket --- */
+
+static int set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int bind_to(int fd, uint32_t ifindex)
+{
+	const struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int) ifindex,
+	};
+
+	return bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+static int open_port(uint32_t ifindex)
+{
+	/* Protocol 0: it receives nothing before bind(). */
+	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if ((r = attach_filter(fd)) < 0 ||
+	    (r = set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)) < 0 ||
+	    (r = set_option(fd, SOL_PACKET, PACKET_AUXDATA, 1)) < 0 ||
+	    (r = set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)) < 0 ||
+	    (r = bind_to(fd, ifindex)) < 0)
+		return r;
+	return TAKE_FD(fd);
+}
+
+/* False when the sending stack left the checksum to a device that is not there (virtio, veth): packet(7), PACKET_AUXDATA. */
+static bool checksum_done(struct msghdr *message)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		struct tpacket_auxdata aux;
+
+		if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA)
+			continue;
+		memcpy(&aux, CMSG_DATA(c), sizeof(aux));
+		return !(aux.tp_status & TP_STATUS_CSUMNOTREADY);
+	}
+	return true;
+}
+
+/* 1 and the frame; 0 when there is none now; -EBADMSG for one that is of no use. */
+static int read_frame(int fd, struct frame *ret_frame)
+{
+	uint8_t data[FRAME_READ_MAX];
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+	} control;
+	struct iovec part = { data, sizeof(data) };
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t size = recvmsg(fd, &message, 0);
+
+	if (size < 0)
+		return errno == EAGAIN ? 0 : -EBADMSG;	/* ENETDOWN, once, when the device goes down */
+	if (message.msg_flags & MSG_TRUNC)
+		return -EBADMSG;
+	return frame_parse(data, (size_t) size, checksum_done(&message), ret_frame) < 0 ? -EBADMSG : 1;
+}
+
+static void on_readable(void *userdata, unsigned ready)
+{
+	struct neighbour_watch *watch = userdata;
+	bool freed = false;
+	int r = 1;
+
+	watch->freed = &freed;
+	for (unsigned i = 0; i < FRAMES_PER_TURN && r != 0 && !freed; i++) {
+		struct frame frame;
+		struct mac mac;
+		struct ip ip;
+
+		r = read_frame(watch->fd, &frame);
+		if (r > 0 && frame_claims(&frame, &mac, &ip) && mac_cmp(mac, frame.source) == 0)
+			watch->claim(watch->userdata, mac, ip);
+	}
+	if (!freed)
+		watch->freed = NULL;
+}
+
+int neighbour_watch_new(struct loop *loop, uint32_t ifindex, neighbour_handler claim, void *userdata,
+			struct neighbour_watch **ret_watch)
+{
+	_cleanup_(neighbour_watch_freep) struct neighbour_watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return -ENOMEM;
+	watch->claim = claim;
+	watch->userdata = userdata;
+	watch->fd = open_port(ifindex);
+	if (watch->fd < 0)
+		return watch->fd;
+	watch->watch = loop_watch_new(loop, "neighbour", watch->fd, LOOP_READ, on_readable, watch);
+	if (!watch->watch)
+		return -ENOMEM;
+	*ret_watch = TAKE_PTR(watch);
+	return 0;
+}
+
+struct neighbour_watch *neighbour_watch_free(struct neighbour_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	if (watch->freed)
+		*watch->freed = true;
+	loop_watch_free(watch->watch);
+	if (watch->fd >= 0)
+		close(watch->fd);
+	free(watch);
+	return NULL;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nveagent/nva_link.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
+
+enum { READ_SIZE = 64 << 10 };
+
+/* Bytes that wait, first in first out. */
+struct buffer {
+	uint8_t *data;
+	size_t start, end, room;
+};
+
+struct nva_link {
+	struct loop *loop;
+	struct nva_link_config config;
+	struct nva_link_events events;
+	void *userdata;
+
+	enum link_state state;
+	int fd; /* -1: none */
+	struct loop_watch *watch;
+	struct loop_timer *retry, *ping;
+	uint64_t retry_ms, last_id;
+	bool pinged; /* nothing was heard since our PING */
+	struct buffer input, output;
+};
+
+static void begin(struct nva_link *link);
+
+/* --- buffers --- */
+
+static int buffer_reserve(struct buffer *buffer, size_t size)
+{
+	uint8_t *data;
+
+	if (buffer->start > 0) {
+		memmove(buffer->data, buffer->data + buffer->start, buffer->end - buffer->start);
+		buffer->end -= buffer->start;
+		buffer->start = 0;
+	}
+	if (buffer->room - buffer->end >= size)
+		return 0;
+	data = realloc(buffer->data, buffer->end + size);
+	if (!data)
+		return -ENOMEM;
+	buffer->data = data;
+	buffer->room = buffer->end + size;
+	return 0;
+}
+
+static void buffer_clear(struct buffer *buffer)
+{
+	free(buffer->data);
+	*buffer = (struct buffer) { 0 };
+}
+
+static size_t buffer_size(const struct buffer *buffer)
+{
+	return buffer->end - buffer->start;
+}
+
+/* --- the session's end --- */
+
+static void hang_up(struct nva_link *link)
+{
+	link->watch = loop_watch_free(link->watch);
+	loop_timer_stop(link->ping);
+	if (link->fd >= 0)
+		close(link->fd);
+	link->fd = -1;
+	buffer_clear(&link->input);
+	buffer_clear(&link->output);
+	link->state = LINK_WAITING;
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, const char *format, ...)
+{
+	char reason[NVO3_TEXT_MAX + 64];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void) vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+
+	hang_up(link);
+	(void) loop_timer_start(link->retry, link->retry_ms * 1000);
+	link->retry_ms = link->retry_ms * 2 < NVA_LINK_RETRY_MAX_MS ? link->retry_ms * 2 : NVA_LINK_RETRY_MAX_MS;
+	link->events.down(link->userdata, reason);
+}
+
+/* --- output --- */
+
+/* Sends what the socket takes. Returns 0 or a negative errno. */
+static int flush(struct nva_link *link)
+{
+	struct buffer *output = &link->output;
+
+	while (buffer_size(output) > 0) {
+		ssize_t n = send(link->fd, output->data + output->start, buffer_size(output), MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n < 0)
+			return -errno;
+		output->start += (size_t) n;
+	}
+	return loop_watch_set(link->watch, LOOP_READ | (buffer_size(output) ? LOOP_WRITE : 0u));
+}
+
+static int queue(struct nva_link *link, const struct nvo3_message *message)
+{
+	_cleanup_free_ uint8_t *frame = NULL;
+	size_t size;
+	int r = nvo3_pack(message, &frame, &size);
+
+	if (r < 0)
+		return r;
+	if (buffer_size(&link->output) + size > NVA_LINK_OUTPUT_MAX)
+		return -EMSGSIZE;
+	r = buffer_reserve(&link->output, size);
+	if (r < 0)
+		return r;
+	memcpy(link->output.data + link->output.end, frame, size);
+	link->output.end += size;
+	return 0;
+}
+
+/*
+ * Called from within message handlers too, so a broken connection is not torn down here: the socket becomes
+ * readable then, and on_ready() sees the end of it.
+ */
+static int queue_and_flush(struct nva_link *link, const struct nvo3_message *message)
+{
+	int r = queue(link, message);
+
+	if (r == 0)
+		(void) flush(link);
+	return r;
+}
+
+static int greet(struct nva_link *link)
+{
+	struct nvo3_message hello = {
+		.kind = NVO3_HELLO,
+		.version = NVO3_VERSION,
+		.role = NVO3_ROLE_NVE,
+		.vtep = link->config.vtep,
+		.incarnation = link->config.incarnation,
+	};
+
+	(void) snprintf(hello.name, sizeof(hello.name), "%s", link->config.name);
+	link->state = LINK_GREETING;
+	return queue_and_flush(link, &hello);
+}
+
+/* --- input --- */
+
+static void answer_ping(struct nva_link *link, uint64_t id)
+{
+	struct nvo3_message pong = { .kind = NVO3_PONG, .id = id };
+
+	(void) queue_and_flush(link, &pong);
+}
+
+static bool take_message(struct nva_link *link, const struct nvo3_message *message)
+{
+	if (message->kind == NVO3_ERROR) {
+		fail(link, "the NVA says: %s", message->text);
+		return false;
+	}
+	if (link->state == LINK_GREETING) {
+		if (message->kind != NVO3_WELCOME || message->version != NVO3_VERSION) {
+			fail(link, "the NVA answered the greeting with %s, version %u",
+			     nvo3_kind_name(message->kind), message->version);
+			return false;
+		}
+		link->state = LINK_UP;
+		link->retry_ms = NVA_LINK_RETRY_MIN_MS;
+		link->events.up(link->userdata, message->name);
+	} else if (message->kind == NVO3_PING) {
+		answer_ping(link, message->id);
+	} else if (message->kind != NVO3_PONG) {
+		link->events.message(link->userdata, message);
+	}
+	return link->state == LINK_UP;
+}
+
+/* Deals with the first frame of the input; false when there is none or the session ended. */
+static bool take_frame(struct nva_link *link)
+{
+	struct buffer *input = &link->input;
+	long size = nvo3_frame_size(input->data + input->start, buffer_size(input));
+	struct nvo3_message message;
+	const char *what = "";
+	bool alive;
+	int r;
+
+	if (size < 0) {
+		fail(link, "the NVA sent a frame of impossible length");
+		return false;
+	}
+	if (size == 0 || (size_t) size > buffer_size(input))
+		return false;
+
+	r = nvo3_unpack(input->data + input->start + 4, (size_t) size - 4, &message, &what);
+	if (r < 0) {
+		fail(link, "the NVA sent a malformed message: %s", r == -EBADMSG ? what : strerror(-r));
+		return false;
+	}
+	input->start += (size_t) size;
+	alive = take_message(link, &message);
+	nvo3_message_clear(&message);
+	return alive;
+}
+
+static void read_some(struct nva_link *link)
+{
+	struct buffer *input = &link->input;
+	ssize_t n;
+
+	if (buffer_reserve(input, READ_SIZE) < 0) {
+		fail(link, "out of memory");
+		return;
+	}
+	n = recv(link->fd, input->data + input->end, READ_SIZE, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		fail(link, "%s", n == 0 ? "the NVA closed the connection" : strerror(errno));
+		return;
+	}
+	input->end += (size_t) n;
+	link->pinged = false;
+	(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
+	while (take_frame(link))
+		;
+}
+
+static void on_ping_timer(void *userdata)
+{
+	struct nva_link *link = userdata;
+	struct nvo3_message ping = { .kind = NVO3_PING, .id = nva_link_next_id(link) };
+
+	if (link->pinged || link->state != LINK_UP) {
+		fail(link, "the NVA has been silent for %d s", NVA_LINK_PING_S * 2);
+		return;
+	}
+	link->pinged = true;
+	(void) queue_and_flush(link, &ping);
+	(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
+}
+
+/* --- connecting --- */
+
+static int connect_result(const struct nva_link *link)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		return -errno;
+	return -error;
+}
+
+static void on_ready(void *userdata, unsigned ready)
+{
+	struct nva_link *link = userdata;
+	int r;
+
+	if (link->state == LINK_CONNECTING) {
+		r = connect_result(link);
+		if (r == 0)
+			r = greet(link);
+		if (r < 0)
+			fail(link, "cannot connect: %s", strerror(-r));
+		return;
+	}
+	if (ready & LOOP_WRITE) {
+		r = flush(link);
+		if (r < 0) {
+			fail(link, "%s", strerror(-r));
+			return;
+		}
+	}
+	if (ready & LOOP_READ)
+		read_some(link);
+}
+
+static int open_socket(struct nva_link *link)
+{
+	struct sockaddr_storage address;
+	socklen_t size = endpoint_to_sockaddr(link->config.address, link->config.port, &address);
+	const int on = 1;
+
+	link->fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (link->fd < 0)
+		return -errno;
+	/* A commit must not wait for the acknowledgement of the message before it (RFC 896). */
+	(void) setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(link->fd, (const struct sockaddr *) &address, size) < 0 && errno != EINPROGRESS)
+		return -errno;
+
+	link->watch = loop_watch_new(link->loop, "nva", link->fd, LOOP_READ | LOOP_WRITE, on_ready, link);
+	return link->watch ? 0 : -ENOMEM;
+}
+
+static void begin(struct nva_link *link)
+{
+	int r;
+
+	link->state = LINK_CONNECTING;
+	link->pinged = false;
+	r = open_socket(link);
+	if (r < 0)
+		fail(link, "cannot connect: %s", strerror(-r));
+	else
+		(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
+}
+
+static void on_retry_timer(void *userdata)
+{
+	begin(userdata);
+}
+
+/* --- the interface --- */
+
+int nva_link_new(struct loop *loop, const struct nva_link_config *config, const struct nva_link_events *events,
+		 void *userdata, struct nva_link **ret_link)
+{
+	_cleanup_(nva_link_freep) struct nva_link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return -ENOMEM;
+	link->fd = -1;
+	link->loop = loop;
+	link->config = *config;
+	link->events = *events;
+	link->userdata = userdata;
+	link->retry_ms = NVA_LINK_RETRY_MIN_MS;
+	link->retry = loop_timer_new(loop, on_retry_timer, link);
+	link->ping = loop_timer_new(loop, on_ping_timer, link);
+	if (!link->retry || !link->ping)
+		return -ENOMEM;
+	/* From the loop, so that no callback comes before the caller has its pointer. */
+	if (loop_timer_start(link->retry, 0) < 0)
+		return -ENOMEM;
+	*ret_link = TAKE_PTR(link);
+	return 0;
+}
+
+struct nva_link *nva_link_free(struct nva_link *link)
+{
+	if (!link)
+		return NULL;
+	if (link->fd >= 0)
+		close(link->fd);
+	link->watch = loop_watch_free(link->watch);
+	link->retry = loop_timer_free(link->retry);
+	link->ping = loop_timer_free(link->ping);
+	buffer_clear(&link->input);
+	buffer_clear(&link->output);
+	free(link);
+	return NULL;
+}
+
+bool nva_link_is_up(const struct nva_link *link)
+{
+	return link->state == LINK_UP;
+}
+
+uint64_t nva_link_next_id(struct nva_link *link)
+{
+	return ++link->last_id;
+}
+
+int nva_link_send(struct nva_link *link, const struct nvo3_message *message)
+{
+	return link->state == LINK_UP ? queue_and_flush(link, message) : -ENOTCONN;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* nva_link.h - the agent's session to its NVA: connects, greets, reconnects; whole messages in and out (nva/wire.h). */
+#ifndef REHOME_NVEAGENT_NVA_LINK_H
+#define REHOME_NVEAGENT_NVA_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "nva/wire.h"
+#include "nveagent/loop.h"
+
+enum {
+	NVA_LINK_RETRY_MIN_MS = 100,
+	NVA_LINK_RETRY_MAX_MS = 2000,	/* doubled from the minimum after each failure */
+	NVA_LINK_PING_S = 5,		/* of silence, then a PING; as long again without a word ends the session */
+	NVA_LINK_OUTPUT_MAX = 16 << 20,	/* bytes that wait for a slow NVA; over it the session ends */
+};
+
+struct nva_link_config {
+	struct ip address;
+	uint16_t port;
+	const char *name;	/* of this NVE, borrowed */
+	struct ip vtep;
+	uint64_t incarnation;
+};
+
+struct nva_link_events {
+	/* The NVA welcomed us: send SUBSCRIBE and everything that may have been missed. @name: of the NVA, borrowed. */
+	void (*up)(void *userdata, const char *name);
+	/* The session ended; it will be tried again. @reason: one line for the log. */
+	void (*down)(void *userdata, const char *reason);
+	/* One message after the welcome; borrowed. PING and PONG are dealt with inside. */
+	void (*message)(void *userdata, const struct nvo3_message *message);
+};
+
+struct nva_link;
+
+/* Begins to connect at once. @config is copied but for its name. */
+int nva_link_new(struct loop *loop, const struct nva_link_config *config, const struct nva_link_events *events,
+		 void *userdata, struct nva_link **ret_link);
+struct nva_link *nva_link_free(struct nva_link *link);
+DEFINE_CLEANUP(struct nva_link, nva_link_free)
+
+bool nva_link_is_up(const struct nva_link *link);
+
+/* A number no request of this session has had yet. */
+uint64_t nva_link_next_id(struct nva_link *link);
+
+/* Queues @message. 0, -ENOTCONN while the session is down (nothing is kept: up() is where to start over), or -EMSGSIZE, -ENOMEM. */
+int nva_link_send(struct nva_link *link, const struct nvo3_message *message);
+
+#endif

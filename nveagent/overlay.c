@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * overlay.c - a sorted table of forwarding entries and the difference between two of them. No I/O.
+ *
+ * Theory of operation
+ *
+ * A table is one array: a sorted head without duplicates, and an unsorted tail of what was put since. Whoever reads
+ * merges the tail in first, so filling a table of n entries in any order costs n log n, and a put between two
+ * reads costs one pass. A second array of the same capacity is allocated with the first, hence the merge cannot fail and
+ * reading needs no error path.
+ *
+ * Keys: (layer, device, MAC, VTEP), where the bridge layer has no device and only the zero MAC has a VTEP.
+ */
+#include "nveagent/overlay.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	TABLE_CAPACITY_FIRST = 64,
+};
+
+struct fdb_store {
+	struct fdb_entry *entries, *scratch; /* @capacity each */
+	size_t count, sorted, capacity;
+};
+
+/* The store is apart so that merging, which changes no contents, works on a const table. */
+struct fdb_table {
+	struct fdb_store store[1];
+};
+
+struct fdb_table *fdb_table_new(void)
+{
+	return calloc(1, sizeof(struct fdb_table));
+}
+
+struct fdb_table *fdb_table_free(struct fdb_table *table)
+{
+	if (!table)
+		return NULL;
+
+	free(table->store->entries);
+	free(table->store->scratch);
+	free(table);
+	return NULL;
+}
+
+static int compare_numbers(uint32_t a, uint32_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int key_cmp(const struct fdb_entry *a, const struct fdb_entry *b)
+{
+	int order = compare_numbers(a->layer, b->layer);
+
+	if (order == 0 && a->layer == FDB_LAYER_VXLAN)
+		order = compare_numbers(a->ifindex, b->ifindex);
+	if (order == 0)
+		order = mac_cmp(a->mac, b->mac);
+	if (order == 0 && a->layer == FDB_LAYER_VXLAN && mac_is_zero(a->mac))
+		order = ip_cmp(a->vtep, b->vtep);
+	return order;
+}
+
+/* Merges [0, middle) and [middle, count) of @from into @to; of equal keys the later one survives. */
+static size_t merge_runs(const struct fdb_entry *from, size_t middle, size_t count, struct fdb_entry *to)
+{
+	size_t left = 0, right = middle, n = 0;
+
+	while (left < middle || right < count) {
+		int order = left == middle ? 1 : right == count ? -1 : key_cmp(&from[left], &from[right]);
+
+		if (order <= 0) {
+			to[n++] = from[left++];
+			if (order == 0)
+				to[n - 1] = from[right++];
+		} else {
+			to[n++] = from[right++];
+		}
+	}
+	return n;
+}
+
+/* Sorts [0, count) and drops duplicates; returns how many remain. @scratch holds @count entries. */
+static size_t sort_run(struct fdb_entry *entries, size_t count, struct fdb_entry *scratch)
+{
+	size_t middle = count / 2, left, right;
+
+	if (count < 2)
+		return count;
+
+	left = sort_run(entries, middle, scratch);
+	right = sort_run(entries + middle, count - middle, scratch);
+	memmove(entries + left, entries + middle, right * sizeof(*entries));
+	count = merge_runs(entries, left, left + right, scratch);
+	memcpy(entries, scratch, count * sizeof(*entries));
+	return count;
+}
+
+static const struct fdb_store *settled(const struct fdb_table *table)
+{
+	struct fdb_store *store = (struct fdb_store *) table->store; /* never an object defined const */
+	struct fdb_entry *merged = store->scratch;
+	size_t tail;
+
+	if (store->sorted == store->count)
+		return store;
+
+	tail = sort_run(store->entries + store->sorted, store->count - store->sorted, merged);
+	store->count = merge_runs(store->entries, store->sorted, store->sorted + tail, merged);
+	store->scratch = store->entries;
+	store->entries = merged;
+	store->sorted = store->count;
+	return store;
+}
+
+static int store_grow(struct fdb_store *store)
+{
+	size_t capacity = store->capacity ? store->capacity * 2 : TABLE_CAPACITY_FIRST;
+	struct fdb_entry *entries, *scratch;
+
+	entries = reallocarray(store->entries, capacity, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	store->entries = entries;
+
+	scratch = reallocarray(store->scratch, capacity, sizeof(*scratch));
+	if (!scratch)
+		return -ENOMEM;
+	store->scratch = scratch;
+	store->capacity = capacity;
+	return 0;
+}
+
+int fdb_table_put(struct fdb_table *table, const struct fdb_entry *entry)
+{
+	struct fdb_store *store = table->store;
+	struct fdb_entry copy = *entry; /* @entry may be one of ours */
+
+	if (store->count == store->capacity && store_grow(store) < 0)
+		return -ENOMEM;
+
+	store->entries[store->count] = copy;
+	if (store->sorted == store->count &&
+	    (store->count == 0 || key_cmp(&store->entries[store->count - 1], &copy) < 0))
+		store->sorted++;
+	store->count++;
+	return 0;
+}
+
+void fdb_table_clear(struct fdb_table *table)
+{
+	table->store->count = table->store->sorted = 0;
+}
+
+size_t fdb_table_count(const struct fdb_table *table)
+{
+	return settled(table)->count;
+}
+
+const struct fdb_entry *fdb_table_entries(const struct fdb_table *table)
+{
+	return settled(table)->entries;
+}
+
+const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer, uint32_t ifindex,
+				       struct mac mac)
+{
+	const struct fdb_entry *entries = fdb_table_entries(table);
+	struct fdb_entry key = { .layer = layer, .ifindex = ifindex, .mac = mac };
+	size_t low = 0, high = fdb_table_count(table), count = high;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (key_cmp(&entries[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == count)
+		return NULL;
+
+	key.vtep = entries[low].vtep; /* of the zero MAC's list: its first */
+	return key_cmp(&entries[low], &key) == 0 ? &entries[low] : NULL;
+}
+
+const char *fdb_op_name(enum fdb_op op)
+{
+	switch (op) {
+	case FDB_OP_ADD:
+		return "add";
+	case FDB_OP_REPLACE:
+		return "replace";
+	case FDB_OP_DELETE:
+		return "delete";
+	}
+	return "invalid"; /* only a stray cast reaches this */
+}
+
+/* --- the difference --- */
+
+/* In order of application. A destination exists before something points at it, and outlives what points at it. */
+enum stage { STAGE_MAKE_VXLAN, STAGE_MAKE_BRIDGE, STAGE_BREAK_BRIDGE, STAGE_BREAK_VXLAN, STAGE_COUNT };
+
+struct differ {
+	const struct fdb_table *actual;
+	struct fdb_change *changes; /* NULL while only counting */
+	size_t at[STAGE_COUNT];	    /* counting: how many; writing: where the next one goes */
+	size_t conflicts;
+};
+
+static enum stage stage_of(enum fdb_op op, enum fdb_layer layer)
+{
+	if (op == FDB_OP_DELETE)
+		return layer == FDB_LAYER_BRIDGE ? STAGE_BREAK_BRIDGE : STAGE_BREAK_VXLAN;
+	return layer == FDB_LAYER_BRIDGE ? STAGE_MAKE_BRIDGE : STAGE_MAKE_VXLAN;
+}
+
+static void emit(struct differ *differ, enum fdb_op op, const struct fdb_entry *entry)
+{
+	size_t *at = &differ->at[stage_of(op, entry->layer)];
+
+	if (differ->changes)
+		differ->changes[*at] = (struct fdb_change) { .op = op, .entry = *entry };
+	++*at;
+}
+
+static bool same_place(const struct fdb_entry *a, const struct fdb_entry *b)
+{
+	if (a->layer == FDB_LAYER_BRIDGE)
+		return a->ifindex == b->ifindex && a->sticky == b->sticky;
+	return ip_cmp(a->vtep, b->vtep) == 0 && a->port == b->port && a->vni == b->vni;
+}
+
+static bool replaceable(const struct fdb_entry *have)
+{
+	return !have->local && (have->ours || (!have->fixed && !have->sticky));
+}
+
+/*
+ * The zero MAC's list has one mark for all its VTEPs (vxlan_core.c, vxlan_fdb_update_existing()), so a list that somebody
+ * else began cannot take an entry that is recognisably ours.
+ */
+static bool list_is_foreign(const struct fdb_table *actual, const struct fdb_entry *want)
+{
+	const struct fdb_entry *first;
+
+	if (want->layer != FDB_LAYER_VXLAN || !mac_is_zero(want->mac))
+		return false;
+	first = fdb_table_find(actual, FDB_LAYER_VXLAN, want->ifindex, want->mac);
+	return first && !first->ours;
+}
+
+static void only_wanted(struct differ *differ, const struct fdb_entry *want)
+{
+	if (list_is_foreign(differ->actual, want))
+		differ->conflicts++;
+	else
+		emit(differ, FDB_OP_ADD, want);
+}
+
+static void only_there(struct differ *differ, const struct fdb_entry *have)
+{
+	if (have->ours && !have->local)
+		emit(differ, FDB_OP_DELETE, have);
+}
+
+static void both(struct differ *differ, const struct fdb_entry *want, const struct fdb_entry *have)
+{
+	bool same = same_place(want, have), listed = want->layer == FDB_LAYER_VXLAN && mac_is_zero(want->mac);
+
+	if (same && (have->ours || have->fixed || listed))
+		return;
+	if (!replaceable(have)) {
+		differ->conflicts += !same || have->local;
+	} else if (listed) { /* the kernel replaces unicast entries only: make before break */
+		emit(differ, FDB_OP_ADD, want);
+		emit(differ, FDB_OP_DELETE, have);
+	} else {
+		emit(differ, FDB_OP_REPLACE, want);
+	}
+}
+
+static void walk(struct differ *differ, const struct fdb_table *desired)
+{
+	const struct fdb_entry *want = fdb_table_entries(desired), *have = fdb_table_entries(differ->actual);
+	size_t wants = fdb_table_count(desired), haves = fdb_table_count(differ->actual);
+
+	while (wants || haves) {
+		int order = !haves ? -1 : !wants ? 1 : key_cmp(want, have);
+
+		if (order < 0)
+			only_wanted(differ, want);
+		else if (order > 0)
+			only_there(differ, have);
+		else
+			both(differ, want, have);
+
+		if (order <= 0)
+			want++, wants--;
+		if (order >= 0)
+			have++, haves--;
+	}
+}
+
+/* Turns the counts of each stage into where it starts; returns the sum. */
+static size_t place_stages(struct differ *differ)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < STAGE_COUNT; i++) {
+		size_t count = differ->at[i];
+
+		differ->at[i] = total;
+		total += count;
+	}
+	return total;
+}
+
+int fdb_diff(const struct fdb_table *desired, const struct fdb_table *actual,
+	     struct fdb_change **ret_changes, size_t *ret_conflicts)
+{
+	struct differ differ = { .actual = actual };
+	size_t count, conflicts;
+
+	walk(&differ, desired);
+	conflicts = differ.conflicts;
+	count = place_stages(&differ);
+
+	differ.changes = calloc(count ? count : 1, sizeof(*differ.changes));
+	if (!differ.changes)
+		return -ENOMEM;
+	walk(&differ, desired);
+
+	*ret_changes = differ.changes;
+	if (ret_conflicts)
+		*ret_conflicts = conflicts;
+	return (int) count;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * overlay.h - what this host's forwarding tables should hold, and what differs from the kernel. Pure.
+ *
+ * Theory of operation
+ *
+ *   NVA updates, local ports, moves --> fdb_table (desired) --\
+ *                                                               fdb_diff() --> changes --> kernel_fdb_apply()
+ *   kernel_fdb_dump() ----------------> fdb_table (actual) ---/
+ *
+ * One table holds one VNI. A unicast MAC has at most one entry per layer and device; the zero MAC of a
+ * VXLAN device (head-end replication, RFC 7348 section 4.2) has one entry per VTEP.
+ * Running the diff on its own result gives no change. A MAC that moved is one REPLACE, so the kernel never lacks a
+ * destination for it; additions and replacements come before deletions (make before break).
+ */
+#ifndef REHOME_NVEAGENT_OVERLAY_H
+#define REHOME_NVEAGENT_OVERLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "net/addr.h"
+
+enum fdb_layer {
+	FDB_LAYER_BRIDGE,	/* which bridge port a MAC is behind (NTF_MASTER) */
+	FDB_LAYER_VXLAN,	/* which VTEP a MAC is behind (NTF_SELF) */
+};
+
+struct fdb_entry {
+	enum fdb_layer layer;
+	uint32_t ifindex;	/* the bridge port, or the VXLAN device */
+	struct mac mac;		/* zero in the VXLAN layer: head-end replication */
+	struct ip vtep;		/* VXLAN layer only */
+	uint16_t port;		/* VXLAN layer: destination UDP port, 0: the device's own (say 0: the kernel reports it so) */
+	uint32_t vni;		/* VXLAN layer: 0: the device's own (likewise) */
+	bool sticky;		/* bridge layer: does not roam when the MAC is seen on another port */
+	bool ours;		/* actual entries: it bears our mark (extern_learn); desired ones: always true */
+	bool fixed;		/* actual entries that are not ours: configured by somebody, not learned */
+	bool local;		/* actual entries: an address of the port device itself; never touched */
+};
+
+struct fdb_table;
+
+struct fdb_table *fdb_table_new(void);
+struct fdb_table *fdb_table_free(struct fdb_table *table);
+DEFINE_CLEANUP(struct fdb_table, fdb_table_free)
+
+/*
+ * Adds @entry, replacing the one with the same key: (layer, MAC) in the bridge layer, (device, MAC) in the VXLAN layer
+ * and (device, VTEP) for its zero MAC. Returns 0 or -ENOMEM.
+ */
+int fdb_table_put(struct fdb_table *table, const struct fdb_entry *entry);
+void fdb_table_clear(struct fdb_table *table);
+size_t fdb_table_count(const struct fdb_table *table);
+/* Borrowed, sorted by key; valid until the next call that changes @table. */
+const struct fdb_entry *fdb_table_entries(const struct fdb_table *table);
+/* NULL when absent. In the bridge layer @ifindex is ignored. */
+const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer, uint32_t ifindex, struct mac mac);
+
+enum fdb_op { FDB_OP_ADD, FDB_OP_REPLACE, FDB_OP_DELETE };
+const char *fdb_op_name(enum fdb_op op);
+
+struct fdb_change {
+	enum fdb_op op;
+	struct fdb_entry entry;	/* DELETE: the actual one */
+};
+
+/*
+ * What turns @actual into @desired, in order of application; the caller frees *ret_changes with free().
+ * Never deletes an entry that is not ours or is local. A desired key held by an entry that is not ours is replaced only when
+ * that one is dynamic knowledge (not fixed, not sticky, not local); a fixed one of the operator is left, and counted in
+ * *ret_conflicts (may be NULL) unless it says the same. The zero MAC's list bears one mark for all its VTEPs: one that somebody
+ * else began stays theirs, and what it lacks is counted as conflicts too.
+ * Order: VXLAN destinations, then what points at them; deletions the other way round.
+ * Returns the number of changes, or -ENOMEM.
+ */
+int fdb_diff(const struct fdb_table *desired, const struct fdb_table *actual,
+	     struct fdb_change **ret_changes, size_t *ret_conflicts);
+
+#endif

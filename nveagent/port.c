@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nveagent/port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "nveagent/agent_private.h"
+
+static const char *const kind_names[] = {
+	[PORT_VM]	= "vm",
+	[PORT_LEARNED]	= "learned",
+};
+
+const char *port_kind_name(enum port_kind kind)
+{
+	return kind_names[kind];
+}
+
+/* --- records --- */
+
+static struct port_key port_key(uint32_t vni, struct mac mac)
+{
+	struct port_key key = { .vni = vni };
+
+	memcpy(key.mac, mac.octet, MAC_SIZE);
+	return key;
+}
+
+struct port *port_find(struct agent *agent, uint32_t vni, struct mac mac)
+{
+	struct port_key key = port_key(vni, mac);
+	struct port *port = NULL;
+
+	HASH_FIND(hh, agent->ports, &key, sizeof(key), port);
+	return port;
+}
+
+static void on_expect(void *userdata)
+{
+	port_input(userdata, MOBILITY_TIMEOUT_EXPECT);
+}
+
+static void on_retry(void *userdata)
+{
+	port_input(userdata, MOBILITY_TIMEOUT_RETRY);
+}
+
+static void on_cap(void *userdata)
+{
+	port_input(userdata, MOBILITY_TIMEOUT_CAP);
+}
+
+static void on_idle(void *userdata)
+{
+	struct port *port = userdata;
+	struct inflight_counters counters = { 0 };
+
+	if (port->inflight && inflight_read(port->inflight, &counters) == 0 &&
+	    counters.forwarded != port->forwarded_before) {
+		port->forwarded_before = counters.forwarded;
+		port_do(port, MOBILITY_DO_IDLE_WATCH);
+		return;
+	}
+	port_input(port, MOBILITY_IDLE);
+}
+
+static void on_announce(void *userdata)
+{
+	port_do(userdata, MOBILITY_DO_ANNOUNCE);
+}
+
+static int make_timers(struct port *port)
+{
+	const struct {
+		struct loop_timer **timer;
+		loop_timer_handler handler;
+	} timers[] = {
+		{ &port->expect, on_expect },	{ &port->retry, on_retry }, { &port->cap, on_cap },
+		{ &port->idle, on_idle },	{ &port->announce, on_announce },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
+		*timers[i].timer = loop_timer_new(port->agent->loop, timers[i].handler, port);
+		if (!*timers[i].timer)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac, enum port_kind kind)
+{
+	struct port *port = agent->ports_count < AGENT_PORTS_MAX ? calloc(1, sizeof(*port)) : NULL;
+	const struct mapping *known = vn_find(vn->vn, mac);
+
+	if (!port)
+		return NULL;
+	port->agent = agent;
+	port->vn = vn;
+	port->key = port_key(vn->devices.vni, mac);
+	port->mac = mac;
+	port->kind = kind;
+	HASH_ADD(hh, agent->ports, key, sizeof(port->key), port);
+	agent->ports_count++;
+	if (make_timers(port) < 0)
+		return port_free(port);
+
+	for (size_t i = 0; known && kind == PORT_VM && i < known->ip_count; i++)
+		(void) port_add_ip(port, known->ips[i]);
+	return port;
+}
+
+struct port *port_free(struct port *port)
+{
+	if (!port)
+		return NULL;
+	HASH_DEL(port->agent->ports, port);
+	port->agent->ports_count--;
+	port->qemu = qemu_watch_free(port->qemu);
+	port->neighbour = neighbour_watch_free(port->neighbour);
+	port->guard = kernel_guard_free(port->guard);
+	port->inflight = inflight_free(port->inflight);
+	port->expect = loop_timer_free(port->expect);
+	port->retry = loop_timer_free(port->retry);
+	port->cap = loop_timer_free(port->cap);
+	port->idle = loop_timer_free(port->idle);
+	port->announce = loop_timer_free(port->announce);
+	free(port);
+	return NULL;
+}
+
+static void on_claim(void *userdata, struct mac mac, struct ip ip)
+{
+	struct port *port = userdata;
+
+	if (mac_cmp(mac, port->mac) == 0 && port_add_ip(port, ip))
+		port_input(port, MOBILITY_ADDRESS);
+}
+
+int port_set_device(struct port *port, const char *device)
+{
+	struct kernel_port found;
+	int r = kernel_port_by_name(port->agent->kernel, device, &found);
+	uint32_t before = port->ifindex;
+
+	(void) snprintf(port->device, sizeof(port->device), "%s", device);
+	port->ifindex = r < 0 ? 0 : found.ifindex;
+	if (r < 0 || port->ifindex == before)
+		return r;
+
+	port->facts.unplugged = false;
+	port->neighbour = neighbour_watch_free(port->neighbour);
+	if (neighbour_watch_new(port->agent->loop, port->ifindex, on_claim, port, &port->neighbour) < 0)
+		log_warning("Cannot watch ARP and ND on %s: the addresses behind it stay unknown", device);
+	return 0;
+}
+
+bool port_add_ip(struct port *port, struct ip ip)
+{
+	if (!ip_is_unicast(ip))
+		return false;
+	for (size_t i = 0; i < port->ip_count; i++)
+		if (ip_cmp(port->ips[i], ip) == 0)
+			return false;
+
+	if (port->ip_count == MAPPING_IPS_MAX) {
+		memmove(port->ips, port->ips + 1, sizeof(port->ips) - sizeof(port->ips[0]));
+		port->ip_count--;
+	}
+	port->ips[port->ip_count++] = ip;
+	return true;
+}
+
+struct mapping port_mapping(const struct port *port)
+{
+	struct mapping mapping = {
+		.vni = port->key.vni,
+		.mac = port->mac,
+		.ip_count = port->ip_count,
+		.vtep = port->agent->config->vtep,
+		.generation = port->generation,
+		.vm = port->uuid,
+		.flags = port->kind == PORT_VM ? MAPPING_VM : MAPPING_LEARNED,
+	};
+
+	memcpy(mapping.ips, port->ips, sizeof(mapping.ips));
+	return mapping;
+}
+
+/* --- the ledger --- */
+
+void port_note(struct port *port, const char *what, const char *format, ...)
+{
+	char detail[LEDGER_DETAIL_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void) vsnprintf(detail, sizeof(detail), format, arguments);
+	va_end(arguments);
+	ledger_note(port->agent->ledger, port->move, clock_realtime_us(), what, "%s", detail);
+}
+
+static bool is_move_of_new_nve(enum mobility_state state)
+{
+	return state == MOBILITY_EXPECTED || state == MOBILITY_PLUGGED;
+}
+
+static bool is_move_of_old_nve(enum mobility_state state)
+{
+	return state == MOBILITY_ASKED || state == MOBILITY_LEAVING;
+}
+
+static bool is_rest(enum mobility_state state)
+{
+	return state == MOBILITY_ABSENT || state == MOBILITY_RESIDENT || state == MOBILITY_REGISTERING;
+}
+
+static void begin_move(struct port *port, enum ledger_role role)
+{
+	struct ledger_move *move;
+
+	port->move = ledger_begin(port->agent->ledger, clock_realtime_us());
+	move = ledger_find(port->agent->ledger, port->move);
+	move->uuid = port->uuid;
+	move->vni = port->key.vni;
+	move->mac = port->mac;
+	move->role = role;
+	(void) snprintf(move->vm, sizeof(move->vm), "%.*s", LEDGER_VM_SIZE - 1, port->vm);
+}
+
+/* Keeps the record's summary true to the port. */
+static void sum_up(struct port *port)
+{
+	struct ledger_move *move = ledger_find(port->agent->ledger, port->move);
+	bool old = move && move->role == LEDGER_OLD_NVE;
+
+	if (!move)
+		return;
+	move->from = old ? port->agent->config->vtep : port->other;
+	move->to = old ? port->other : port->agent->config->vtep;
+	move->generation = port->generation;
+	move->state = mobility_state_name(port->state);
+}
+
+static void count_move(struct agent *agent, const struct ledger_move *move, enum mobility_state end)
+{
+	bool old = move->role == LEDGER_OLD_NVE;
+
+	if (old != (end == MOBILITY_ABSENT))
+		agent->counters.moves_failed++;
+	else if (old)
+		agent->counters.moves_out++;
+	else
+		agent->counters.moves_in++;
+}
+
+static void record(struct port *port, enum mobility_state before, enum mobility_input input)
+{
+	struct ledger_move *move;
+
+	if (port->kind != PORT_VM || port->state == before)
+		return;
+	if (is_rest(before) || mobility_is_forwarding(before)) {
+		if (is_move_of_new_nve(port->state))
+			begin_move(port, LEDGER_NEW_NVE);
+		else if (is_move_of_old_nve(port->state) && is_rest(before))
+			begin_move(port, LEDGER_OLD_NVE);
+	} else if (before == MOBILITY_SETTLING && is_move_of_old_nve(port->state)) {
+		begin_move(port, LEDGER_OLD_NVE);
+	}
+	port_note(port, mobility_input_name(input), "%s -> %s", mobility_state_name(before),
+		  mobility_state_name(port->state));
+	sum_up(port);
+
+	move = is_rest(port->state) ? ledger_find(port->agent->ledger, port->move) : NULL;
+	if (move && !move->over) {
+		move->over = true;
+		count_move(port->agent, move, port->state);
+	}
+}
+
+/* --- the machine --- */
+
+static void step(struct port *port, enum mobility_input input)
+{
+	const struct mobility_step *step = mobility_step(port->state, input);
+	enum mobility_state before = port->state;
+	char mac[MAC_TEXT_SIZE];
+
+	if (step->next != before || step->effects[0] != MOBILITY_DO_NOTHING)
+		log_debug("%s %s: %s: %s -> %s", port->vm, mac_text(port->mac, mac), mobility_input_name(input),
+			  mobility_state_name(before), mobility_state_name(step->next));
+	port->state = step->next;
+	if (port->state != MOBILITY_ABSENT)
+		port->forget = false;
+
+	/* The switch is timed to the microsecond: it comes before any bookkeeping. */
+	for (size_t i = 0; step->effects[i] != MOBILITY_DO_NOTHING; i++)
+		if (step->effects[i] == MOBILITY_DO_SWITCH)
+			port_do(port, MOBILITY_DO_SWITCH);
+	record(port, before, input);
+	for (size_t i = 0; step->effects[i] != MOBILITY_DO_NOTHING; i++)
+		if (step->effects[i] != MOBILITY_DO_SWITCH)
+			port_do(port, step->effects[i]);
+	if (is_rest(port->state) && port->state != before)
+		port->move = 0;
+}
+
+void port_input(struct port *port, enum mobility_input input)
+{
+	struct agent *agent = port->agent;
+	struct agent_vn *vn = port->vn;
+	struct mac mac = port->mac;
+
+	assert(!port->in_step);
+	port->in_step = true;
+	while (input != MOBILITY_INPUT_COUNT) {
+		step(port, input);
+		input = mobility_pending(port->state, &port->facts);
+	}
+	port->in_step = false;
+
+	agent_vn_flush(vn);
+	agent_control_wake(agent, vn->devices.vni, mac, port);
+	/* A record that nothing refers to any more: its VM is gone from this host too, or never was here. */
+	if (port->forget && port->state == MOBILITY_ABSENT && (port->facts.unplugged || !port->ifindex))
+		(void) port_free(port);
+}

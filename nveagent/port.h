@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * port.h - one endpoint of a VN at this NVE: its state machine (mobility.h), what is known of it, and what it holds in the
+ * kernel. port.c keeps the records and feeds the machine; port_effects.c carries its effects out.
+ */
+#ifndef REHOME_NVEAGENT_PORT_H
+#define REHOME_NVEAGENT_PORT_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "net/addr.h"
+#include "net/uuid.h"
+#include "nva/wire.h"
+#include "nveagent/domain_xml.h"
+#include "nveagent/inflight.h"
+#include "nveagent/kernel.h"
+#include "nveagent/loop.h"
+#include "nveagent/mobility.h"
+#include "nveagent/neighbour.h"
+#include "nveagent/watch_qemu.h"
+
+struct agent;
+struct agent_vn;
+
+enum port_kind {
+	PORT_VM,	/* a VM's NIC; moves with it */
+	PORT_LEARNED,	/* any other MAC that the bridge learned on a local port: a container, an appliance */
+};
+const char *port_kind_name(enum port_kind kind);
+
+enum {
+	PORT_VM_NAME_SIZE = DOMAIN_NAME_SIZE,
+};
+
+/* All bytes count: made by port_key(). */
+struct port_key {
+	uint32_t vni;
+	uint8_t mac[MAC_SIZE];
+	uint8_t zero[2];
+};
+
+struct port {
+	struct agent *agent;
+	struct agent_vn *vn;
+	struct port_key key;
+	UT_hash_handle hh;
+
+	struct mac mac;
+	enum port_kind kind;
+	char vm[PORT_VM_NAME_SIZE];
+	struct uuid uuid;
+	char device[IFNAMSIZ];	/* tap or bridge port; "" before it is known */
+	uint32_t ifindex;	/* 0: it is not there */
+
+	enum mobility_state state;
+	struct mobility_facts facts;
+	bool migrated;		/* QEMU said that the migration out of here is complete */
+	bool in_step, forget;	/* to be freed at the end of the step */
+
+	struct ip ips[MAPPING_IPS_MAX];	/* newest last */
+	uint8_t ip_count;
+	uint64_t generation;	/* that the directory gave us, or granted us for a commit */
+	struct ip other;	/* the new NVE at the old one, the old NVE at the new one */
+	uint64_t consent_id;	/* of the NVA's open question */
+	uint64_t request_id;	/* of our newest request; answers to older ones do not count */
+
+	struct kernel_guard *guard;
+	struct inflight *inflight;
+	struct neighbour_watch *neighbour;
+	struct qemu_watch *qemu; /* a VM without libvirt */
+
+	struct loop_timer *expect, *retry, *cap, *idle, *announce;
+	unsigned announced;	/* rounds so far */
+	uint64_t forwarded_before; /* at the last look of the idle watch */
+	uint64_t move;		/* ledger id; 0: none under way */
+};
+
+/* The record of (VNI, MAC), or NULL. */
+struct port *port_find(struct agent *agent, uint32_t vni, struct mac mac);
+
+/* A new record, in MOBILITY_ABSENT. NULL when out of memory or at AGENT_PORTS_MAX. */
+struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac, enum port_kind kind);
+struct port *port_free(struct port *port);
+
+/* Sets the device and looks its index up; -ENODEV leaves the index 0. */
+int port_set_device(struct port *port, const char *device);
+
+/* Feeds the machine. The record may be gone afterwards. */
+void port_input(struct port *port, enum mobility_input input);
+
+/* Notes an address seen behind the port; true when it is new. At the cap the oldest makes room. */
+bool port_add_ip(struct port *port, struct ip ip);
+
+/* Adds an event to the record of the move under way, if there is one. */
+void port_note(struct port *port, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The mapping that this NVE claims for the port. */
+struct mapping port_mapping(const struct port *port);
+
+/* Carries @effect out; failures are logged, and the machine goes on: a VM is never held up. */
+void port_do(struct port *port, enum mobility_effect effect);
+
+/* Copies the forward device's counters into the ledger's record. */
+void port_count(struct port *port);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* port_effects.c - carries the state machine's effects out: one function an effect, one table. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "nveagent/agent_private.h"
+#include "nveagent/announce.h"
+
+/* Logs what failed with the port's name and keeps going. */
+static void complain(struct port *port, const char *what, int error)
+{
+	char mac[MAC_TEXT_SIZE];
+
+	log_warning("%s %s on %s, VNI %u: cannot %s: %s", port_kind_name(port->kind),
+		    mac_text(port->mac, mac), port->device[0] ? port->device : "(no device)", port->key.vni, what,
+		    strerror(-error));
+	port_note(port, "trouble", "cannot %s: %s", what, strerror(-error));
+}
+
+/* --- the NVA --- */
+
+static struct nvo3_message request(struct port *port, enum nvo3_kind kind)
+{
+	port->request_id = nva_link_next_id(port->agent->nva);
+	return (struct nvo3_message) {
+		.kind = kind,
+		.id = port->request_id,
+		.vni = port->key.vni,
+		.mac = port->mac,
+		.generation = port->generation,
+	};
+}
+
+/* A session that is down is no failure: NVA_UP asks again. */
+static void send_to_nva(struct port *port, const struct nvo3_message *message)
+{
+	int r = nva_link_send(port->agent->nva, message);
+
+	if (r < 0 && r != -ENOTCONN)
+		complain(port, nvo3_kind_name(message->kind), r);
+}
+
+static void send_with_mapping(struct port *port, enum nvo3_kind kind)
+{
+	struct mapping mapping = port_mapping(port);
+	struct nvo3_message message = request(port, kind);
+
+	message.mappings = &mapping;
+	message.mapping_count = 1;
+	send_to_nva(port, &message);
+}
+
+static void do_intent(struct port *port)
+{
+	port->generation = 0; /* the grant will say */
+	send_with_mapping(port, NVO3_MOVE_INTENT);
+}
+
+static void do_register(struct port *port)
+{
+	send_with_mapping(port, NVO3_REGISTER);
+}
+
+static void do_commit(struct port *port)
+{
+	struct nvo3_message message = request(port, NVO3_COMMIT);
+
+	send_to_nva(port, &message);
+}
+
+static void do_withdraw(struct port *port)
+{
+	struct nvo3_message message = request(port, NVO3_WITHDRAW);
+
+	send_to_nva(port, &message);
+}
+
+static void do_abort(struct port *port)
+{
+	struct nvo3_message message = request(port, NVO3_ABORT);
+
+	send_to_nva(port, &message);
+}
+
+static void answer_consent(struct port *port, bool granted)
+{
+	struct nvo3_message message = {
+		.kind = NVO3_CONSENTED,
+		.id = port->consent_id,
+		.vni = port->key.vni,
+		.mac = port->mac,
+		.granted = granted,
+	};
+
+	if (!granted)
+		(void) snprintf(message.text, sizeof(message.text), "%.128s: no migration away from %.64s is under way",
+				port->vm, port->agent->config->name);
+	port->facts.asked_for = false;
+	send_to_nva(port, &message);
+}
+
+static void do_consent(struct port *port)
+{
+	answer_consent(port, true);
+}
+
+static void do_refuse(struct port *port)
+{
+	answer_consent(port, false);
+}
+
+/* --- the new NVE's tap --- */
+
+static void do_guard(struct port *port)
+{
+	int r = port->guard ? 0 : kernel_guard_new(port->agent->kernel, &port->vn->devices, port->device, port->mac,
+						   port->agent->config->queue_packets, &port->guard);
+
+	if (r < 0)
+		complain(port, "guard the tap", r);
+}
+
+static void do_open(struct port *port)
+{
+	int r = port->guard ? kernel_guard_open(port->guard) : 0;
+
+	if (r < 0)
+		complain(port, "open the tap", r);
+}
+
+static void do_unguard(struct port *port)
+{
+	port->guard = kernel_guard_free(port->guard);
+}
+
+/* --- the bridge's entry --- */
+
+static void do_pin(struct port *port)
+{
+	int r;
+
+	if (port->kind != PORT_VM || !port->ifindex)
+		return;
+	r = vn_pin(port->vn->vn, port->mac, port->ifindex);
+	if (r < 0)
+		complain(port, "pin the MAC to its tap", r);
+	agent_vn_flush(port->vn);
+}
+
+static void do_unpin(struct port *port)
+{
+	int r = vn_unpin(port->vn->vn, port->mac);
+
+	if (r < 0)
+		complain(port, "take the MAC off its tap", r);
+	agent_vn_flush(port->vn);
+}
+
+/* --- announcements --- */
+
+/* Rounds after the first: those of QEMU's self-announcement (net/announce.c), and two later ones. */
+static const uint64_t announce_delays_us[] = { 50000, 150000, 250000, 350000, 1000000, 2000000 };
+
+static size_t other_ports(const struct port *port, uint32_t *ports)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < port->vn->port_count; i++)
+		if (port->vn->ports[i] != port->ifindex)
+			ports[n++] = port->vn->ports[i];
+	ports[n++] = port->vn->devices.vxlan_ifindex;
+	return n;
+}
+
+static void have_qemu_announce(struct port *port)
+{
+	if (port->qemu)
+		(void) qemu_watch_announce(port->qemu);
+	else if (port->agent->libvirt && port->agent->config->qemu_announce)
+		(void) libvirt_watch_announce(port->agent->libvirt, port->uuid);
+}
+
+static void do_announce(struct port *port)
+{
+	uint32_t ports[AGENT_BRIDGE_PORTS_MAX + 1];
+	size_t count = other_ports(port, ports);
+	int r = announce(port->mac, port->ips, port->ip_count, ports, count);
+
+	if (r < 0)
+		complain(port, "announce the VM's addresses", r);
+	else if (port->announced == 0)
+		port_note(port, "announced", "%d frames for %u addresses", r, port->ip_count);
+	if (port->announced == 0)
+		have_qemu_announce(port);
+	if (port->announced < ARRAY_SIZE(announce_delays_us))
+		(void) loop_timer_start(port->announce, announce_delays_us[port->announced++]);
+}
+
+static void do_hush(struct port *port)
+{
+	loop_timer_stop(port->announce);
+	port->announced = 0;
+}
+
+/* --- packets in flight --- */
+
+static void do_arm(struct port *port)
+{
+	int r = port->inflight ? 0 : inflight_arm(port->agent->kernel, &port->vn->devices, port->device, port->mac,
+						  port->other, &port->inflight);
+
+	if (r < 0)
+		complain(port, "prepare forwarding to the new NVE", r);
+}
+
+static void do_switch(struct port *port)
+{
+	uint64_t before = clock_monotonic_us();
+	int r;
+
+	if (!port->inflight)
+		return;
+	r = vn_hold(port->vn->vn, port->mac, true);
+	if (r == 0)
+		r = inflight_switch(port->inflight);
+	if (r < 0)
+		complain(port, "switch to the new NVE", r);
+	else
+		port_note(port, "switched", "in %lu us", (unsigned long) (clock_monotonic_us() - before));
+}
+
+static void do_return(struct port *port)
+{
+	int r = port->inflight ? inflight_return(port->inflight) : 0;
+
+	if (r < 0)
+		complain(port, "switch back to the tap", r);
+	(void) vn_hold(port->vn->vn, port->mac, false);
+	agent_vn_flush(port->vn);
+}
+
+void port_count(struct port *port)
+{
+	struct ledger_move *move = ledger_find(port->agent->ledger, port->move);
+	struct inflight_counters counters;
+
+	if (!move || !port->inflight || inflight_read(port->inflight, &counters) < 0)
+		return;
+	move->pulled = counters.pulled;
+	move->forwarded = counters.forwarded;
+	move->dropped = counters.dropped;
+}
+
+static void do_disarm(struct port *port)
+{
+	port_count(port);
+	(void) vn_hold(port->vn->vn, port->mac, false);
+	agent_vn_flush(port->vn);
+	port->inflight = inflight_free(port->inflight);
+}
+
+/* --- timers --- */
+
+static void do_expect_timer(struct port *port)
+{
+	(void) loop_timer_start(port->expect, AGENT_EXPECT_S * 1000000ull);
+}
+
+static void do_retry_timer(struct port *port)
+{
+	(void) loop_timer_start(port->retry, AGENT_RETRY_MS * 1000ull);
+}
+
+static void do_cap_timer(struct port *port)
+{
+	if (!loop_timer_is_running(port->cap))
+		(void) loop_timer_start(port->cap, port->agent->config->forward_timeout_s * 1000000ull);
+}
+
+static void do_idle_watch(struct port *port)
+{
+	(void) loop_timer_start(port->idle, port->agent->config->quiet_interval_ms * 1000ull);
+}
+
+static void do_stop_timers(struct port *port)
+{
+	loop_timer_stop(port->expect);
+	loop_timer_stop(port->retry);
+	loop_timer_stop(port->cap);
+	loop_timer_stop(port->idle);
+}
+
+static void do_forget(struct port *port)
+{
+	port->forget = true;
+}
+
+static void do_nothing(struct port *port)
+{
+	(void) port;
+}
+
+static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
+	[MOBILITY_DO_NOTHING]		= do_nothing,
+	[MOBILITY_DO_INTENT]		= do_intent,
+	[MOBILITY_DO_COMMIT]		= do_commit,
+	[MOBILITY_DO_REGISTER]		= do_register,
+	[MOBILITY_DO_WITHDRAW]		= do_withdraw,
+	[MOBILITY_DO_CONSENT]		= do_consent,
+	[MOBILITY_DO_REFUSE]		= do_refuse,
+	[MOBILITY_DO_ABORT]		= do_abort,
+	[MOBILITY_DO_GUARD]		= do_guard,
+	[MOBILITY_DO_OPEN]		= do_open,
+	[MOBILITY_DO_UNGUARD]		= do_unguard,
+	[MOBILITY_DO_PIN]		= do_pin,
+	[MOBILITY_DO_UNPIN]		= do_unpin,
+	[MOBILITY_DO_ANNOUNCE]		= do_announce,
+	[MOBILITY_DO_HUSH]		= do_hush,
+	[MOBILITY_DO_ARM]		= do_arm,
+	[MOBILITY_DO_SWITCH]		= do_switch,
+	[MOBILITY_DO_RETURN]		= do_return,
+	[MOBILITY_DO_DISARM]		= do_disarm,
+	[MOBILITY_DO_EXPECT_TIMER]	= do_expect_timer,
+	[MOBILITY_DO_RETRY_TIMER]	= do_retry_timer,
+	[MOBILITY_DO_CAP_TIMER]		= do_cap_timer,
+	[MOBILITY_DO_IDLE_WATCH]	= do_idle_watch,
+	[MOBILITY_DO_STOP_TIMERS]	= do_stop_timers,
+	[MOBILITY_DO_FORGET]		= do_forget,
+};
+
+void port_do(struct port *port, enum mobility_effect effect)
+{
+	effects[effect](port);
+}

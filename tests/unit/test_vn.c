@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "nveagent/vn.h"
+#include "tests/unit/unit.h"
+
+enum { VNI = 100, VXLAN = 7, TAP = 9, FORWARD = 11 };
+
+static const struct mac vm = { { 0x52, 0x54, 0, 0xaa, 0, 0x10 } };
+static const struct mac other = { { 0x52, 0x54, 0, 0xaa, 0, 0x11 } };
+
+static struct ip ip(const char *text)
+{
+	struct ip ip = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(ip_from_text(text, &ip), 0);
+	return ip;
+}
+
+static struct vn *new_vn(void)
+{
+	struct vn *vn = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(vn_new(VNI, ip("192.0.2.1"), VXLAN, &vn), 0);
+	return vn;
+}
+
+static struct mapping mapping(struct mac mac, const char *vtep, uint64_t generation)
+{
+	return (struct mapping) { .vni = VNI, .mac = mac, .vtep = ip(vtep), .generation = generation };
+}
+
+static void update(struct vn *vn, struct mac mac, const char *vtep, uint64_t generation)
+{
+	struct mapping one = mapping(mac, vtep, generation);
+	struct nvo3_message message = { .kind = NVO3_UPDATE, .mappings = &one, .mapping_count = 1 };
+
+	CU_ASSERT_EQUAL(vn_update(vn, &message, NULL, NULL), 0);
+}
+
+static void withdraw(struct vn *vn, struct mac mac, uint64_t generation)
+{
+	struct mapping one = { .vni = VNI, .mac = mac, .generation = generation };
+	struct nvo3_message message = { .kind = NVO3_UPDATE, .removed = &one, .removed_count = 1 };
+
+	CU_ASSERT_EQUAL(vn_update(vn, &message, NULL, NULL), 0);
+}
+
+/* Asserts that exactly these changes come out, in order: each as LAYER, OP, ifindex, VTEP or NULL. */
+struct expected {
+	enum fdb_layer layer;
+	enum fdb_op op;
+	uint32_t ifindex;
+	const char *vtep;
+};
+
+static void expect(struct vn *vn, const struct expected *expected, int count)
+{
+	_cleanup_free_ struct fdb_change *changes = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(vn_collect(vn, &changes), count);
+	for (int i = 0; i < count; i++) {
+		struct ip vtep = expected[i].vtep ? ip(expected[i].vtep) : (struct ip) { 0 };
+
+		CU_ASSERT_EQUAL(changes[i].entry.layer, expected[i].layer);
+		CU_ASSERT_EQUAL(changes[i].op, expected[i].op);
+		CU_ASSERT_EQUAL(changes[i].entry.ifindex, expected[i].ifindex);
+		CU_ASSERT_EQUAL(ip_cmp(changes[i].entry.vtep, vtep), 0);
+	}
+}
+
+#define EXPECT(vn, ...)                                                           \
+	expect(vn, (const struct expected[]) { __VA_ARGS__ },                     \
+	       sizeof((const struct expected[]) { __VA_ARGS__ }) / sizeof(struct expected))
+
+static void expect_none(struct vn *vn)
+{
+	expect(vn, NULL, 0);
+}
+
+static void a_remote_mac_gets_both_layers(void)
+{
+	static const char *const vteps[] = { "192.0.2.2", "2001:db8::2" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(vteps); i++) {
+		_cleanup_(vn_freep) struct vn *vn = new_vn();
+
+		update(vn, vm, vteps[i], 1);
+		EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, vteps[i] }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+		expect_none(vn);
+		withdraw(vn, vm, 1);
+		EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, vteps[i] });
+		expect_none(vn);
+	}
+}
+
+static void a_mac_that_moved_is_one_replace(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+
+	update(vn, vm, "192.0.2.2", 1);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 2);
+	update(vn, vm, "192.0.2.3", 2);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.3" });
+}
+
+static void an_older_generation_changes_nothing(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+
+	update(vn, vm, "192.0.2.2", 5);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 2);
+	update(vn, vm, "192.0.2.3", 4);
+	withdraw(vn, vm, 4);
+	expect_none(vn);
+	CU_ASSERT_EQUAL(vn_find(vn, vm)->generation, 5);
+}
+
+static void our_own_mapping_needs_no_entry(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+
+	update(vn, vm, "192.0.2.1", 1);
+	expect_none(vn);
+	CU_ASSERT_EQUAL(vn_mapping_count(vn), 1);
+}
+
+static void a_pin_beats_the_directory(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+
+	update(vn, vm, "192.0.2.2", 1);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 2);
+
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, TAP, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	CU_ASSERT_EQUAL(vn_unpin(vn, vm), 0);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+	CU_ASSERT_EQUAL(vn_unpin(vn, other), 0);
+	expect_none(vn);
+}
+
+/* While packets in flight are forwarded, the bridge's entry is the forward device's. */
+static void a_hold_keeps_off_the_bridge(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, TAP, NULL });
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, true), 0);
+	CU_ASSERT_EQUAL(vn_unpin(vn, vm), 0);
+	update(vn, vm, "192.0.2.2", 2);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" });
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, false), 0);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+}
+
+static void a_hold_that_ends_at_home_puts_the_pin_back(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 1);
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, true), 0);
+	expect_none(vn);
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, false), 0);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, TAP, NULL });
+}
+
+static void a_port_that_went_takes_its_entries_along(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+
+	update(vn, vm, "192.0.2.2", 1);
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 1);
+	vn_port_gone(vn, TAP);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+}
+
+static void the_flood_list_follows_the_members(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct ip three[] = { ip("192.0.2.1"), ip("192.0.2.2"), ip("2001:db8::3") };
+	struct ip two[] = { ip("192.0.2.1"), ip("192.0.2.4") };
+
+	CU_ASSERT_EQUAL(vn_set_members(vn, three, 3), 0);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" }, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "2001:db8::3" });
+	CU_ASSERT_EQUAL(vn_set_members(vn, two, 2), 0);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.4" }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "2001:db8::3" });
+	expect_none(vn);
+}
+
+static void a_snapshot_forgets_what_it_does_not_name(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+	struct mapping kept = mapping(other, "192.0.2.3", 1);
+	struct nvo3_message first = { .kind = NVO3_UPDATE, .snapshot = true };
+	struct nvo3_message last = { .kind = NVO3_UPDATE, .mappings = &kept, .mapping_count = 1, .snapshot_end = true };
+
+	update(vn, vm, "192.0.2.2", 9);
+	update(vn, other, "192.0.2.3", 4);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 4);
+	CU_ASSERT_FALSE(vn_is_synced(vn));
+
+	CU_ASSERT_EQUAL(vn_update(vn, &first, NULL, NULL), 0);
+	expect_none(vn);
+	CU_ASSERT_EQUAL(vn_update(vn, &last, NULL, NULL), 0);
+	CU_ASSERT_TRUE(vn_is_synced(vn));
+	/* A snapshot is the truth even where its generation is older: the directory may have started anew. */
+	CU_ASSERT_EQUAL(vn_find(vn, other)->generation, 1);
+	CU_ASSERT_PTR_NULL(vn_find(vn, vm));
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+}
+
+static void another_vni_is_not_ours(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct mapping foreign = { .vni = VNI + 1, .mac = vm, .vtep = ip("192.0.2.2"), .generation = 1 };
+	struct nvo3_message message = { .kind = NVO3_UPDATE, .mappings = &foreign, .mapping_count = 1 };
+
+	CU_ASSERT_EQUAL(vn_update(vn, &message, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(vn_mapping_count(vn), 0);
+	expect_none(vn);
+}
+
+/* --- the whole table --- */
+
+static struct fdb_table *table(void)
+{
+	struct fdb_table *table = fdb_table_new();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(table);
+	return table;
+}
+
+static void the_whole_table_says_the_same(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_(fdb_table_freep) struct fdb_table *actual = table(), *desired = table();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+	struct ip members[] = { ip("192.0.2.2") };
+
+	update(vn, other, "192.0.2.2", 1);
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_EQUAL(vn_set_members(vn, members, 1), 0);
+	CU_ASSERT_EQUAL(vn_desired(vn, actual, desired), 0);
+	CU_ASSERT_EQUAL(fdb_table_count(desired), 4);
+	CU_ASSERT_EQUAL(fdb_table_find(desired, FDB_LAYER_BRIDGE, 0, vm)->ifindex, TAP);
+	CU_ASSERT_TRUE(fdb_table_find(desired, FDB_LAYER_BRIDGE, 0, vm)->sticky);
+	CU_ASSERT_FALSE(fdb_table_find(desired, FDB_LAYER_BRIDGE, 0, other)->sticky);
+	expect_none(vn);
+	CU_ASSERT_EQUAL(fdb_diff(desired, desired, &changes, NULL), 0);
+}
+
+static void the_whole_table_leaves_packets_in_flight_alone(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_(fdb_table_freep) struct fdb_table *actual = table(), *desired = table();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+	const struct fdb_entry entries[] = {
+		{ .layer = FDB_LAYER_BRIDGE, .ifindex = FORWARD, .mac = vm, .sticky = true, .ours = true },
+		{ .layer = FDB_LAYER_VXLAN, .ifindex = FORWARD, .mac = vm, .vtep = ip("192.0.2.2"), .ours = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		CU_ASSERT_EQUAL(fdb_table_put(actual, &entries[i]), 0);
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, true), 0);
+	CU_ASSERT_EQUAL(vn_desired(vn, actual, desired), 0);
+	CU_ASSERT_EQUAL(fdb_diff(desired, actual, &changes, NULL), 0);
+}
+
+struct seen {
+	unsigned changed, removed;
+};
+
+static void on_changed(void *userdata, struct mac mac, const struct mapping *mapping)
+{
+	struct seen *seen = userdata;
+
+	if (mapping)
+		seen->changed++;
+	else
+		seen->removed++;
+}
+
+static void changes_are_told(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct mapping one = mapping(vm, "192.0.2.2", 1), gone = { .vni = VNI, .mac = vm, .generation = 1 };
+	struct nvo3_message add = { .kind = NVO3_UPDATE, .mappings = &one, .mapping_count = 1 };
+	struct nvo3_message remove = { .kind = NVO3_UPDATE, .removed = &gone, .removed_count = 1 };
+	struct seen seen = { 0 };
+
+	CU_ASSERT_EQUAL(vn_update(vn, &add, on_changed, &seen), 0);
+	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0);
+	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0);
+	CU_ASSERT_EQUAL(seen.changed, 1);
+	CU_ASSERT_EQUAL(seen.removed, 1);
+}
+
+UNIT_MAIN("vn",
+	UNIT_TEST(a_remote_mac_gets_both_layers),
+	UNIT_TEST(a_mac_that_moved_is_one_replace),
+	UNIT_TEST(an_older_generation_changes_nothing),
+	UNIT_TEST(our_own_mapping_needs_no_entry),
+	UNIT_TEST(a_pin_beats_the_directory),
+	UNIT_TEST(a_hold_keeps_off_the_bridge),
+	UNIT_TEST(a_hold_that_ends_at_home_puts_the_pin_back),
+	UNIT_TEST(a_port_that_went_takes_its_entries_along),
+	UNIT_TEST(the_flood_list_follows_the_members),
+	UNIT_TEST(a_snapshot_forgets_what_it_does_not_name),
+	UNIT_TEST(another_vni_is_not_ours),
+	UNIT_TEST(the_whole_table_says_the_same),
+	UNIT_TEST(the_whole_table_leaves_packets_in_flight_alone),
+	UNIT_TEST(changes_are_told))
