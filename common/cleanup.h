@@ -27,12 +27,14 @@
 	})
 
 /* Defines FUNCTIONp(TYPE **) for use with _cleanup_; FUNCTION must accept NULL. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses there */
 #define DEFINE_CLEANUP(type, function)                 \
 	static inline void function##p(type **pointer) \
 	{                                              \
 		if (*pointer)                          \
 			(void) function(*pointer);     \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void cleanup_freep(void *pointer)
 {

@@ -7,20 +7,14 @@
 
 DEFINE_CLEANUP(struct json_tokener, json_tokener_free)
 
-/* White space as RFC 8259 section 2 knows it. */
-static bool is_blank(const char *text, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (!text[i] || !strchr(" \t\r\n", text[i]))
-			return false;
-	return true;
-}
-
-/* What RFC 8259 allows nowhere and json-c 0.16 takes inside a string. */
+/*
+ * Control bytes that are no white space stand nowhere in JSON (RFC 8259 sections 2 and 7), but
+ * json-c 0.16 takes them inside a string, and a NUL for the end of the text.
+ */
 static bool has_control_byte(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		if ((unsigned char) text[i] < ' ' && !is_blank(&text[i], 1))
+		if ((unsigned char) text[i] < ' ' && (!text[i] || !strchr("\t\r\n", text[i])))
 			return true;
 	return false;
 }
@@ -29,7 +23,6 @@ int json_parse_object(const char *text, size_t size, struct json_object **ret_ob
 {
 	_cleanup_(json_tokener_freep) struct json_tokener *tokener = NULL;
 	_cleanup_(json_unrefp) struct json_object *object = NULL;
-	size_t end;
 
 	if (size > INT_MAX || has_control_byte(text, size))
 		return -EBADMSG;
@@ -42,10 +35,6 @@ int json_parse_object(const char *text, size_t size, struct json_object **ret_ob
 	if (json_tokener_get_error(tokener) != json_tokener_success)
 		return -EBADMSG;
 	if (!json_object_is_type(object, json_type_object))
-		return -EBADMSG;
-
-	end = json_tokener_get_parse_end(tokener);
-	if (!is_blank(text + end, size - end))
 		return -EBADMSG;
 
 	*ret_object = TAKE_PTR(object);

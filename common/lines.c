@@ -120,10 +120,7 @@ int lines_push(struct lines *lines, const char *data, size_t size)
 	lines->size += size;
 
 	r = find_whole_lines(lines, unseen);
-	if (r < 0) {
-		lines->spent = true;
-		lines->size = lines->whole;
-	}
+	lines->spent = r < 0;
 	return r;
 }
 

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -32,7 +32,7 @@ static int address_from_path(const char *path, struct sockaddr_un *ret_address)
 		return -ENAMETOOLONG;
 	if (path[0] == '\0')
 		return -ENOENT;
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path));
 	*ret_address = address;
 	return 0;
 }
@@ -56,12 +56,12 @@ static int lock_parent(const struct sockaddr_un *address)
 	char parent[sizeof(address->sun_path)];
 	char *slash;
 
-	strcpy(parent, address->sun_path);
+	memcpy(parent, address->sun_path, sizeof(parent));
 	slash = strrchr(parent, '/');
 	if (slash)
-		slash[slash == parent] = '\0';
+		slash[slash == parent] = '\0'; /* "/" stays */
 	else
-		strcpy(parent, ".");
+		(void) snprintf(parent, sizeof(parent), ".");
 
 	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
 		return -errno;

@@ -7,12 +7,13 @@
  *   libvirt --argv, XML on stdin--> hook --one JSON line--> nveagent
  *                                        <--one JSON line--
  *
- * libvirt waits for this program with the VM's job held, and what it does with our exit status and output can harm
- * a guest (libvirt docs/hooks.rst). Hence:
+ * libvirt waits for this program with the VM's job held, and what it does with our exit status and
+ * output can harm a guest (libvirt docs/hooks.rst). Hence:
  *   - stdout stays empty: for 'migrate' and 'restore' it would replace the domain XML.
  *   - One deadline covers everything, from reading stdin to the agent's reply.
- *   - The exit status is 0, whatever happens, but for an operation that may refuse (hook_operation.c), and
- *     that only when the operator asked for it. Even a crash here ends with 0: a failing 'reconnect' kills a running guest.
+ *   - The exit status is 0, whatever happens, but for an operation that may refuse
+ *     (hook_operation.c), and that only when the operator asked for it. Even a crash here ends with
+ *     0: a failing 'reconnect' kills a running guest.
  *   - libvirt is never called from here: it waits for us, so it would never answer.
  */
 #include <errno.h>
@@ -34,13 +35,12 @@
 #include "nveagent/domain_xml.h"
 
 enum {
-	WATCHDOG_FACTOR = 4,	/* times the deadline: only a fault in here gets that far */
+	WATCHDOG_FACTOR = 4, /* times the deadline: only a fault in here gets that far */
 	EXIT_REFUSED = 1,
 };
 
 /* Not log.h: its priority prefix would be in the message that libvirt shows to the user. */
-__attribute__((format(printf, 1, 2)))
-static void say(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
 	va_list args;
 
@@ -92,24 +92,27 @@ static unsigned ms_until(uint64_t deadline_us)
 }
 
 /*
- * Reads stdin to its end; what exceeds @buffer_size is read and thrown away, so that libvirt's write always succeeds.
- * Returns 0, -EMSGSIZE, -ETIMEDOUT when the writer has not closed in time, or what read() said.
+ * Reads stdin to its end; what exceeds @buffer_size is read and thrown away, so that libvirt's
+ * write always succeeds. Returns 0, -EMSGSIZE, -ETIMEDOUT when the writer has not closed in time,
+ * or what read() said.
  */
 static int read_stdin(uint64_t deadline_us, char *buffer, size_t buffer_size, size_t *ret_size)
 {
-	char excess[4096];
+	char excess[4096] = "";
 	size_t size = 0;
 	int result = 0;
 
 	for (;;) {
 		struct pollfd pollfd = { .fd = STDIN_FILENO, .events = POLLIN };
 		bool full = size == buffer_size;
+		char *target = full ? excess : buffer + size;
+		size_t room = full ? sizeof(excess) : buffer_size - size;
 		unsigned left_ms = ms_until(deadline_us);
 		ssize_t n;
 
 		if (left_ms == 0 || poll(&pollfd, 1, (int) left_ms) == 0)
 			return -ETIMEDOUT;
-		n = read(STDIN_FILENO, full ? excess : buffer + size, full ? sizeof(excess) : buffer_size - size);
+		n = read(STDIN_FILENO, target, room);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			return -errno;
 		if (n == 0)
@@ -135,15 +138,21 @@ static int read_domain(uint64_t deadline_us, struct domain *ret_domain, char *re
 		return domain_xml_parse(xml, size, ret_domain, reterr_text);
 
 	if (r == -EMSGSIZE)
-		snprintf(reterr_text, HOOK_TEXT_SIZE, "the domain XML on stdin is larger than %d bytes", DOMAIN_XML_SIZE_MAX);
+		snprintf(reterr_text, HOOK_TEXT_SIZE,
+			 "the domain XML on stdin is larger than %d bytes", DOMAIN_XML_SIZE_MAX);
 	else if (r == -ETIMEDOUT)
-		snprintf(reterr_text, HOOK_TEXT_SIZE, "the domain XML on stdin did not end in time");
+		snprintf(reterr_text, HOOK_TEXT_SIZE,
+			 "the domain XML on stdin did not end in time");
 	else
-		snprintf(reterr_text, HOOK_TEXT_SIZE, "cannot read the domain XML from stdin: %s", strerror(-r));
+		snprintf(reterr_text, HOOK_TEXT_SIZE, "cannot read the domain XML from stdin: %s",
+			 strerror(-r));
 	return r;
 }
 
-/* Sends the call and gives what came of it, with a line for the user in @ret_text (HOOK_TEXT_SIZE bytes). */
+/*
+ * Sends the call and gives what came of it, with a line for the user in @ret_text (HOOK_TEXT_SIZE
+ * bytes).
+ */
 static enum hook_answer ask_agent(const struct hook_config *config, const struct hook_call *call,
 				  const struct domain *domain, uint64_t deadline_us, char *ret_text)
 {
@@ -151,22 +160,24 @@ static enum hook_answer ask_agent(const struct hook_config *config, const struct
 	int r = hook_message_build(call, domain, &line);
 
 	if (r == 0)
-		r = unix_socket_ask(config->socket, line, ms_until(deadline_us), HOOK_REPLY_SIZE_MAX, &reply);
+		r = unix_socket_ask(config->socket, line, ms_until(deadline_us),
+				    HOOK_REPLY_SIZE_MAX, &reply);
 	if (r == 0) {
 		enum hook_answer answer = hook_message_read(reply, ret_text);
 
 		if (answer == HOOK_ANSWER_GARBLED)
-			snprintf(ret_text, HOOK_TEXT_SIZE, "the agent at %s gave a reply that is not understood",
+			snprintf(ret_text, HOOK_TEXT_SIZE,
+				 "the agent at %s gave a reply that is not understood",
 				 config->socket);
 		return answer;
 	}
 	if (r == -ETIMEDOUT) {
-		snprintf(ret_text, HOOK_TEXT_SIZE, "the agent at %s did not answer within %u ms", config->socket,
-			 config->timeout_ms);
+		snprintf(ret_text, HOOK_TEXT_SIZE, "the agent at %s did not answer within %u ms",
+			 config->socket, config->timeout_ms);
 		return HOOK_ANSWER_SILENT;
 	}
-	snprintf(ret_text, HOOK_TEXT_SIZE, "no agent answers at %s (%s): is nveagent running?", config->socket,
-		 strerror(-r));
+	snprintf(ret_text, HOOK_TEXT_SIZE, "no agent answers at %s (%s): is nveagent running?",
+		 config->socket, strerror(-r));
 	return r == -EMSGSIZE ? HOOK_ANSWER_GARBLED : HOOK_ANSWER_AWAY;
 }
 
@@ -185,7 +196,8 @@ static int run(const struct hook_config *config, const struct hook_call *call, u
 		answer = ask_agent(config, call, &domain, deadline_us, text);
 
 	if (hook_refuses(operation, answer, config->require_agent)) {
-		say("this host is not ready for VM '%s': %s", call->object, text[0] ? text : "its agent refuses");
+		say("this host is not ready for VM '%s': %s", call->object,
+		    text[0] ? text : "its agent refuses");
 		return EXIT_REFUSED;
 	}
 	if (answer != HOOK_ANSWER_READY)
@@ -214,8 +226,9 @@ int main(int argc, char **argv)
 	set_watchdog(config.timeout_ms);
 
 	if (argc < 5) {
-		say("libvirt runs this as: rehome-hook VM OPERATION SUB-OPERATION EXTRA, with the domain XML on stdin");
+		say("libvirt runs this as: rehome-hook VM OPERATION SUB-OPERATION EXTRA, with the "
+		    "domain XML on stdin");
 		return EXIT_SUCCESS;
 	}
-	return run(&config, &(struct hook_call) { argv[1], argv[2], argv[3], argv[4] }, started_us);
+	return run(&config, &(struct hook_call){ argv[1], argv[2], argv[3], argv[4] }, started_us);
 }

@@ -17,13 +17,15 @@ static const struct hook_config defaults = {
 static int parse_socket(void *target, const char *value, char *message)
 {
 	struct hook_config *config = target;
+	size_t size = strlen(value);
 
-	if (value[0] != '/' || strlen(value) >= sizeof(config->socket)) {
-		snprintf(message, CONFIG_MESSAGE_SIZE, "expected an absolute path of at most %zu bytes",
+	if (value[0] != '/' || size >= sizeof(config->socket)) {
+		snprintf(message, CONFIG_MESSAGE_SIZE,
+			 "expected an absolute path of at most %zu bytes",
 			 sizeof(config->socket) - 1);
 		return -EINVAL;
 	}
-	strcpy(config->socket, value);
+	memcpy(config->socket, value, size + 1);
 	return 0;
 }
 
@@ -35,10 +37,10 @@ static int parse_timeout_ms(void *target, const char *value, char *message)
 
 	errno = 0;
 	number = strtoul(value, &end, 10);
-	if (errno || value[0] < '0' || value[0] > '9' || *end ||
-	    number < HOOK_TIMEOUT_MS_MIN || number > HOOK_TIMEOUT_MS_MAX) {
-		snprintf(message, CONFIG_MESSAGE_SIZE, "expected milliseconds, %d to %d", HOOK_TIMEOUT_MS_MIN,
-			 HOOK_TIMEOUT_MS_MAX);
+	if (errno || value[0] < '0' || value[0] > '9' || *end || number < HOOK_TIMEOUT_MS_MIN ||
+	    number > HOOK_TIMEOUT_MS_MAX) {
+		snprintf(message, CONFIG_MESSAGE_SIZE, "expected milliseconds, %d to %d",
+			 HOOK_TIMEOUT_MS_MIN, HOOK_TIMEOUT_MS_MAX);
 		return -EINVAL;
 	}
 	config->timeout_ms = (unsigned) number;
@@ -63,9 +65,11 @@ static int open_hook(void *config, const char *argument, void **ret_target, char
 }
 
 static const struct config_key hook_keys[] = {
+	/* clang-format off */
 	{ "socket",		parse_socket },
 	{ "timeout-ms",		parse_timeout_ms },
 	{ "require-agent",	parse_require_agent },
+	/* clang-format on */
 };
 
 static const struct config_section sections[] = {

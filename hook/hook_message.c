@@ -37,12 +37,14 @@ int hook_message_build(const struct hook_call *call, const struct domain *domain
 	const struct {
 		const char *key, *value;
 	} members[] = {
+		/* clang-format off */
 		{ "op",		"hook" },
 		{ "operation",	call->operation },
 		{ "sub",	call->sub },
 		{ "extra",	call->extra },
 		{ "vm",		call->object },
 		{ "uuid",	uuid_text(domain->uuid, uuid) },
+		/* clang-format on */
 	};
 	char *line;
 	int r = message ? 0 : -ENOMEM;
@@ -73,7 +75,8 @@ enum hook_answer hook_message_read(const char *reply, char *ret_text)
 	    json_get_bool(object, "refuse", &refuse) == -EBADMSG)
 		return HOOK_ANSWER_GARBLED;
 
-	(void) json_get_string(object, "error", &text);	/* without one the user still sees that it failed */
+	/* Without a text the user still sees that it failed. */
+	(void) json_get_string(object, "error", &text);
 	snprintf(ret_text, HOOK_TEXT_SIZE, "%s", text);
 	for (char *c = ret_text; *c; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* hook_message.h - the line the hook sends to the agent, and what the agent's reply means. No I/O. */
+/*
+ * hook_message.h - the line the hook sends to the agent, and what the agent's reply means. No I/O.
+ */
 #ifndef REHOME_HOOK_HOOK_MESSAGE_H
 #define REHOME_HOOK_HOOK_MESSAGE_H
 
@@ -7,8 +9,8 @@
 #include "nveagent/domain_xml.h"
 
 enum {
-	HOOK_REPLY_SIZE_MAX = 4096,	/* an ok, or one sentence */
-	HOOK_TEXT_SIZE = 512,		/* one line for the user */
+	HOOK_REPLY_SIZE_MAX = 4096, /* an ok, or one sentence */
+	HOOK_TEXT_SIZE = 512,	    /* one line for the user */
 };
 
 /* A call of the hook, as libvirt makes it. */
@@ -17,14 +19,14 @@ struct hook_call {
 };
 
 /*
- * Builds {"op":"hook",...} without a newline; the caller frees *ret_line with free(). Members that the XML does not
- * tell yet (bridge, tap) are left out. Returns 0 or -ENOMEM.
+ * Builds {"op":"hook",...} without a newline; the caller frees *ret_line with free(). Members that
+ * the XML does not tell yet (bridge, tap) are left out. Returns 0 or -ENOMEM.
  */
 int hook_message_build(const struct hook_call *call, const struct domain *domain, char **ret_line);
 
 /*
- * Reads the agent's reply: READY, ERROR, REFUSE or GARBLED. @ret_text (HOOK_TEXT_SIZE bytes) is the agent's
- * own sentence, without control characters, or "" when it gave none.
+ * Reads the agent's reply: READY, ERROR, REFUSE or GARBLED. @ret_text (HOOK_TEXT_SIZE bytes) is the
+ * agent's own sentence, without control characters, or "" when it gave none.
  */
 enum hook_answer hook_message_read(const char *reply, char *ret_text);
 

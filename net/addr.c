@@ -153,7 +153,7 @@ size_t ip_size(struct ip ip)
 const char *ip_text(struct ip ip, char *buffer)
 {
 	if (!inet_ntop(ip.family, ip.octet, buffer, IP_TEXT_SIZE))
-		strcpy(buffer, "-");
+		(void) snprintf(buffer, IP_TEXT_SIZE, "-");
 	return buffer;
 }
 

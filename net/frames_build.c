@@ -81,8 +81,9 @@ size_t frame_build_arp_reply(struct mac source, struct ip sender, struct mac to_
 /* The sender's and the target's IP are undefined in a request (RFC 903 section 3): zero. */
 size_t frame_build_rarp_request(struct mac mac, uint8_t *buffer)
 {
-	return build_arp(ETHER_TYPE_RARP, RARP_OPERATION_REQUEST, mac_broadcast,
-			 (struct arp_end){ .mac = mac }, (struct arp_end){ .mac = mac }, buffer);
+	struct arp_end self = { .mac = mac };
+
+	return build_arp(ETHER_TYPE_RARP, RARP_OPERATION_REQUEST, mac_broadcast, self, self, buffer);
 }
 
 size_t frame_build_rarp_reply(struct mac server_mac, struct ip server_ip, struct mac mac,

@@ -7,7 +7,7 @@
  *   HELLO, end of session ──▶ directory_member.c ──┐
  *   REGISTER, WITHDRAW ─────▶ directory_register.c ─┤         ┌─▶ answers: queued at once
  *   MOVE_INTENT ... ABORT ──▶ directory_move.c ─────┼─ tell ──┤
- *   ACK ────────────────────▶ directory_converge.c ─┤         └─▶ changes: marked, then one UPDATE per VNI
+ *   ACK ──────▶ directory_handover.c, _converge.c ──┤         └─▶ changes: marked, then one UPDATE per VNI
  *   time ───────────────────▶ directory_tick() ─────┘
  *
  * The rules of ownership, in the order they are asked (B: the present owner; N: who wants the MAC):
@@ -97,8 +97,10 @@ static void ack_take(struct directory *directory, uint64_t now_us, struct nve *n
 	if (message->revision <= nve->acked)
 		return;
 	nve->acked = message->revision;
-	TAILQ_FOREACH(member, &nve->members, of_nve)
+	TAILQ_FOREACH(member, &nve->members, of_nve) {
+		handovers_check(directory, now_us, member->vni);
 		convergences_check(directory, member->vni, false);
+	}
 }
 
 static struct entry *query_find(const struct directory *directory, const struct vni *vni,
@@ -135,15 +137,22 @@ static void query_take(struct directory *directory, uint64_t now_us, struct nve 
 static void status_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 			const struct nvo3_message *message)
 {
+	static const char too_long[] = "{\"error\":\"too long for a message: ask the NVA's control socket\"}";
 	struct nvo3_message reply = { .kind = NVO3_STATUS_REPLY, .id = message->id };
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
+	const char *text;
 
-	if (directory_status(directory, now_us, &status) < 0 ||
-	    !(reply.json = strdup(json_object_to_json_string_ext(status, JSON_C_TO_STRING_PLAIN)))) {
+	if (directory_status(directory, now_us, &status) < 0) {
 		directory->out_of_memory = true;
 		return;
 	}
-	tell(directory, nve, &reply);
+	text = json_object_to_json_string_ext(status, JSON_C_TO_STRING_PLAIN);
+	if (text)
+		reply.json = strdup(strlen(text) <= NVO3_JSON_MAX ? text : too_long);
+	if (reply.json)
+		tell(directory, nve, &reply);
+	else
+		directory->out_of_memory = true;
 }
 
 typedef void message_taker(struct directory *directory, uint64_t now_us, struct nve *nve,
@@ -199,6 +208,7 @@ int directory_tick(struct directory *directory, uint64_t now_us)
 			tick_nve(directory, now_us, directory->nves[i]);
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory) {
 		moves_tick(directory, now_us, vni);
+		handovers_check(directory, now_us, vni);
 		convergences_tick(directory, now_us, vni);
 	}
 	tombstones_age(directory, now_us);

@@ -28,8 +28,10 @@ enum {
 	DIRECTORY_CONVERGENCES_MAX = 4096,	/* committed, not confirmed by all */
 	DIRECTORY_TOMBSTONES_MAX = 1 << 16,	/* generations of withdrawn mappings */
 	DIRECTORY_TOMBSTONE_AGE_S = 86400,	/* no NVE holds an entry of before yesterday */
+	DIRECTORY_HANDOVER_MS = 200,		/* the old NVE is waited for this long before the others are told */
 	DIRECTORY_CONVERGE_MAX_S = 300,		/* a member that never confirms is given up */
 	DIRECTORY_STATUS_MOVES_MAX = 256,	/* shown in a status; the count tells all */
+	DIRECTORY_STATUS_VNIS_MAX = 8192,	/* numbers in all its NVEs' lists together; the counts tell all */
 };
 
 /* A NVE may go on from a generation it remembers (the NVA may have lost its memory), but not from one that would wrap. */
@@ -76,7 +78,7 @@ int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve
 /* Deals with what became due: call it several times a second. Returns 0 or -ENOMEM. */
 int directory_tick(struct directory *directory, uint64_t now_us);
 
-/* One message for one or several NVEs that are connected, gateways first. */
+/* One message for any number of NVEs (none: they left meanwhile) that are connected, gateways first. */
 struct directory_output {
 	struct nvo3_message message;
 	size_t to_count;

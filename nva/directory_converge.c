@@ -40,13 +40,17 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
 	directory->convergence_count++;
 }
 
-void convergences_told(struct vni *vni, uint64_t revision)
+void convergences_told(const struct directory *directory, struct vni *vni, uint64_t revision)
 {
 	struct convergence *convergence;
 
-	TAILQ_FOREACH(convergence, &vni->convergences, of_vni)
-		if (convergence->revision == 0)
+	TAILQ_FOREACH(convergence, &vni->convergences, of_vni) {
+		const struct entry *entry = entry_find(directory, vni, convergence->mac);
+		bool handing_over = entry && entry->handover_from;
+
+		if (convergence->revision == 0 && !handing_over)
 			convergence->revision = revision;
+	}
 }
 
 static bool blocks(const struct member *member, uint64_t revision)

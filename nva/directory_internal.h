@@ -7,7 +7,7 @@
  *             └─ tombstones the last generation of withdrawn mappings, oldest first
  *
  * Invariants
- *   - The owner of an entry, and both sides of a move or convergence, are members of its VNI (or NULL for a side).
+ *   - The owner of an entry, and both sides of a move, handover or convergence, are members of its VNI (or NULL for a side).
  *   - A VNI exists as long as it has a member or something to tell.
  *   - Memory that is missing sets directory->out_of_memory, which every public function reports; nothing else fails.
  */
@@ -87,10 +87,13 @@ struct entry {
 	struct table_link link;		/* vni->entries, by MAC; until it is removed */
 	TAILQ_ENTRY(entry) of_owner;
 	TAILQ_ENTRY(entry) to_tell;	/* vni->changed or vni->removed */
+	TAILQ_ENTRY(entry) of_handover;	/* vni->handovers, while handover_from is set */
 	struct vni *vni;
 	struct nve *owner;
 	struct mac mac;
 	bool changed;			/* stands in vni->changed */
+	struct nve *handover_from;	/* the old NVE, which is told first; NULL: none */
+	uint64_t handover_revision, handover_deadline_us;
 	uint8_t address_count;
 	struct address *addresses;	/* owned */
 	uint64_t generation;
@@ -143,7 +146,7 @@ struct vni {
 	struct member_queue members;
 	size_t member_count;
 	uint64_t members_version;
-	struct entry_queue changed, removed;
+	struct entry_queue changed, removed, handovers;
 	struct move_queue moves;
 	struct convergence_queue convergences;
 };
@@ -212,6 +215,8 @@ void tombstones_clear(struct directory *directory);
 /* --- directory_tell.c: outputs --- */
 /* Takes over what @message owns. Nothing is sent to an NVE without a session. */
 void tell(struct directory *directory, const struct nve *nve, struct nvo3_message *message);
+/* The session of @nve ends: what waits for it is not for its next one. */
+void tell_no_more(struct directory *directory, const struct nve *nve);
 /* Marks what the next call of directory_next_output() tells the members. */
 void tell_later(struct directory *directory, struct vni *vni);
 void tell_entry_later(struct directory *directory, struct entry *entry);
@@ -261,11 +266,20 @@ void moves_ask_again(struct directory *directory, const struct nve *nve);
 void moves_tick(struct directory *directory, uint64_t now_us, struct vni *vni);
 void moves_clear(struct directory *directory, struct vni *vni);
 
+/* --- directory_handover.c: the old NVE first --- */
+/* @entry has just been committed to its owner; @from (or NULL) served it before. Tells @from, and once it has confirmed, all. */
+void handover_new(struct directory *directory, uint64_t now_us, struct entry *entry, struct nve *from);
+/* Nobody need be waited for any more: the entry goes, or has yet another owner. */
+void handover_drop(struct entry *entry);
+/* Ends those that are confirmed, overdue, or whose old NVE has no session. */
+void handovers_check(struct directory *directory, uint64_t now_us, struct vni *vni);
+void handovers_member_left(struct directory *directory, struct vni *vni, const struct nve *nve);
+
 /* --- directory_converge.c: who has confirmed --- */
 void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni, const struct entry *entry,
 		     struct nve *from);
-/* The UPDATE with everything committed until now has this revision. */
-void convergences_told(struct vni *vni, uint64_t revision);
+/* The UPDATE with everything committed until now has this revision; what is being handed over is not in it. */
+void convergences_told(const struct directory *directory, struct vni *vni, uint64_t revision);
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);
 void convergences_member_left(struct vni *vni, const struct nve *nve);

@@ -56,27 +56,46 @@ static int add_ip(struct json_object *object, const char *key, struct ip ip)
 
 /* --- status --- */
 
-/* A builder of one element: 0 or -ENOMEM. */
-static int fill_nve(struct json_object *object, const struct nve *nve)
+/* The VNIs of one NVE, as long as @room lasts. */
+static int add_nve_vnis(struct json_object *object, const struct nve *nve, size_t *room)
+{
+	struct json_object *array = json_object_new_array();
+	const struct member *member;
+
+	if (json_add(object, "vnis", array) < 0)
+		return -ENOMEM;
+	TAILQ_FOREACH(member, &nve->members, of_nve) {
+		if (*room == 0)
+			break;
+		(*room)--;
+		if (append(array, json_object_new_int64(member->vni->number)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int fill_nve(struct json_object *object, const struct nve *nve, size_t *room)
 {
 	if (json_add_string(object, "name", nve->name) < 0 || add_ip(object, "vtep", nve->vtep) < 0 ||
 	    json_add_string(object, "role", nve->role == NVO3_ROLE_GATEWAY ? "gateway" : "nve") < 0 ||
 	    json_add_bool(object, "connected", nve->connected) < 0 ||
 	    json_add_u64(object, "acked_revision", nve->acked) < 0 ||
-	    json_add_u64(object, "vnis", nve->member_count) < 0)
+	    json_add_u64(object, "vni_count", nve->member_count) < 0 || add_nve_vnis(object, nve, room) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
 static int append_nves(struct json_object *array, const struct directory *directory)
 {
+	size_t room = DIRECTORY_STATUS_VNIS_MAX;
+
 	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++) {
 		struct json_object *object;
 
 		if (!directory->nves[i])
 			continue;
 		object = json_object_new_object();
-		if (append(array, object) < 0 || fill_nve(object, directory->nves[i]) < 0)
+		if (append(array, object) < 0 || fill_nve(object, directory->nves[i], &room) < 0)
 			return -ENOMEM;
 	}
 	return 0;

@@ -82,6 +82,7 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 	moves_member_left(directory, vni, member->nve);
 	remove_entries_of(directory, now_us, member);
 	moves_member_left(directory, vni, member->nve);
+	handovers_member_left(directory, vni, member->nve);
 	convergences_member_left(vni, member->nve);
 
 	table_remove(&vni->member_table, &member->link);
@@ -168,6 +169,7 @@ static void end_session(struct directory *directory, struct nve *nve)
 {
 	struct member *member;
 
+	tell_no_more(directory, nve);
 	nve->connected = false;
 	nve->acked = 0;
 	nve->sent = 0;

@@ -139,6 +139,7 @@ static void move_commit(struct directory *directory, uint64_t now_us, struct mov
 		directory->counters[COUNTER_MOVES_COMMITTED]++;
 		tell_yes(directory, move->to, NVO3_COMMITTED, commit_id, &move->mapping, entry->generation,
 			 move->from);
+		handover_new(directory, now_us, entry, move->from);
 		convergence_new(directory, now_us, vni, entry, move->from);
 	} else {
 		refuse_commit(directory, move->to, commit_id, vni->number, move->mapping.mac,

@@ -42,6 +42,7 @@ static struct vni *vni_new(struct directory *directory, uint32_t number)
 	TAILQ_INIT(&vni->members);
 	TAILQ_INIT(&vni->changed);
 	TAILQ_INIT(&vni->removed);
+	TAILQ_INIT(&vni->handovers);
 	TAILQ_INIT(&vni->moves);
 	TAILQ_INIT(&vni->convergences);
 	TAILQ_INSERT_TAIL(&directory->vnis, vni, of_directory);
@@ -64,6 +65,8 @@ bool vni_is_unused(const struct vni *vni)
 
 struct vni *vni_free(struct directory *directory, struct vni *vni)
 {
+	moves_clear(directory, vni);
+	convergences_clear(directory, vni);
 	if (vni->telling)
 		TAILQ_REMOVE(&directory->vnis_to_tell, vni, to_tell);
 	TAILQ_REMOVE(&directory->vnis, vni, of_directory);
@@ -225,6 +228,7 @@ void entry_remove(struct directory *directory, uint64_t now_us, struct entry *en
 	table_remove(&entry->vni->entries, &entry->link);
 	remove_addresses(entry);
 	entry_set_owner(entry, NULL);
+	handover_drop(entry);
 	if (entry->changed)
 		TAILQ_REMOVE(&entry->vni->changed, entry, to_tell);
 	entry->changed = false;

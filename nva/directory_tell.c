@@ -56,6 +56,24 @@ static struct directory_output *unqueue_output(struct directory *directory)
 	return output;
 }
 
+static void drop_receiver(struct directory_output *output, uint32_t nve)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < output->to_count; i++)
+		if (output->to[i] != nve)
+			output->to[kept++] = output->to[i];
+	output->to_count = kept;
+}
+
+void tell_no_more(struct directory *directory, const struct nve *nve)
+{
+	struct queued_output *queued;
+
+	TAILQ_FOREACH(queued, &directory->outputs, link)
+		drop_receiver(queued->output, nve->id);
+}
+
 void outputs_clear(struct directory *directory)
 {
 	struct directory_output *output;
@@ -87,6 +105,8 @@ void tell_later(struct directory *directory, struct vni *vni)
 
 void tell_entry_later(struct directory *directory, struct entry *entry)
 {
+	if (entry->handover_from)
+		return; /* told when the old NVE has confirmed */
 	if (!entry->changed)
 		TAILQ_INSERT_TAIL(&entry->vni->changed, entry, to_tell);
 	entry->changed = true;
@@ -227,7 +247,7 @@ static void tell_vni(struct directory *directory, struct vni *vni)
 	tell_members(directory, vni);
 	while (!directory->out_of_memory && (!TAILQ_EMPTY(&vni->removed) || !TAILQ_EMPTY(&vni->changed)))
 		tell_update(directory, vni);
-	convergences_told(vni, directory->revision);
+	convergences_told(directory, vni, directory->revision);
 	convergences_check(directory, vni, false);
 	if (vni_is_unused(vni))
 		vni_free(directory, vni);
@@ -296,10 +316,15 @@ void tell_subscriber(struct directory *directory, struct member *member)
 
 int directory_next_output(struct directory *directory, struct directory_output **ret_output)
 {
+	struct directory_output *output;
+
 	while (TAILQ_EMPTY(&directory->outputs) && !TAILQ_EMPTY(&directory->vnis_to_tell))
 		tell_vni(directory, TAILQ_FIRST(&directory->vnis_to_tell));
 	if (directory->out_of_memory)
 		return -ENOMEM;
-	*ret_output = unqueue_output(directory);
-	return *ret_output ? 1 : 0;
+	output = unqueue_output(directory);
+	if (!output)
+		return 0;
+	*ret_output = output;
+	return 1;
 }

@@ -110,6 +110,7 @@ void session_refuse(struct session *session, const char *text)
 
 	if (session->state == SESSION_CLOSED || session->state == SESSION_LINGERING)
 		return;
+	session->events->idle(session->userdata);	/* the answers to what came before it, first */
 	(void) snprintf(error.text, sizeof(error.text), "%s", text);
 	send_message(session, &error);
 	if (session->state != SESSION_CLOSED)
@@ -218,6 +219,7 @@ static void on_event(struct bufferevent *stream, short what, void *userdata)
 		end(session, "it closed the connection");
 	else if (what & BEV_EVENT_ERROR)
 		end(session, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	session->events->idle(session->userdata);
 }
 
 /* --- time --- */

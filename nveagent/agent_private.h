@@ -28,6 +28,7 @@ enum {
 	AGENT_PORTS_MAX = 1 << 16,	/* a local segment must not exhaust us */
 	AGENT_BRIDGE_PORTS_MAX = 4096,	/* of one VNI; the kernel itself allows 1023 (net/bridge/br_private.h, BR_MAX_PORTS) */
 	AGENT_EXPECT_S = 120,		/* from the hook's announcement of a migration to its tap */
+	AGENT_HOLD_MS = 500,		/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_WAITERS_MAX = 64,

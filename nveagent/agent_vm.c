@@ -122,6 +122,7 @@ static void migration_status(struct port *port, enum qmp_migration_status status
 		break;
 	case QMP_MIGRATION_COMPLETED:
 		port->migrated = port->facts.migrating_out;
+		port_input(port, MOBILITY_SENT);
 		break;
 	case QMP_MIGRATION_FAILED:
 	case QMP_MIGRATION_CANCELLED:
@@ -157,6 +158,7 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event)
 
 	switch (event->kind) {
 	case QMP_EVENT_STOP:
+		port->stopped_us = event->timestamp_us;
 		stop(port);
 		break;
 	case QMP_EVENT_RESUME:

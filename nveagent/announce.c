@@ -24,7 +24,7 @@ struct sender {
 	const uint32_t *ports;
 	size_t port_count;
 	int sent;
-	int failed;	/* the last error, 0 when there was none */
+	int failed; /* the last error, 0 when there was none */
 };
 
 /* One packet socket serves all ports: the destination address names the device. */
@@ -38,15 +38,18 @@ static void send_everywhere(struct sender *sender, const uint8_t *frame, size_t 
 		};
 
 		memcpy(to.sll_addr, frame, ETH_ALEN);
-		memcpy(&to.sll_protocol, frame + offsetof(struct ethhdr, h_proto), sizeof(to.sll_protocol));
-		if (sendto(sender->fd, frame, size, MSG_DONTWAIT, (const struct sockaddr *) &to, sizeof(to)) < 0)
+		memcpy(&to.sll_protocol, frame + offsetof(struct ethhdr, h_proto),
+		       sizeof(to.sll_protocol));
+		if (sendto(sender->fd, frame, size, MSG_DONTWAIT, (const struct sockaddr *) &to,
+			   sizeof(to)) < 0)
 			sender->failed = -errno;
 		else
 			sender->sent++;
 	}
 }
 
-int announce(struct mac mac, const struct ip *ips, size_t ip_count, const uint32_t *ports, size_t port_count)
+int announce(struct mac mac, const struct ip *ips, size_t ip_count, const uint32_t *ports,
+	     size_t port_count)
 {
 	/* Protocol 0: it receives nothing. */
 	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);

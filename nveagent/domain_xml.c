@@ -30,17 +30,16 @@ static void text_freep(xmlChar **text)
 	if (*text)
 		xmlFree(*text);
 }
-#define _cleanup_text_ _cleanup_(text_freep)
 
-__attribute__((format(printf, 4, 5)))
-static int fail(char *message, int error, const xmlNode *node, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static int fail(char *message, int error, const xmlNode *node,
+						      const char *format, ...)
 {
 	size_t used = 0;
 	va_list args;
 
 	if (node)
-		used = (size_t) snprintf(message, DOMAIN_XML_MESSAGE_SIZE, "domain XML, line %ld: ",
-					 xmlGetLineNo(node));
+		used = (size_t) snprintf(message, DOMAIN_XML_MESSAGE_SIZE,
+					 "domain XML, line %ld: ", xmlGetLineNo(node));
 	va_start(args, format);
 	vsnprintf(message + used, DOMAIN_XML_MESSAGE_SIZE - used, format, args);
 	va_end(args);
@@ -114,25 +113,27 @@ static const xmlNode *child(const xmlNode *parent, const char *name)
 
 static int read_name(const xmlNode *root, struct domain *domain, char *message)
 {
-	_cleanup_text_ xmlChar *text = NULL;
+	_cleanup_(text_freep) xmlChar *text = NULL;
 	const xmlNode *node = child(root, "name");
+	size_t size;
 
 	if (!node)
 		return fail(message, -EBADMSG, root, "the domain has no <name>");
 	text = xmlNodeGetContent(node);
 	if (!text)
 		return fail(message, -ENOMEM, node, "out of memory");
-	if (!*text || strlen((const char *) text) >= sizeof(domain->name))
+	size = strlen((const char *) text);
+	if (size == 0 || size >= sizeof(domain->name))
 		return fail(message, -EBADMSG, node, "<name> must have 1 to %zu bytes",
 			    sizeof(domain->name) - 1);
 
-	strcpy(domain->name, (const char *) text);
+	memcpy(domain->name, text, size + 1);
 	return 0;
 }
 
 static int read_uuid(const xmlNode *root, struct domain *domain, char *message)
 {
-	_cleanup_text_ xmlChar *text = NULL;
+	_cleanup_(text_freep) xmlChar *text = NULL;
 	const xmlNode *node = child(root, "uuid");
 
 	if (!node)
@@ -146,34 +147,41 @@ static int read_uuid(const xmlNode *root, struct domain *domain, char *message)
 	return 0;
 }
 
-/* Copies the device name in <ELEMENT ATTRIBUTE='...'> of an interface; leaves "" when there is none. */
+/*
+ * Copies the device name in <ELEMENT ATTRIBUTE='...'> of an interface; leaves "" when there is
+ * none.
+ */
 static int read_device(const xmlNode *interface, const char *element, const char *attribute,
 		       char device[static IFNAMSIZ], char *message)
 {
-	_cleanup_text_ xmlChar *text = NULL;
+	_cleanup_(text_freep) xmlChar *text = NULL;
 	const xmlNode *node = child(interface, element);
+	size_t size;
 
 	if (node)
 		text = xmlGetNoNsProp(node, (const xmlChar *) attribute);
 	if (!text)
 		return 0;
-	if (strlen((const char *) text) >= IFNAMSIZ)
-		return fail(message, -EBADMSG, node, "<%s %s> is longer than the %d bytes of an interface name",
-			    element, attribute, IFNAMSIZ - 1);
+	size = strlen((const char *) text);
+	if (size >= IFNAMSIZ)
+		return fail(message, -EBADMSG, node,
+			    "<%s %s> is longer than the %d bytes of an interface name", element,
+			    attribute, IFNAMSIZ - 1);
 
-	strcpy(device, (const char *) text);
+	memcpy(device, text, size + 1);
 	return 0;
 }
 
 static int read_mac(const xmlNode *interface, struct mac *mac, char *message)
 {
-	_cleanup_text_ xmlChar *text = NULL;
+	_cleanup_(text_freep) xmlChar *text = NULL;
 	const xmlNode *node = child(interface, "mac");
 
 	if (node)
 		text = xmlGetNoNsProp(node, (const xmlChar *) "address");
 	if (!text)
-		return fail(message, -EBADMSG, interface, "the interface has no <mac address='...'/>");
+		return fail(message, -EBADMSG, interface,
+			    "the interface has no <mac address='...'/>");
 	if (mac_from_text((const char *) text, mac) < 0)
 		return fail(message, -EBADMSG, node, "<mac address> is not a MAC address: '%.40s'",
 			    (const char *) text);
@@ -186,7 +194,8 @@ static int read_interface(const xmlNode *interface, struct domain *domain, char 
 	int r;
 
 	if (domain->port_count == DOMAIN_PORTS_MAX)
-		return fail(message, -E2BIG, interface, "more than %d network interfaces", DOMAIN_PORTS_MAX);
+		return fail(message, -E2BIG, interface, "more than %d network interfaces",
+			    DOMAIN_PORTS_MAX);
 
 	r = read_mac(interface, &port.mac, message);
 	if (r < 0)
@@ -202,11 +211,14 @@ static int read_interface(const xmlNode *interface, struct domain *domain, char 
 	return 0;
 }
 
-/* libvirt docs/formatdomain.rst, "Network interfaces": the types whose backend is a tap that this host can bridge. */
+/*
+ * libvirt docs/formatdomain.rst, "Network interfaces": the types whose backend is a tap that this
+ * host can bridge.
+ */
 static bool has_tap(const xmlNode *interface)
 {
 	static const char *const types[] = { "bridge", "network", "ethernet" };
-	_cleanup_text_ xmlChar *type = xmlGetNoNsProp(interface, (const xmlChar *) "type");
+	_cleanup_(text_freep) xmlChar *type = xmlGetNoNsProp(interface, (const xmlChar *) "type");
 
 	for (size_t i = 0; type && i < ARRAY_SIZE(types); i++)
 		if (strcmp((const char *) type, types[i]) == 0)

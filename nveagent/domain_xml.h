@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * domain_xml.h - what rehome needs of a libvirt domain's XML: its name, its UUID and its network ports.
+ * domain_xml.h - what rehome needs of a libvirt domain's XML: its name, its UUID and its network
+ * ports.
  *
- * The same text comes from two places: the stdin of a hook (libvirt docs/hooks.rst) and virDomainGetXMLDesc().
- * Bytes in, values out; no libvirt, no socket, no file, no network.
+ * The same text comes from two places: the stdin of a hook (libvirt docs/hooks.rst) and
+ * virDomainGetXMLDesc(). Bytes in, values out; no libvirt, no socket, no file, no network.
  */
 #ifndef REHOME_NVEAGENT_DOMAIN_XML_H
 #define REHOME_NVEAGENT_DOMAIN_XML_H
@@ -15,17 +16,21 @@
 #include "net/uuid.h"
 
 enum {
-	DOMAIN_XML_SIZE_MAX = 1 << 20,	/* a guest with 200 devices needs about 120 KiB */
+	DOMAIN_XML_SIZE_MAX = 1 << 20, /* a guest with 200 devices needs about 120 KiB */
 	DOMAIN_XML_MESSAGE_SIZE = 256,
-	DOMAIN_NAME_SIZE = 256,		/* libvirt keeps the domain in NAME.xml, and NAME_MAX is 255 */
-	DOMAIN_PORTS_MAX = 128,		/* more NICs than a q35 guest has PCIe slots for without bridges of bridges */
+	DOMAIN_NAME_SIZE = 256, /* libvirt keeps the domain in NAME.xml, and NAME_MAX is 255 */
+	DOMAIN_PORTS_MAX =
+		128, /* more NICs than a q35 guest has PCIe slots for without bridges of bridges */
 };
 
-/* A network interface of type 'bridge', 'network' or 'ethernet'; the other types have no tap on a bridge of this host. */
+/*
+ * A network interface of type 'bridge', 'network' or 'ethernet'; the other types have no tap on a
+ * bridge of this host.
+ */
 struct domain_port {
 	struct mac mac;
-	char bridge[IFNAMSIZ];	/* "" when the XML does not say: 'ethernet', and 'network' before libvirt has resolved it */
-	char tap[IFNAMSIZ];	/* "" before libvirt has chosen it */
+	char bridge[IFNAMSIZ]; /* "" for 'ethernet', and for 'network' until libvirt resolves it */
+	char tap[IFNAMSIZ];    /* "" before libvirt has chosen it */
 };
 
 struct domain {
@@ -36,7 +41,8 @@ struct domain {
 };
 
 /*
- * Reads @size bytes of XML. Loads nothing from elsewhere and refuses a document type declaration, so no entity can be defined.
+ * Reads @size bytes of XML. Loads nothing from elsewhere and refuses a document type declaration,
+ * so no entity can be defined.
  *
  * Returns 0, or with one line fit for the user in @reterr_message (DOMAIN_XML_MESSAGE_SIZE bytes):
  *   -EBADMSG  not XML, not a <domain>, or a value in it is missing or malformed

@@ -25,27 +25,18 @@
 
 #include "common/clock.h"
 #include "nveagent/kernel_forward.h"
+#include "nveagent/parked.h"
 #include "nveagent/raw_port.h"
+#include "nveagent/swallowed.h"
+#include "nveagent/tail.h"
 #include "nveagent/tap_queue.h"
 
 enum {
 	GRACE_WITHOUT_RCU_US = 20000,	  /* when membarrier(2) is not there: longer than a softirq runs */
-	PARKED_RECORD_ALIGN = 8,
 	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
 };
 
 enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_FORWARDING, STAGE_RETURNED };
-
-/* Frames in one allocation: a header and the bytes, again and again. */
-struct parked {
-	uint8_t *bytes;
-	size_t used, capacity;
-};
-
-struct parked_header {
-	struct virtio_net_hdr vnet;
-	uint32_t size;
-};
 
 struct inflight {
 	enum stage stage;
@@ -54,6 +45,7 @@ struct inflight {
 	struct kernel *kernel;		/* borrowed */
 	struct kernel_forward *forward;
 	struct tap_queue *tap;		/* NULL: nothing to pull */
+	struct tail *tail;		/* what the tap was given last; NULL: not known */
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
 	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
@@ -70,65 +62,21 @@ static void await_all_cpus(void)
 		(void) nanosleep(&pause, NULL);
 }
 
-static int parked_reserve(struct parked *parked, size_t size)
+/* Sends all of it in order and forgets it; returns how many were sent. @to_tap: QEMU delivers by itself what it still has. */
+static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bool to_tap)
 {
-	size_t capacity = parked->capacity ? parked->capacity : 1 << 16;
-	uint8_t *bytes;
-
-	if (size > INFLIGHT_PARKED_BYTES_MAX - parked->used)
-		return -ENOSPC;
-	while (capacity < parked->used + size)
-		capacity *= 2;
-	if (capacity == parked->capacity)
-		return 0;
-
-	bytes = realloc(parked->bytes, capacity);
-	if (!bytes)
-		return -ENOMEM;
-	parked->bytes = bytes;
-	parked->capacity = capacity;
-	return 0;
-}
-
-static size_t record_size(size_t frame_size)
-{
-	size_t size = sizeof(struct parked_header) + frame_size;
-
-	return (size + PARKED_RECORD_ALIGN - 1) / PARKED_RECORD_ALIGN * PARKED_RECORD_ALIGN;
-}
-
-static int park_frame(struct parked *parked, const struct tap_frame *frame)
-{
-	const struct parked_header header = { frame->vnet, (uint32_t) frame->size };
-	int r = parked_reserve(parked, record_size(frame->size));
-
-	if (r < 0)
-		return r;
-	memcpy(parked->bytes + parked->used, &header, sizeof(header));
-	memcpy(parked->bytes + parked->used + sizeof(header), frame->data, frame->size);
-	parked->used += record_size(frame->size);
-	return 0;
-}
-
-/* Sends all of it in order and forgets it; returns how many were sent. */
-static uint64_t send_parked(struct inflight *inflight, struct raw_port *port)
-{
-	struct parked *parked = &inflight->parked;
+	struct parked_frame frame;
 	uint64_t sent = 0;
 
-	for (size_t at = 0; at < parked->used;) {
-		struct parked_header header;
-		const uint8_t *data = parked->bytes + at + sizeof(header);
-
-		memcpy(&header, parked->bytes + at, sizeof(header));
-		if (raw_port_send(port, &header.vnet, data, header.size) == 0)
+	for (size_t at = 0; parked_next(&inflight->parked, &at, &frame);) {
+		if (to_tap && frame.in_qemu)
+			continue;
+		if (raw_port_send(port, &frame.vnet, frame.data, frame.size) == 0)
 			sent++;
 		else
 			inflight->counters.dropped++;
-		at += record_size(header.size);
 	}
-	free(parked->bytes);
-	*parked = (struct parked) { 0 };
+	parked_clear(&inflight->parked);
 	return sent;
 }
 
@@ -142,7 +90,7 @@ static void drain(struct inflight *inflight)
 	while (inflight->tap && (r = tap_queue_read(inflight->tap, &frame)) > 0) {
 		if (frame.size < MAC_SIZE || memcmp(frame.data, inflight->mac.octet, MAC_SIZE) != 0)
 			counters->pulled_other++;
-		else if (park_frame(&inflight->parked, &frame) == 0)
+		else if (parked_add(&inflight->parked, &frame.vnet, frame.data, frame.size, false) == 0)
 			counters->pulled++;
 		else
 			counters->dropped++;
@@ -163,6 +111,8 @@ static void open_tap(struct inflight *inflight, const char *tap)
 		inflight->tap_ifindex = port.ifindex;
 		r = tap_queue_open(tap, &inflight->tap);
 	}
+	if (r == 0)
+		r = tail_open(port.ifindex, inflight->mac, &inflight->tail);
 	inflight->counters.tap_error = r;
 }
 
@@ -197,7 +147,8 @@ struct inflight *inflight_free(struct inflight *inflight)
 	raw_port_free(inflight->port);
 	kernel_forward_free(inflight->forward);
 	tap_queue_free(inflight->tap);
-	free(inflight->parked.bytes);
+	tail_free(inflight->tail);
+	parked_clear(&inflight->parked);
 	free(inflight);
 	return NULL;
 }
@@ -209,7 +160,32 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 
 /* --- switching --- */
 
-int inflight_park(struct inflight *inflight)
+/* Adds what QEMU took from the tap and threw away, in front of what was pulled. */
+static void recover(struct inflight *inflight, uint64_t stopped_us)
+{
+	struct inflight_counters *counters = &inflight->counters;
+	struct swallowed_counters found = { 0 };
+	int r;
+
+	if (!inflight->tail || !stopped_us)
+		return;
+	r = tail_settle(inflight->tail);
+	if (r == 0)
+		r = swallowed_recover(inflight->tail, stopped_us, tap_queue_count(inflight->tap), &inflight->parked, &found);
+	counters->swallowed = found.certain;
+	counters->doubtful = found.doubtful;
+	if (r < 0)
+		counters->tap_error = r;
+	inflight->tail = tail_free(inflight->tail);
+}
+
+void inflight_tend(struct inflight *inflight)
+{
+	if (inflight->tail)
+		tail_trim(inflight->tail);
+}
+
+int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 {
 	uint64_t started = clock_monotonic_us();
 	int r;
@@ -226,6 +202,7 @@ int inflight_park(struct inflight *inflight)
 	drain(inflight);
 	await_all_cpus();
 	drain(inflight);
+	recover(inflight, stopped_us);
 	inflight->counters.park_us = (uint32_t) (clock_monotonic_us() - started);
 	return 0;
 }
@@ -238,19 +215,14 @@ int inflight_release(struct inflight *inflight)
 		return inflight->stage == STAGE_FORWARDING ? 0 : -EALREADY;
 
 	drain(inflight);
-	(void) send_parked(inflight, inflight->port);
+	raw_port_pin(inflight->port);
+	(void) send_parked(inflight, inflight->port, false);
+	raw_port_settle(inflight->port);
 	r = kernel_forward_release(inflight->forward);
 	if (r < 0)
 		return r;
 	inflight->stage = STAGE_FORWARDING;
 	return 0;
-}
-
-int inflight_switch(struct inflight *inflight)
-{
-	int r = inflight_park(inflight);
-
-	return r < 0 ? r : inflight_release(inflight);
 }
 
 /* --- returning --- */
@@ -280,7 +252,9 @@ static int give_back(struct inflight *inflight)
 	if (r < 0)
 		return r;
 
-	inflight->counters.returned += send_parked(inflight, port);
+	raw_port_pin(port);
+	inflight->counters.returned += send_parked(inflight, port, true);
+	raw_port_settle(port);
 	r = kernel_forward_release(inflight->forward);
 	return r < 0 ? r : await_empty_queue(inflight->forward);
 }
@@ -314,7 +288,7 @@ static void look_for_stragglers(struct inflight *inflight)
 	drain(inflight);
 	inflight->counters.stragglers += inflight->counters.pulled - before;
 	if (inflight->stage == STAGE_FORWARDING)
-		(void) send_parked(inflight, inflight->port);
+		(void) send_parked(inflight, inflight->port, false);
 	if (ended)
 		inflight->tap = tap_queue_free(inflight->tap);
 }

@@ -36,21 +36,19 @@
 
 struct inflight;
 
-enum {
-	INFLIGHT_PARKED_BYTES_MAX = 64 << 20, /* frames pulled from a tap and kept; as many as the held queue takes */
-};
-
 struct inflight_counters {
 	uint64_t pulled;	/* packets taken back from the tap's queue; stragglers included */
 	uint64_t pulled_other;	/* taken from the tap's queue but not for this MAC (flooded frames): not sent on */
+	uint64_t swallowed;	/* recovered: QEMU had taken them from the tap after its guest had stopped */
+	uint64_t doubtful;	/* recovered: QEMU may have delivered them; if so, they are doubled */
 	uint64_t stragglers;	/* of the pulled ones, those that came after the switch was complete */
 	uint64_t returned;	/* of the pulled ones, those put back into the tap by inflight_return() */
 	uint64_t forwarded;	/* packets the forward device has sent for us, pulled ones included (a GSO bundle is one) */
-	uint64_t dropped;	/* by the held queue, or refused by the forward device, or beyond INFLIGHT_PARKED_BYTES_MAX */
+	uint64_t dropped;	/* by the held queue, or refused by the forward device, or beyond PARKED_BYTES_MAX */
 	uint64_t held_bytes;	/* in the forward device's queue now (while held: with a few short frames of our own) */
 	uint32_t switch_us;	/* how long the change of the bridge's entry took */
 	uint32_t park_us;	/* from there until the tap's queue was surely empty */
-	int tap_error;		/* 0, or why the tap's queue could not be read: -ENODEV gone, -ENOENT nobody holds it, -EPERM, ... */
+	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -EOVERFLOW ... */
 	bool unheld;		/* the kernel has no sch_tbf: frames after the switch may overtake the pulled ones */
 };
 
@@ -69,17 +67,18 @@ int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const
  */
 uint32_t inflight_ifindex(const struct inflight *inflight);
 
+/* Keeps room for what the tap is given: call it each TAIL_TRIM_MS (tail.h) while armed. */
+void inflight_tend(struct inflight *inflight);
+
 /*
  * Steps 1 and 2; the VM must have stopped. Takes an RCU grace period, 10 to 30 ms, during which nothing is lost. Idempotent.
+ * @stopped_us: QEMU's timestamp of STOP (CLOCK_REALTIME), for swallowed.h; 0: not known, nothing swallowed is recovered.
  * Returns 0 or a negative errno: then nothing changed. -EALREADY after inflight_return().
  */
-int inflight_park(struct inflight *inflight);
+int inflight_park(struct inflight *inflight, uint64_t stopped_us);
 
 /* Steps 3 and 4. Idempotent. -EALREADY unless parked (or released already). */
 int inflight_release(struct inflight *inflight);
-
-/* Both. Idempotent. Returns 0 or a negative errno (what could be switched stays switched; call again). */
-int inflight_switch(struct inflight *inflight);
 
 /*
  * The VM resumed here (or never stopped): MAC -> tap. Idempotent. Returns 0 or a negative errno: -ENODEV when the tap is gone (nothing

@@ -80,8 +80,9 @@ int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_p
  *    every frame whose source is not @mac; the host's own IPv6 on the tap is off;
  *  - frames for @mac that arrive on the VXLAN device go straight to the tap (tc ingress redirect), whatever the bridge's FDB says:
  *    until the VM runs here local senders' frames must still go to the old NVE, while the forwarded ones must wait in the tap's queue.
- *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk.
- * kernel_guard_open() lifts the first two and the redirect stays; kernel_guard_remove() undoes everything, and restores the queue length.
+ *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk. It stays so until the tap goes with
+ *    its QEMU: changing the length of a device in use drops what comes meanwhile (net/core/dev.c, dev_qdisc_change_tx_queue_len()).
+ * kernel_guard_open() lifts the first two and the redirect stays; kernel_guard_free() undoes everything but the queue's length.
  * Both are idempotent and may be called for a tap that is gone (0).
  */
 struct kernel_guard;

@@ -14,12 +14,20 @@
  * transmit queues or receive queues.
  *
  * Holding (net/sched/sch_tbf.c, Linux 6.1 to 6.18). The root queue is a token bucket of 1 byte/s that counts each frame as
- * TC_HOLD_OVERHEAD + its size. The bucket starts full (also after each change): TC_HOLD_FRAME_SIZE_MAX + TC_HOLD_OVERHEAD =
- * 196607. HOLD_FILLERS frames empty it: the first two pass, 2 * (65535 + 60), which leaves 65417, too little for any frame
+ * 65535 + its size (TC_QUEUE_HOLD). The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty it: the first two pass, 2 * (65535 + 60), which leaves 65417, too little for any frame
  * however small; the others wait at the head of the queue, one of them for 3 minutes, and each further one for 18 hours.
  * What comes after waits behind them in order. Fillers are addressed to the device itself, so the VXLAN driver drops them.
- * Releasing changes the rates of the same queue, which keeps its contents, but its timer still stands as it was: one more filler makes
- * the queue run now. A frame that arrives between the two does the same, and goes to the end of the queue as it must.
+ *
+ * Releasing changes the rates of the same queue, which keeps its contents, but its timer still stands as it was: one more filler
+ * makes the queue run now. A frame that arrives between the two does the same, and goes to the end of the queue as it must.
+ *
+ * All at once would be too much: a queue that may pass sends up to 64 frames for each one that arrives (dev_tx_weight), which
+ * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. And two CPUs, ours and the one where
+ * frames arrive, would send at the same time: on their way through different backlogs or transmit queues they overtake each other.
+ * So it is done in grants (TC_QUEUE_GRANT), and we do not make the queue run if a frame that arrives does: held frames then take the
+ * same CPU as those that follow them. A grant is spent by one run of the queue, because the queue holds more than a grant passes;
+ * then backlogs must be short again and the grant's time at the underlay's speed must have passed. What is left at last is less than
+ * a grant.
  *
  * Turning back. When the VM goes on here, what is held must go to its tap, and before anything newer does. So the forwarding entry
  * is pointed at this very device (own VTEP, own VNI and port): the VXLAN driver hands such frames to it without sending them
@@ -35,7 +43,9 @@
 #include <linux/neighbour.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/clock.h"
 #include "nveagent/kernel_fdb.h"
 #include "nveagent/kernel_link.h"
 #include "nveagent/kernel_tc.h"
@@ -46,6 +56,9 @@ enum {
 	FILLER_SIZE = 60,	    /* the shortest Ethernet frame without FCS */
 	FILLER_ETHERTYPE = 0x88b5,  /* IEEE 802 local experimental 1 */
 	TAKE_MESSAGES_MAX = KERNEL_FDB_MESSAGES_MAX,
+	RELEASE_TIME_MAX_US = 1000000, /* of granting; then everything may pass */
+	RELEASE_RUN_US_MAX = 3000,     /* waited for an arriving frame to make the queue run */
+	RELEASE_PAUSE_US = 50,
 };
 
 struct kernel_forward {
@@ -58,7 +71,8 @@ struct kernel_forward {
 	bool holds;
 	uint64_t fillers; /* sent so far */
 	struct raw_port *port;
-	struct nl_msg *take[TAKE_MESSAGES_MAX], *release;
+	struct nl_msg *take[TAKE_MESSAGES_MAX], *grant, *pass;
+	uint32_t grant_us; /* what a grant takes at the underlay's speed */
 	int take_count;
 };
 
@@ -200,7 +214,7 @@ static int send_filler(struct kernel_forward *forward)
 static int make_queue(struct kernel_forward *forward)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
-	int r = tc_hold_build(forward->ifindex, true, true, &message);
+	int r = tc_queue_build(forward->ifindex, true, TC_QUEUE_HOLD, &message);
 
 	if (r < 0)
 		return r;
@@ -209,19 +223,20 @@ static int make_queue(struct kernel_forward *forward)
 		return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r; /* no sch_tbf: qdisc_create() */
 
 	forward->holds = true;
-	return tc_hold_build(forward->ifindex, false, false, &forward->release);
+	r = tc_queue_build(forward->ifindex, false, TC_QUEUE_GRANT, &forward->grant);
+	return r < 0 ? r : tc_queue_build(forward->ifindex, false, TC_QUEUE_PASS, &forward->pass);
 }
 
 /* The proof that the queue holds is that fillers wait in it. */
 static int empty_bucket(struct kernel_forward *forward)
 {
-	struct tc_hold_counters counters;
+	struct tc_queue_counters counters;
 	int r = 0;
 
 	for (int i = 0; i < HOLD_FILLERS && r == 0; i++)
 		r = send_filler(forward);
 	if (r == 0)
-		r = tc_hold_read(forward->kernel, forward->ifindex, &counters);
+		r = tc_queue_read(forward->kernel, forward->ifindex, &counters);
 	if (r == 0 && counters.queued_bytes == 0)
 		forward->holds = false;
 	return r;
@@ -259,23 +274,34 @@ static int find_hop(struct kernel *kernel, struct ip to, struct hop *hop)
 }
 
 /*
- * Has the kernel resolve the next hop to @vtep ahead of use (NTF_USE), because few frames may wait for an unresolved neighbour
+ * Has the kernel resolve the next hop ahead of use (NTF_USE), because few frames may wait for an unresolved neighbour
  * (unres_qlen_bytes, arp(7)) and a whole queue is about to. Failure is not fatal: the path may be one without neighbours.
  */
-static void resolve_hop(struct kernel *kernel, struct ip vtep)
+static void resolve(struct kernel *kernel, const struct hop *hop)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
-	struct ndmsg header = { .ndm_family = vtep.family, .ndm_flags = NTF_USE };
-	struct hop hop;
+	struct ndmsg header = {
+		.ndm_family = hop->address.family, /* a gateway may be of the other one: RFC 5549 */
+		.ndm_ifindex = (int) hop->ifindex,
+		.ndm_flags = NTF_USE,
+	};
+	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(RTM_NEWNEIGH, NLM_F_CREATE, &header, sizeof(header));
 
-	if (find_hop(kernel, vtep, &hop) < 0)
+	if (message && nla_put(message, NDA_DST, (int) ip_size(hop->address), hop->address.octet) == 0)
+		(void) kernel_request(kernel, message);
+}
+
+static void meet_underlay(struct kernel_forward *forward)
+{
+	struct kernel_link link;
+	struct hop hop;
+	uint32_t megabits;
+
+	if (find_hop(forward->kernel, forward->new_vtep, &hop) < 0)
 		return;
-	header.ndm_family = hop.address.family; /* a gateway may be of the other one: RFC 5549 */
-	header.ndm_ifindex = (int) hop.ifindex;
-	message = kernel_message(RTM_NEWNEIGH, NLM_F_CREATE, &header, sizeof(header));
-	if (!message || nla_put(message, NDA_DST, (int) ip_size(hop.address), hop.address.octet) < 0)
-		return;
-	(void) kernel_request(kernel, message);
+	resolve(forward->kernel, &hop);
+	if (kernel_link_by_index(forward->kernel, hop.ifindex, &link) == 0 &&
+	    kernel_link_speed(link.port.name, &megabits) == 0)
+		forward->grant_us = TC_QUEUE_GRANT_BYTES * 8 / megabits;
 }
 
 /* --- the whole --- */
@@ -332,7 +358,7 @@ int kernel_forward_new(struct kernel *kernel, const struct vni_devices *devices,
 	if (r < 0)
 		return r;
 
-	resolve_hop(kernel, new_vtep);
+	meet_underlay(forward);
 	*ret_forward = TAKE_PTR(forward);
 	return 0;
 }
@@ -347,7 +373,8 @@ struct kernel_forward *kernel_forward_free(struct kernel_forward *forward)
 	raw_port_free(forward->port);
 	for (int i = 0; i < forward->take_count; i++)
 		nlmsg_free(forward->take[i]);
-	nlmsg_freep(&forward->release);
+	nlmsg_freep(&forward->grant);
+	nlmsg_freep(&forward->pass);
 	free(forward);
 	return NULL;
 }
@@ -388,17 +415,70 @@ int kernel_forward_return(struct kernel_forward *forward, uint32_t tap_ifindex)
 	return r;
 }
 
+static void pause_us(uint32_t us)
+{
+	const struct timespec pause = { .tv_nsec = us * 1000L };
+
+	(void) nanosleep(&pause, NULL);
+}
+
+/* Changes the queue's mode, and makes it run unless a frame that arrives does. @queue: before and after. */
+static int set_queue(struct kernel_forward *forward, struct nl_msg *mode, struct tc_queue_counters *queue)
+{
+	uint64_t deadline = clock_monotonic_us() + RELEASE_RUN_US_MAX;
+	uint32_t sent = queue->sent;
+	int r = kernel_request(forward->kernel, mode);
+
+	while (r == 0) {
+		r = tc_queue_read(forward->kernel, forward->ifindex, queue);
+		if (r < 0 || queue->sent != sent || queue->queued == 0)
+			return r;
+		if (clock_monotonic_us() >= deadline)
+			return send_filler(forward);
+		pause_us(RELEASE_PAUSE_US);
+	}
+	return r;
+}
+
+/* Returns once a grant given at @started has left what lies below. */
+static void await_underlay(const struct kernel_forward *forward, uint64_t started)
+{
+	uint64_t took;
+
+	raw_port_await_room(forward->port);
+	took = clock_monotonic_us() - started;
+	if (took < forward->grant_us)
+		pause_us((uint32_t) (forward->grant_us - took));
+}
+
+/* Grants while the queue holds more than one passes. */
+static int empty_queue(struct kernel_forward *forward, struct tc_queue_counters *queue)
+{
+	uint64_t started = clock_monotonic_us(), now = started;
+	int r = tc_queue_read(forward->kernel, forward->ifindex, queue);
+
+	while (r == 0 && queue->queued >= TC_QUEUE_GRANT_FRAMES && now - started < RELEASE_TIME_MAX_US) {
+		now = clock_monotonic_us();
+		r = set_queue(forward, forward->grant, queue);
+		await_underlay(forward, now);
+		if (r == 0)
+			r = tc_queue_read(forward->kernel, forward->ifindex, queue);
+	}
+	return r;
+}
+
 int kernel_forward_release(struct kernel_forward *forward)
 {
+	struct tc_queue_counters queue = { 0 };
 	int r;
 
 	if (!forward->holds)
 		return 0;
-	r = kernel_request(forward->kernel, forward->release);
-	if (r < 0)
-		return r;
-	forward->holds = false;
-	return send_filler(forward);
+	(void) empty_queue(forward, &queue); /* what it could not do is done at once */
+	r = set_queue(forward, forward->pass, &queue);
+	if (r == 0)
+		forward->holds = false;
+	return r;
 }
 
 int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifindex)
@@ -412,13 +492,13 @@ int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifinde
 /* Fillers end as the device's drops; those still in the queue are not there yet. */
 int kernel_forward_read(struct kernel_forward *forward, struct kernel_forward_counters *ret_counters)
 {
-	struct tc_hold_counters queue = { 0 };
+	struct tc_queue_counters queue = { 0 };
 	struct kernel_link link;
 	uint64_t failed;
 	int r = kernel_link_by_index(forward->kernel, forward->ifindex, &link);
 
-	if (r == 0 && forward->release)
-		r = tc_hold_read(forward->kernel, forward->ifindex, &queue);
+	if (r == 0 && forward->pass)
+		r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
 	if (r < 0)
 		return r;
 

@@ -22,8 +22,7 @@
 
 #include "nveagent/kernel_link.h"
 
-/* Handles of the filter on the tap: who made the clsact qdisc below it. */
-enum tap_filter { TAP_FILTER_CLSACT_THERE = 1, TAP_FILTER_CLSACT_MADE = 2 };
+enum { TAP_FILTER_HANDLE = 1 };
 
 struct kernel_guard {
 	struct kernel *kernel; /* borrowed */
@@ -66,8 +65,6 @@ int kernel_guard_lift(struct kernel *kernel, uint32_t ifindex, uint8_t flood)
 
 	r = set_floods(kernel, ifindex, flood);
 	r2 = tc_filter_remove(kernel, ifindex, handle);
-	if (r2 == 0 && handle == TAP_FILTER_CLSACT_MADE)
-		r2 = tc_clsact_remove_if_empty(kernel, ifindex);
 
 	/* The tap may leave the bridge, or vanish, at any time: then there are no flags to restore. */
 	return r2 < 0 ? r2 : r == -EOPNOTSUPP || r == -ENODEV || r == -EINVAL ? 0 : r;
@@ -83,11 +80,6 @@ static int restore_tap(struct kernel *kernel, const struct tc_cookie *cookie)
 		return r == -ENODEV ? 0 : r;
 
 	r = kernel_guard_lift(kernel, cookie->target, cookie->flood);
-	if (cookie->queue_length) {
-		int r2 = kernel_link_set_queue_length(kernel, cookie->target, cookie->queue_length);
-
-		r = r < 0 ? r : r2;
-	}
 	if (cookie->ipv6) {
 		int r2 = kernel_link_set_ipv6(tap.port.name, true);
 
@@ -99,21 +91,20 @@ static int restore_tap(struct kernel *kernel, const struct tc_cookie *cookie)
 int kernel_guard_undo(struct kernel *kernel, uint32_t vxlan_ifindex, const struct tc_cookie *cookie)
 {
 	int r = restore_tap(kernel, cookie);
-	int r2 = tc_redirect_remove(kernel, vxlan_ifindex, cookie->target, cookie);
+	int r2 = tc_filter_remove(kernel, vxlan_ifindex, cookie->target);
 
 	return r < 0 ? r : r2;
 }
 
 /* --- making --- */
 
-static int remember_tap(const struct kernel_link *tap, unsigned queue_packets, struct tc_cookie *cookie)
+static int remember_tap(const struct kernel_link *tap, struct tc_cookie *cookie)
 {
 	bool ipv6 = false;
 	int r;
 
 	memcpy(cookie->magic, TC_COOKIE_GUARD, sizeof(cookie->magic));
 	cookie->target = tap->port.ifindex;
-	cookie->queue_length = queue_packets > tap->queue_length ? tap->queue_length : 0;
 	for (int i = 0; i < LINK_FLOOD_COUNT; i++)
 		cookie->flood |= (uint8_t) (tap->flood[i] << i);
 
@@ -129,7 +120,7 @@ static int silence_tap(struct kernel *kernel, uint32_t ifindex, struct mac mac)
 
 	if (r < 0)
 		return r;
-	r = tc_drop_strangers(kernel, ifindex, made ? TAP_FILTER_CLSACT_MADE : TAP_FILTER_CLSACT_THERE, mac);
+	r = tc_drop_strangers(kernel, ifindex, TAP_FILTER_HANDLE, mac);
 	if (r < 0 && made)
 		(void) tc_clsact_remove_if_empty(kernel, ifindex);
 	return r;
@@ -168,7 +159,7 @@ int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, c
 
 	guard->kernel = kernel;
 	guard->vxlan_ifindex = devices->vxlan_ifindex;
-	r = remember_tap(&link, queue_packets, &guard->cookie);
+	r = remember_tap(&link, &guard->cookie);
 	if (r == 0)
 		r = tc_redirect(kernel, devices->vxlan_ifindex, guard->cookie.target, mac, &guard->cookie);
 	if (r < 0)

@@ -5,10 +5,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 static bool flag(struct nlattr *attribute)
 {
@@ -100,6 +103,7 @@ static void read_counters(struct nlattr *attribute, struct kernel_link *link)
 
 	memcpy(&stats, nla_data(attribute), (size_t) nla_len(attribute) < sizeof(stats) ? (size_t) nla_len(attribute)
 											  : sizeof(stats));
+	link->rx_packets = stats.rx_packets;
 	link->tx_packets = stats.tx_packets;
 	link->tx_dropped = stats.tx_dropped;
 	link->tx_errors = stats.tx_errors;
@@ -324,6 +328,25 @@ int kernel_link_set_ipv6(const char *name, bool enable)
 	if (fd < 0)
 		return fd;
 	return write(fd, enable ? "0" : "1", 1) < 0 ? -errno : 0;
+}
+
+/* ethtool(8)'s first ioctl: every kernel has it, and it takes no link modes. */
+int kernel_link_speed(const char *name, uint32_t *ret_megabits)
+{
+	struct ethtool_cmd settings = { .cmd = ETHTOOL_GSET };
+	struct ifreq request = { .ifr_data = (void *) &settings };
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint32_t speed;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request) < 0)
+		return -errno;
+
+	speed = ethtool_cmd_speed(&settings);
+	if (speed == 0 || speed == (uint32_t) SPEED_UNKNOWN)
+		return -ENODATA;
+	*ret_megabits = speed;
+	return 0;
 }
 
 struct address_search {

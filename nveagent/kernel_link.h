@@ -20,7 +20,7 @@ struct kernel_link {
 	char kind[LINK_KIND_SIZE];
 	char alias[LINK_ALIAS_SIZE];
 	uint32_t mtu, queue_length;
-	uint64_t tx_packets, tx_dropped, tx_errors;
+	uint64_t rx_packets, tx_packets, tx_dropped, tx_errors;
 
 	bool port_learning;	/* bridge port */
 	bool flood[LINK_FLOOD_COUNT];
@@ -72,6 +72,9 @@ int kernel_link_delete(struct kernel *kernel, uint32_t ifindex);
 /* The sysctl disable_ipv6 of a device of this thread's network namespace. -ENOENT: the kernel has no IPv6, or the device is gone. */
 int kernel_link_get_ipv6(const char *name, bool *ret_enabled);
 int kernel_link_set_ipv6(const char *name, bool enable);
+
+/* The speed of the medium in Mbit/s, at least 1. -ENODATA when the driver does not say. */
+int kernel_link_speed(const char *name, uint32_t *ret_megabits);
 
 /* The device that holds @ip. Returns -EADDRNOTAVAIL when none does. */
 int kernel_link_of_address(struct kernel *kernel, struct ip ip, uint32_t *ret_ifindex);

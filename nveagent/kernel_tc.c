@@ -270,14 +270,6 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 	return is_gone(r) ? 0 : r;
 }
 
-static int note_made_clsact(void *userdata, const struct tc_filter *filter)
-{
-	struct tc_cookie *cookie = userdata;
-
-	cookie->made_clsact |= filter->cookie.made_clsact;
-	return 0;
-}
-
 int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac, struct tc_cookie *cookie)
 {
 	bool made;
@@ -285,57 +277,56 @@ int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct
 
 	if (r < 0)
 		return r;
-	cookie->made_clsact = made;
-	if (!made)
-		r = tc_filter_each(kernel, ifindex, note_made_clsact, cookie);
-	if (r == 0)
-		r = add_redirect(kernel, ifindex, handle, mac, cookie);
+	r = add_redirect(kernel, ifindex, handle, mac, cookie);
 	if (r < 0 && made)
 		(void) tc_clsact_remove_if_empty(kernel, ifindex);
 	return r;
 }
 
-int tc_redirect_remove(struct kernel *kernel, uint32_t ifindex, uint32_t handle, const struct tc_cookie *cookie)
-{
-	int r = tc_filter_remove(kernel, ifindex, handle);
-
-	return r == 0 && cookie->made_clsact ? tc_clsact_remove_if_empty(kernel, ifindex) : r;
-}
-
 /* --- the holding queue --- */
 
-/*
- * Holding: one byte per second, each frame counted TC_HOLD_OVERHEAD bytes longer than it is. Passing: a rate that no CPU reaches. In both the burst is given in bytes (TCA_TBF_BURST), so that no frame is too long for the bucket.
- */
-static int put_rates(struct nl_msg *message, bool hold)
+/* The bucket holds TCA_TBF_BURST bytes and one overhead: no frame is ever too long for it (sch_tbf.c, tbf_change()). */
+static const struct queue_mode {
+	uint32_t rate;	 /* bytes/s; UINT32_MAX: rate64 counts */
+	uint64_t rate64; /* bytes/s */
+	uint16_t overhead;
+	uint32_t burst;
+} queue_modes[] = {
+	[TC_QUEUE_HOLD]	 = { .rate = 1, .overhead = TC_QUEUE_HOLD_OVERHEAD, .burst = TC_QUEUE_FRAME_SIZE_MAX },
+	[TC_QUEUE_GRANT] = { .rate = 1, .overhead = TC_QUEUE_GRANT_OVERHEAD, .burst = TC_QUEUE_FRAME_SIZE_MAX },
+	[TC_QUEUE_PASS]	 = { .rate = UINT32_MAX, .rate64 = 1ULL << 37 /* 1.1 Tbit/s */, .burst = INT32_MAX },
+};
+static_assert(ARRAY_SIZE(queue_modes) == TC_QUEUE_MODE_COUNT, "a mode has no rates");
+
+static int put_rates(struct nl_msg *message, const struct queue_mode *mode)
 {
 	const struct tc_tbf_qopt parameters = {
 		.rate = {
 			.linklayer = TC_LINKLAYER_ETHERNET, /* sch_tbf then needs no rate table */
-			.overhead = hold ? TC_HOLD_OVERHEAD : 0,
-			.rate = hold ? 1 : UINT32_MAX,
+			.overhead = mode->overhead,
+			.rate = mode->rate,
 		},
-		.limit = TC_HOLD_BYTES_MAX,
+		.limit = TC_QUEUE_BYTES_MAX,
 	};
 
 	if (nla_put(message, TCA_TBF_PARMS, sizeof(parameters), &parameters) < 0 ||
-	    nla_put_u32(message, TCA_TBF_BURST, hold ? TC_HOLD_FRAME_SIZE_MAX : INT32_MAX) < 0)
+	    nla_put_u32(message, TCA_TBF_BURST, mode->burst) < 0)
 		return -ENOMEM;
-	if (!hold && nla_put_u64(message, TCA_TBF_RATE64, 1ULL << 37) < 0) /* bytes/s: 1.1 Tbit/s */
+	if (mode->rate64 && nla_put_u64(message, TCA_TBF_RATE64, mode->rate64) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-int tc_hold_build(uint32_t ifindex, bool make, bool hold, struct nl_msg **ret_message)
+int tc_queue_build(uint32_t ifindex, bool make, enum tc_queue_mode mode, struct nl_msg **ret_message)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message =
-		tc_message(RTM_NEWQDISC, make ? NLM_F_CREATE | NLM_F_EXCL : 0, ifindex, TC_H_ROOT, TC_HOLD_HANDLE, 0);
+		tc_message(RTM_NEWQDISC, make ? NLM_F_CREATE | NLM_F_EXCL : 0, ifindex, TC_H_ROOT, TC_QUEUE_HANDLE, 0);
 	struct nlattr *options;
 
 	if (!message || nla_put_string(message, TCA_KIND, "tbf") < 0)
 		return -ENOMEM;
 	options = nla_nest_start(message, TCA_OPTIONS);
-	if (!options || put_rates(message, hold) < 0)
+	if (!options || put_rates(message, &queue_modes[mode]) < 0)
 		return -ENOMEM;
 	nla_nest_end(message, options);
 
@@ -343,25 +334,40 @@ int tc_hold_build(uint32_t ifindex, bool make, bool hold, struct nl_msg **ret_me
 	return 0;
 }
 
+static bool holds_size(const struct nlattr *attribute, size_t size)
+{
+	return attribute && nla_len(attribute) >= (int) size;
+}
+
 static int take_counters(void *userdata, const struct nlmsghdr *header)
 {
-	struct tc_hold_counters *counters = userdata;
+	struct tc_queue_counters *counters = userdata;
 	struct nlattr *a[TCA_MAX + 1], *stats[TCA_STATS_MAX + 1];
-	const struct gnet_stats_queue *queue;
+	struct gnet_stats_queue queue;
+	struct gnet_stats_basic basic;
 
 	if (nlmsg_parse((struct nlmsghdr *) header, sizeof(struct tcmsg), a, TCA_MAX, NULL) < 0 || !a[TCA_STATS2] ||
-	    nla_parse_nested(stats, TCA_STATS_MAX, a[TCA_STATS2], NULL) < 0 || !stats[TCA_STATS_QUEUE] ||
-	    nla_len(stats[TCA_STATS_QUEUE]) < (int) sizeof(*queue))
+	    nla_parse_nested(stats, TCA_STATS_MAX, a[TCA_STATS2], NULL) < 0 ||
+	    !holds_size(stats[TCA_STATS_QUEUE], sizeof(queue)) ||
+	    !holds_size(stats[TCA_STATS_BASIC], offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets)))
 		return -EPROTO;
 
-	queue = nla_data(stats[TCA_STATS_QUEUE]);
-	*counters = (struct tc_hold_counters) { .dropped = queue->drops, .queued_bytes = queue->backlog };
+	memcpy(&queue, nla_data(stats[TCA_STATS_QUEUE]), sizeof(queue));
+	memcpy(&basic, nla_data(stats[TCA_STATS_BASIC]), offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets));
+	*counters = (struct tc_queue_counters) { queue.drops, queue.backlog, queue.qlen, basic.packets };
 	return 0;
 }
 
-int tc_hold_read(struct kernel *kernel, uint32_t ifindex, struct tc_hold_counters *ret_counters)
+/* The answer to RTM_GETQDISC is a notification, which the asker gets only with NLM_F_ECHO (sch_api.c, qdisc_notify()). */
+int tc_queue_read(struct kernel *kernel, uint32_t ifindex, struct tc_queue_counters *ret_counters)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = tc_message(RTM_GETQDISC, 0, ifindex, TC_H_ROOT, TC_HOLD_HANDLE, 0);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		tc_message(RTM_GETQDISC, NLM_F_ECHO, ifindex, TC_H_ROOT, TC_QUEUE_HANDLE, 0);
+	struct tc_queue_counters counters = { .dropped = UINT64_MAX };
+	int r = message ? kernel_get(kernel, message, take_counters, &counters) : -ENOMEM;
 
-	return message ? kernel_get(kernel, message, take_counters, ret_counters) : -ENOMEM;
+	if (r < 0 || counters.dropped == UINT64_MAX)
+		return r < 0 ? r : -ENODATA;
+	*ret_counters = counters;
+	return 0;
 }

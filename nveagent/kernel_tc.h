@@ -16,20 +16,22 @@
 enum {
 	TC_PREFERENCE = 0x7268,		  /* "rh"; lower ones, e.g. an operator's, run first */
 	TC_PREFERENCE_LAST = 0x7269,	  /* of tc_drop_all() */
-	TC_HOLD_HANDLE = 0x7268 << 16,
-	TC_HOLD_BYTES_MAX = 64 << 20,	  /* held frames: 50 ms of 10 Gbit/s */
-	TC_HOLD_FRAME_SIZE_MAX = 128 << 10, /* longest frame not cut into segments: GSO without BIG TCP is below 64 KiB */
-	TC_HOLD_OVERHEAD = UINT16_MAX,	  /* bytes added to each frame while holding; the most that tc_ratespec takes */
+	TC_QUEUE_HANDLE = 0x7268 << 16,
+	TC_QUEUE_BYTES_MAX = 64 << 20,	    /* held frames: 50 ms of 10 Gbit/s */
+	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10, /* longest frame not cut into segments: GSO without BIG TCP is below 64 KiB */
+	TC_QUEUE_HOLD_OVERHEAD = UINT16_MAX, /* bytes counted above a frame's size; the most that tc_ratespec takes */
+	TC_QUEUE_GRANT_OVERHEAD = 2048,
+	TC_QUEUE_GRANT_FRAMES = 64,	    /* a grant passes fewer, and one run of a queue no more (dev_tx_weight) */
+	TC_QUEUE_GRANT_BYTES = TC_QUEUE_FRAME_SIZE_MAX + TC_QUEUE_GRANT_OVERHEAD, /* no grant is more */
 };
 
 /* What is needed to undo a redirect after a crash; stored in the action's cookie (TCA_ACT_COOKIE, 16 bytes at most). */
 struct tc_cookie {
 	char magic[4];		/* TC_COOKIE_GUARD, or another's */
 	uint32_t target;	/* ifindex */
-	uint32_t queue_length;	/* of the target before; 0: as it was */
 	uint8_t flood;		/* bit i: enum link_flood i was on */
 	uint8_t ipv6;		/* 1: the target had IPv6 on */
-	uint8_t made_clsact, reserved;
+	uint8_t reserved[6];
 };
 static_assert(sizeof(struct tc_cookie) == 16, "TC_COOKIE_MAX_SIZE of the kernel is 16");
 #define TC_COOKIE_GUARD "rhg1"
@@ -40,7 +42,12 @@ struct tc_filter {
 	struct tc_cookie cookie; /* all zero when it has none of ours */
 };
 
-/* Makes the clsact qdisc of a device. *ret_made is false when there was one (or an ingress qdisc) already. */
+/*
+ * Makes the clsact qdisc of a device. *ret_made is false when there was one (or an ingress qdisc) already.
+ *
+ * Making or removing one interrupts the device: for a few milliseconds it drops what it should send (net/sched/sch_api.c, qdisc_graft(),
+ * dev_deactivate()). So it is made before traffic flows, and stays, empty, as long as the device.
+ */
 int tc_clsact_ensure(struct kernel *kernel, uint32_t ifindex, bool *ret_made);
 /* Removes it when no filter is left on its ingress and egress. */
 int tc_clsact_remove_if_empty(struct kernel *kernel, uint32_t ifindex);
@@ -50,12 +57,9 @@ int tc_drop_all(struct kernel *kernel, uint32_t ifindex);
 /* Drops RARP, and what has another source address than @mac; leaves the rest to later filters. */
 int tc_drop_strangers(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac);
 /*
- * Sends what comes in for @mac out of cookie->target, and tells no later filter. Makes the clsact qdisc when there is none, and sets
- * cookie->made_clsact when it is ours (made now, or for another redirect). -EEXIST: the handle is in use; nothing changed.
+ * Sends what comes in for @mac out of cookie->target, and tells no later filter. Makes the clsact qdisc when there is none. -EEXIST: the handle is in use; nothing changed.
  */
 int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac, struct tc_cookie *cookie);
-/* Removes it, and the clsact qdisc when it is ours and this was its last filter. */
-int tc_redirect_remove(struct kernel *kernel, uint32_t ifindex, uint32_t handle, const struct tc_cookie *cookie);
 /* 0 also when the filter, the qdisc or the device is gone. */
 int tc_filter_remove(struct kernel *kernel, uint32_t ifindex, uint32_t handle);
 /* Calls @each for every filter of ours on the ingress of @ifindex. */
@@ -63,13 +67,19 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 		   int (*each)(void *userdata, const struct tc_filter *filter), void *userdata);
 
 /*
- * A root queue (sch_tbf) that lets nearly nothing pass, or everything. Holding does not begin by this alone: see kernel_forward.c.
- * tc_hold_build() with @make false changes a queue that is there, which keeps what is in it.
+ * A root queue (sch_tbf) with a bucket of tokens that every change fills:
+ *   TC_QUEUE_HOLD   two frames of any size empty it; then nothing passes for hours
+ *   TC_QUEUE_GRANT  some 60 short frames, 37 of 1500 bytes, or two bundles of 64 KiB empty it: a change is a grant of so many
+ *   TC_QUEUE_PASS   everything passes
+ * @make: makes the queue; else it changes the one that is there, which keeps what is in it.
  */
-int tc_hold_build(uint32_t ifindex, bool make, bool hold, struct nl_msg **ret_message);
-struct tc_hold_counters {
+enum tc_queue_mode { TC_QUEUE_HOLD, TC_QUEUE_GRANT, TC_QUEUE_PASS, TC_QUEUE_MODE_COUNT };
+int tc_queue_build(uint32_t ifindex, bool make, enum tc_queue_mode mode, struct nl_msg **ret_message);
+struct tc_queue_counters {
 	uint64_t dropped, queued_bytes;
+	uint32_t queued, sent;	/* packets */
 };
-int tc_hold_read(struct kernel *kernel, uint32_t ifindex, struct tc_hold_counters *ret_counters);
+/* -ENODATA when there is no such queue. */
+int tc_queue_read(struct kernel *kernel, uint32_t ifindex, struct tc_queue_counters *ret_counters);
 
 #endif

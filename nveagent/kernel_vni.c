@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nveagent/kernel_link.h"
+#include "nveagent/kernel_tc.h"
 
 enum {
 	VXLAN_OVERHEAD_IPV4 = 50, /* IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14: RFC 7348 section 5 */
@@ -193,6 +194,7 @@ static int join(struct kernel *kernel, const struct vni_devices *devices, const 
 static int ensure(struct kernel *kernel, struct vni_devices *devices, char *message)
 {
 	struct kernel_link bridge, vxlan;
+	bool made_clsact;
 	int r;
 
 	r = find_or_make(kernel, devices, devices->bridge, make_bridge, &bridge, &devices->made_bridge, message);
@@ -209,6 +211,10 @@ static int ensure(struct kernel *kernel, struct vni_devices *devices, char *mess
 		return r;
 	devices->vxlan_ifindex = vxlan.port.ifindex;
 
+	/* Now, because it interrupts the device; guards need it when VMs already talk. */
+	r = tc_clsact_ensure(kernel, devices->vxlan_ifindex, &made_clsact);
+	if (r < 0)
+		return refused(kernel, message, r, "make a clsact qdisc on", devices->vxlan);
 	r = join(kernel, devices, &vxlan);
 	return r < 0 ? refused(kernel, message, r, "join with its bridge", devices->vxlan) : 0;
 }

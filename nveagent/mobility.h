@@ -14,6 +14,10 @@
  *   old NVE: RESIDENT -LEAVE-> LEAVING -ASKED-> ARMED -STOP-> SWITCHED -TAKEN-> FORWARDING -CONVERGED-> DRAINING -IDLE-> ABSENT
  *                    \-ASKED-> ASKED  -LEAVE-/    \<--RUN (rollback)--/
  *
+ * Between STOP and the word that the VM runs at the new NVE (TAKEN) the old NVE holds what comes for it. If the migration fails then, at
+ * whatever stage, all of it goes back to the tap, in order: nothing was sent away yet. If that word does not come (no session to the NVA), the end of
+ * the source's QEMU (UNPLUG), or a while after it has sent everything (SENT, TIMEOUT_HOLD), stands for it.
+ *
  * The old NVE consents (R20, B4) only when both are true: the NVA says who asks (ASKED), and this host's own QEMU says that the VM is
  * leaving (LEAVE). Either may come first.
  *
@@ -37,7 +41,7 @@ enum mobility_state {
 	MOBILITY_ASKED,		/* a new NVE wants it; our QEMU does not say that it is leaving */
 	MOBILITY_LEAVING,	/* our QEMU is sending it away; no new NVE has asked */
 	MOBILITY_ARMED,		/* both: consent given, forwarding prepared */
-	MOBILITY_SWITCHED,	/* stopped here; what comes for it goes to the new NVE */
+	MOBILITY_SWITCHED,	/* stopped here; what comes for it is held for the new NVE */
 	MOBILITY_FORWARDING,	/* it runs at the new NVE; some NVEs still send here */
 	MOBILITY_DRAINING,	/* all NVEs have confirmed; waiting until nothing comes any more */
 	MOBILITY_STATE_COUNT,
@@ -52,11 +56,12 @@ enum mobility_input {
 	MOBILITY_UNPLUG,	/* the VM or its tap is gone from this host */
 	MOBILITY_LEAVE,		/* QEMU is migrating it out (QMP MIGRATION setup, active, ...) */
 	MOBILITY_STAY,		/* that migration failed or was cancelled */
+	MOBILITY_SENT,		/* QEMU has sent everything (MIGRATION completed); its destination may still fail to run it */
 	MOBILITY_ASKED_FOR,	/* NVA: a new NVE asks for it */
 	MOBILITY_REFUSED,	/* NVA: our intent, commit or registration was refused */
 	MOBILITY_REGISTERED,	/* NVA: our registration stands */
 	MOBILITY_COMMITTED,	/* NVA: our commit stands */
-	MOBILITY_TAKEN,		/* NVA: the directory now names another NVE */
+	MOBILITY_TAKEN,		/* NVA: the VM runs at another NVE */
 	MOBILITY_CONVERGED,	/* NVA: every NVE has confirmed the newest generation */
 	MOBILITY_CALLED_OFF,	/* NVA: the other side gave this move up */
 	MOBILITY_NVA_UP,	/* the session to the NVA was (re)established */
@@ -64,6 +69,7 @@ enum mobility_input {
 	MOBILITY_IDLE,		/* nothing was forwarded for the quiet interval */
 	MOBILITY_TIMEOUT_EXPECT,
 	MOBILITY_TIMEOUT_RETRY,
+	MOBILITY_TIMEOUT_HOLD,	/* what was held for the new NVE is held no longer */
 	MOBILITY_TIMEOUT_CAP,	/* forward-timeout */
 	MOBILITY_INPUT_COUNT,
 };
@@ -85,11 +91,13 @@ enum mobility_effect {
 	MOBILITY_DO_ANNOUNCE,	/* start the series of GARP and NA */
 	MOBILITY_DO_HUSH,	/* end that series */
 	MOBILITY_DO_ARM,	/* inflight_arm() */
-	MOBILITY_DO_SWITCH,	/* inflight_switch() */
+	MOBILITY_DO_SWITCH,	/* inflight_park(): from now on nothing reaches the tap, everything waits in order */
+	MOBILITY_DO_RELEASE,	/* inflight_release(): what waited goes to the new NVE, and what comes later */
 	MOBILITY_DO_RETURN,	/* inflight_return() */
 	MOBILITY_DO_DISARM,	/* inflight_free(), after the bridge's entry has its final place */
 	MOBILITY_DO_EXPECT_TIMER,
 	MOBILITY_DO_RETRY_TIMER,
+	MOBILITY_DO_HOLD_TIMER,
 	MOBILITY_DO_CAP_TIMER,
 	MOBILITY_DO_IDLE_WATCH,	/* look at the forward counter each quiet interval */
 	MOBILITY_DO_STOP_TIMERS, /* all of the above */

@@ -2,10 +2,11 @@
 /*
  * neighbour.c - a filtered packet socket on one port.
  *
- * The socket takes all protocols (ETH_P_ALL): those that take one come after the bridge in the kernel's receive path
- * (net/core/dev.c, __netif_receive_skb_core) and so see nothing on a bridge port. The kernel's filter keeps it cheap.
- * What the host or another port sends *to* the endpoint leaves by this device: PACKET_IGNORE_OUTGOING (packet(7)) keeps that
- * away before the filter is even asked.
+ * The socket takes all protocols (ETH_P_ALL): those that take one come after the bridge in the
+ * kernel's receive path (net/core/dev.c, __netif_receive_skb_core) and so see nothing on a bridge
+ * port. The kernel's filter keeps it cheap. What the host or another port sends *to* the endpoint
+ * leaves by this device: PACKET_IGNORE_OUTGOING (packet(7)) keeps that away before the filter is
+ * even asked.
  *
  * The filter is attached before the socket is bound, so that nothing unfiltered is ever queued.
  */
@@ -25,11 +26,11 @@
 #include "net/frames.h"
 
 enum {
-	FRAME_READ_MAX = 2048,	 /* an ARP or ND frame that is longer (RFC 4861 sets no limit) is not read */
-	FRAMES_PER_TURN = 64,	 /* of the loop: one guest that floods must not hold it */
+	FRAME_READ_MAX = 2048,	  /* RFC 4861 sets no limit; a longer one is not read */
+	FRAMES_PER_TURN = 64,	  /* of the loop: one guest that floods must not hold it */
 	RECEIVE_BUFFER = 1 << 18, /* bytes a flooding guest can have waiting */
 	AT_ETHER_TYPE = 12,
-	AT_IPV6_NEXT_HEADER = ETH_HLEN + 6,  /* RFC 8200 section 3 */
+	AT_IPV6_NEXT_HEADER = ETH_HLEN + 6, /* RFC 8200 section 3 */
 	AT_ICMPV6_TYPE = ETH_HLEN + 40,
 };
 
@@ -44,12 +45,14 @@ struct neighbour_watch {
 /* --- the kernel's filter --- */
 
 /*
- * Takes untagged ARP, NS and NA (RFC 4861 sections 4.3, 4.4). A tagged frame is of another network than this port's; its tag is not in
- * the bytes, the kernel moves it aside (net/core/skbuff.c, skb_vlan_untag). An ND message behind extension headers is not taken:
- * no stack sends one, and RFC 6980 forbids the one that could hide its type.
+ * Takes untagged ARP, NS and NA (RFC 4861 sections 4.3, 4.4). A tagged frame is of another network
+ * than this port's; its tag is not in the bytes, the kernel moves it aside (net/core/skbuff.c,
+ * skb_vlan_untag). An ND message behind extension headers is not taken (RFC 6980 forbids the
+ * fragment header; the others have no use in it).
  */
 static const struct sock_filter filter_code[] = {
-	/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) (SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
+	/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			  (uint32_t) (SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
 	/*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 9),
 	/*  2 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_ETHER_TYPE),
 	/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_ARP, 6, 0),
@@ -70,7 +73,8 @@ static int attach_filter(int fd)
 		.filter = (struct sock_filter *) filter_code,
 	};
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+											   : 0;
 }
 
 /* --- the socket --- */
@@ -108,7 +112,10 @@ static int open_port(uint32_t ifindex)
 	return TAKE_FD(fd);
 }
 
-/* False when the sending stack left the checksum to a device that is not there (virtio, veth): packet(7), PACKET_AUXDATA. */
+/*
+ * False when the sending stack left the checksum to a device that is not there (virtio, veth):
+ * packet(7), PACKET_AUXDATA.
+ */
 static bool checksum_done(struct msghdr *message)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -140,10 +147,12 @@ static int read_frame(int fd, struct frame *ret_frame)
 	ssize_t size = recvmsg(fd, &message, 0);
 
 	if (size < 0)
-		return errno == EAGAIN ? 0 : -EBADMSG;	/* ENETDOWN, once, when the device goes down */
+		return errno == EAGAIN ? 0
+				       : -EBADMSG; /* ENETDOWN, once, when the device goes down */
 	if (message.msg_flags & MSG_TRUNC)
 		return -EBADMSG;
-	return frame_parse(data, (size_t) size, checksum_done(&message), ret_frame) < 0 ? -EBADMSG : 1;
+	return frame_parse(data, (size_t) size, checksum_done(&message), ret_frame) < 0 ? -EBADMSG
+											: 1;
 }
 
 static void on_readable(void *userdata, unsigned ready)
@@ -166,8 +175,8 @@ static void on_readable(void *userdata, unsigned ready)
 		watch->freed = NULL;
 }
 
-int neighbour_watch_new(struct loop *loop, uint32_t ifindex, neighbour_handler claim, void *userdata,
-			struct neighbour_watch **ret_watch)
+int neighbour_watch_new(struct loop *loop, uint32_t ifindex, neighbour_handler claim,
+			void *userdata, struct neighbour_watch **ret_watch)
 {
 	_cleanup_(neighbour_watch_freep) struct neighbour_watch *watch = calloc(1, sizeof(*watch));
 

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "nveagent/agent_private.h"
+#include "nveagent/tail.h"
 
 static const char *const kind_names[] = {
 	[PORT_VM]	= "vm",
@@ -50,9 +51,22 @@ static void on_retry(void *userdata)
 	port_input(userdata, MOBILITY_TIMEOUT_RETRY);
 }
 
+static void on_hold(void *userdata)
+{
+	port_input(userdata, MOBILITY_TIMEOUT_HOLD);
+}
+
 static void on_cap(void *userdata)
 {
 	port_input(userdata, MOBILITY_TIMEOUT_CAP);
+}
+
+static void on_tend(void *userdata)
+{
+	struct port *port = userdata;
+
+	inflight_tend(port->inflight);
+	(void) loop_timer_start(port->tend, TAIL_TRIM_MS * 1000ull);
 }
 
 static void on_idle(void *userdata)
@@ -80,8 +94,9 @@ static int make_timers(struct port *port)
 		struct loop_timer **timer;
 		loop_timer_handler handler;
 	} timers[] = {
-		{ &port->expect, on_expect },	{ &port->retry, on_retry }, { &port->cap, on_cap },
-		{ &port->idle, on_idle },	{ &port->announce, on_announce },
+		{ &port->expect, on_expect },	{ &port->retry, on_retry },	{ &port->hold, on_hold },
+		{ &port->tend, on_tend },	{ &port->cap, on_cap },		{ &port->idle, on_idle },
+		{ &port->announce, on_announce },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
@@ -126,6 +141,8 @@ struct port *port_free(struct port *port)
 	port->inflight = inflight_free(port->inflight);
 	port->expect = loop_timer_free(port->expect);
 	port->retry = loop_timer_free(port->retry);
+	port->hold = loop_timer_free(port->hold);
+	port->tend = loop_timer_free(port->tend);
 	port->cap = loop_timer_free(port->cap);
 	port->idle = loop_timer_free(port->idle);
 	port->announce = loop_timer_free(port->announce);

@@ -72,7 +72,9 @@ struct port {
 	struct neighbour_watch *neighbour;
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
-	struct loop_timer *expect, *retry, *cap, *idle, *announce;
+	struct loop_timer *expect, *retry, *hold, *tend, *cap, *idle, *announce;
+	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
+	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	unsigned announced;	/* rounds so far */
 	uint64_t forwarded_before; /* at the last look of the idle watch */
 	uint64_t move;		/* ledger id; 0: none under way */

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "nveagent/agent_private.h"
 #include "nveagent/announce.h"
+#include "nveagent/tail.h"
 
 /* Logs what failed with the port's name and keeps going. */
 static void complain(struct port *port, const char *what, int error)
@@ -214,22 +215,44 @@ static void do_arm(struct port *port)
 
 	if (r < 0)
 		complain(port, "prepare forwarding to the new NVE", r);
+	else
+		(void) loop_timer_start(port->tend, TAIL_TRIM_MS * 1000ull);
 }
 
 static void do_switch(struct port *port)
 {
-	uint64_t before = clock_monotonic_us();
+	struct inflight_counters counters = { 0 };
 	int r;
 
 	if (!port->inflight)
 		return;
+	port->switched_us = clock_realtime_us();
 	r = vn_hold(port->vn->vn, port->mac, true);
 	if (r == 0)
-		r = inflight_switch(port->inflight);
-	if (r < 0)
+		r = inflight_park(port->inflight, port->stopped_us);
+	if (r == 0)
+		r = inflight_read(port->inflight, &counters);
+	if (r < 0) {
 		complain(port, "switch to the new NVE", r);
+		return;
+	}
+	ledger_note(port->agent->ledger, port->move, port->switched_us + counters.switch_us, "switched",
+		    "the bridge's entry in %u us", counters.switch_us);
+	port_note(port, "parked", "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps%s", (unsigned long) counters.pulled,
+		  port->device, (unsigned long) counters.swallowed, (unsigned long) counters.doubtful,
+		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
+	if (counters.tap_error)
+		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
+}
+
+static void do_release(struct port *port)
+{
+	int r = port->inflight ? inflight_release(port->inflight) : 0;
+
+	if (r < 0)
+		complain(port, "release what was held for the new NVE", r);
 	else
-		port_note(port, "switched", "in %lu us", (unsigned long) (clock_monotonic_us() - before));
+		port_note(port, "released", "%s", "");
 }
 
 static void do_return(struct port *port)
@@ -259,6 +282,7 @@ static void do_disarm(struct port *port)
 	port_count(port);
 	(void) vn_hold(port->vn->vn, port->mac, false);
 	agent_vn_flush(port->vn);
+	loop_timer_stop(port->tend);
 	port->inflight = inflight_free(port->inflight);
 }
 
@@ -272,6 +296,11 @@ static void do_expect_timer(struct port *port)
 static void do_retry_timer(struct port *port)
 {
 	(void) loop_timer_start(port->retry, AGENT_RETRY_MS * 1000ull);
+}
+
+static void do_hold_timer(struct port *port)
+{
+	(void) loop_timer_start(port->hold, AGENT_HOLD_MS * 1000ull);
 }
 
 static void do_cap_timer(struct port *port)
@@ -289,6 +318,7 @@ static void do_stop_timers(struct port *port)
 {
 	loop_timer_stop(port->expect);
 	loop_timer_stop(port->retry);
+	loop_timer_stop(port->hold);
 	loop_timer_stop(port->cap);
 	loop_timer_stop(port->idle);
 }
@@ -321,10 +351,12 @@ static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
 	[MOBILITY_DO_HUSH]		= do_hush,
 	[MOBILITY_DO_ARM]		= do_arm,
 	[MOBILITY_DO_SWITCH]		= do_switch,
+	[MOBILITY_DO_RELEASE]		= do_release,
 	[MOBILITY_DO_RETURN]		= do_return,
 	[MOBILITY_DO_DISARM]		= do_disarm,
 	[MOBILITY_DO_EXPECT_TIMER]	= do_expect_timer,
 	[MOBILITY_DO_RETRY_TIMER]	= do_retry_timer,
+	[MOBILITY_DO_HOLD_TIMER]	= do_hold_timer,
 	[MOBILITY_DO_CAP_TIMER]		= do_cap_timer,
 	[MOBILITY_DO_IDLE_WATCH]	= do_idle_watch,
 	[MOBILITY_DO_STOP_TIMERS]	= do_stop_timers,

@@ -2,6 +2,11 @@
 /*
  * raw_port.h - sends Ethernet frames out of one device, with what the network stack had left to do (checksum, segmentation)
  * described by a virtio-net header; packet(7), PACKET_VNET_HDR.
+ *
+ * Whoever sends a whole queue of frames at the speed of a CPU must not overrun what lies below. A network card holds on to frames until
+ * it has sent them: then the small send buffer makes us wait. A virtual link (veth) does not: it puts them into the backlog of the
+ * CPU that sends, which drops when it is full, and may be slow to empty because our own process competes with ksoftirqd. So the
+ * backlogs are looked at now and then. For the same reason frames sent on two CPUs may overtake each other; hence raw_port_pin().
  */
 #ifndef REHOME_NVEAGENT_RAW_PORT_H
 #define REHOME_NVEAGENT_RAW_PORT_H
@@ -13,7 +18,12 @@
 #include "common/cleanup.h"
 
 enum {
-	RAW_PORT_SEND_BUFFER = 64 << 20, /* frames may wait in a queue of the device or of the underlay */
+	RAW_PORT_SEND_BUFFER = 512 << 10, /* bytes that may wait below us; some 450 frames of 1500 bytes */
+	RAW_PORT_BURST = 64,		  /* frames between two looks at the CPUs' backlogs */
+	RAW_PORT_BACKLOG_MAX = 250,	  /* frames; the kernel drops beyond net.core.netdev_max_backlog, 1000 */
+	RAW_PORT_PAUSE_US = 50,
+	RAW_PORT_ROOM_US_MAX = 200000,	  /* waited for a backlog to shrink; on a starved machine ksoftirqd runs late */
+	RAW_PORT_SETTLE_US_MAX = 50000,	  /* waited for one to be empty, which on a busy CPU it may never be */
 };
 
 struct raw_port;
@@ -26,5 +36,15 @@ DEFINE_CLEANUP(struct raw_port, raw_port_free)
 
 /* @vnet may be NULL: nothing left to do. Returns 0 or what send(2) said, e.g. -EMSGSIZE, -ENETDOWN, -ENOBUFS. */
 int raw_port_send(struct raw_port *port, const struct virtio_net_hdr *vnet, const uint8_t *frame, size_t size);
+
+/* Stays on the present CPU until raw_port_settle(). */
+void raw_port_pin(struct raw_port *port);
+/*
+ * Returns when what was sent since raw_port_pin() has left the device below and this CPU's backlog, as far as can be seen and
+ * for a bounded time. Whatever must come after, on any CPU, is sent after this.
+ */
+void raw_port_settle(struct raw_port *port);
+/* Returns when no CPU's backlog is long, for a bounded time; raw_port_send() does so every RAW_PORT_BURST frames. */
+void raw_port_await_room(const struct raw_port *port);
 
 #endif

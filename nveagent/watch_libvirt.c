@@ -13,11 +13,11 @@
 struct libvirt_watch {
 	const struct libvirt_watch_events *events;
 	void *userdata;
-	struct libvirt_shared *shared;	/* a reference */
+	struct libvirt_shared *shared; /* a reference */
 	struct loop_watch *wakeup;
 	pthread_t calls_thread;
 	bool started;
-	bool *freed;	/* set while items are handed out: becomes true when a callback frees us */
+	bool *freed; /* set while items are handed out: becomes true when a callback frees us */
 };
 
 static const char *const state_names[] = {
@@ -35,7 +35,8 @@ const char *libvirt_domain_state_name(enum libvirt_domain_state state)
 
 /* --- handing out --- */
 
-static void hand_out(const struct libvirt_watch_events *events, void *userdata, const struct libvirt_item *item)
+static void hand_out(const struct libvirt_watch_events *events, void *userdata,
+		     const struct libvirt_item *item)
 {
 	switch (item->kind) {
 	case LIBVIRT_ITEM_CONNECTED:
@@ -135,7 +136,7 @@ static int start_threads(struct libvirt_watch *watch)
 	r = libvirt_events_start_thread(shared);
 	if (r < 0)
 		return r;
-	shared->references++;	/* the calls thread's; nobody else is there yet */
+	shared->references++; /* the calls thread's; nobody else is there yet */
 	r = libvirt_thread_start(&watch->calls_thread, libvirt_calls_thread, shared);
 	if (r < 0) {
 		shared->references--;
@@ -146,8 +147,8 @@ static int start_threads(struct libvirt_watch *watch)
 	return 0;
 }
 
-int libvirt_watch_new(struct loop *loop, const char *uri, const struct libvirt_watch_events *events, void *userdata,
-		      struct libvirt_watch **ret_watch)
+int libvirt_watch_new(struct loop *loop, const char *uri, const struct libvirt_watch_events *events,
+		      void *userdata, struct libvirt_watch **ret_watch)
 {
 	_cleanup_(libvirt_watch_freep) struct libvirt_watch *watch = calloc(1, sizeof(*watch));
 	int r;
@@ -159,7 +160,8 @@ int libvirt_watch_new(struct loop *loop, const char *uri, const struct libvirt_w
 	r = libvirt_shared_new(uri, &watch->shared);
 	if (r < 0)
 		return r;
-	watch->wakeup = loop_watch_new(loop, "libvirt", watch->shared->event_fd, LOOP_READ, on_wakeup, watch);
+	watch->wakeup = loop_watch_new(loop, "libvirt", watch->shared->event_fd, LOOP_READ,
+				       on_wakeup, watch);
 	if (!watch->wakeup)
 		return -ENOMEM;
 	r = start_threads(watch);

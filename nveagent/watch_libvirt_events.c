@@ -2,24 +2,24 @@
 /*
  * watch_libvirt_events.c - the thread of libvirt's event loop, and what it is called back with.
  *
- * Why these registrations and no others: QEMU's own MIGRATION, MIGRATION_PASS, STOP and RESUME (virDomainQemuMonitorEvent)
- * carry QEMU's timestamps and come before libvirt's migration-iteration, job-completed and suspended/resumed, which say
- * the same again. Lifecycle events tell of QEMUs that come and go; device events, of NICs plugged and unplugged.
- * Registering for QEMU's events needs a read-write connection and does not taint the domain.
+ * Why these registrations and no others: QEMU's own MIGRATION, MIGRATION_PASS, STOP and RESUME
+ * (virDomainQemuMonitorEvent) carry QEMU's timestamps and come before libvirt's
+ * migration-iteration, job-completed and suspended/resumed, which say the same again. Lifecycle
+ * events tell of QEMUs that come and go; device events, of NICs plugged and unplugged. Registering
+ * for QEMU's events needs a read-write connection and does not taint the domain.
  *
  * Nothing here asks the daemon: a callback that waited would hold up the STOP behind it.
  */
 #include <assert.h>
 #include <errno.h>
 #include <libvirt/libvirt-qemu.h>
-#include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "nveagent/watch_libvirt_internal.h"
+#include "nveagent/watch_libvirt_client.h"
 
 /* --- the thread --- */
 
@@ -28,8 +28,8 @@ static void ignore_error(void *userdata, virErrorPtr error)
 }
 
 /*
- * libvirt's event loop is one per process, can be installed once, and hands any watch's events to whichever thread
- * runs it. So this must be of the process too.
+ * libvirt's event loop is one per process, can be installed once, and hands any watch's events to
+ * whichever thread runs it. So this must be of the process too.
  */
 static struct {
 	pthread_once_t once;
@@ -39,7 +39,7 @@ static struct {
 
 static void init_once(void)
 {
-	virSetErrorFunc(NULL, ignore_error);	/* it writes to stderr otherwise */
+	virSetErrorFunc(NULL, ignore_error); /* it writes to stderr otherwise */
 	process.r = virInitialize() < 0 || virEventRegisterDefaultImpl() < 0 ? -EIO : 0;
 }
 
@@ -92,7 +92,7 @@ void libvirt_events_stop_thread(struct libvirt_shared *shared)
 {
 	/* The timer does it from within, so that a loop that sleeps in poll() wakes up. */
 	if (virEventAddTimeout(0, on_stop, shared, NULL) < 0)
-		atomic_store(&shared->events_stop, true);	/* seen at the next event or keepalive */
+		atomic_store(&shared->events_stop, true); /* seen at the next event or keepalive */
 	pthread_join(shared->events_thread, NULL);
 	atomic_flag_clear(&process.in_use);
 }
@@ -108,7 +108,10 @@ static int vm_of(virDomainPtr domain, struct uuid *ret_vm)
 	return uuid_from_bytes(octets, sizeof(octets), ret_vm);
 }
 
-/* The entry of the domain; NULL when there is no room: then it is missed, and the resync cannot help. */
+/*
+ * The entry of the domain; NULL when there is no room: then it is missed, and the resync cannot
+ * help.
+ */
 static struct libvirt_view_entry *entry_of(struct libvirt_shared *shared, virDomainPtr domain)
 {
 	struct libvirt_view_entry *entry;
@@ -144,13 +147,14 @@ static void on_stopped(struct libvirt_shared *shared, virDomainPtr domain)
 	libvirt_shared_unlock(shared);
 }
 
-static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *userdata)
+static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
+			void *userdata)
 {
 	switch (event) {
 	case VIR_DOMAIN_EVENT_STARTED:
 	case VIR_DOMAIN_EVENT_SUSPENDED:
 	case VIR_DOMAIN_EVENT_RESUMED:
-	case VIR_DOMAIN_EVENT_SHUTDOWN:	/* the guest is down; QEMU not yet */
+	case VIR_DOMAIN_EVENT_SHUTDOWN: /* the guest is down; QEMU not yet */
 	case VIR_DOMAIN_EVENT_PMSUSPENDED:
 	case VIR_DOMAIN_EVENT_CRASHED:
 		ask_about(userdata, domain);
@@ -158,19 +162,20 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
 	case VIR_DOMAIN_EVENT_STOPPED:
 		on_stopped(userdata, domain);
 		break;
-	default:	/* defined, undefined: nothing about QEMU */
+	default: /* defined, undefined: nothing about QEMU */
 		break;
 	}
 	return 0;
 }
 
-static void on_device(virConnectPtr connection, virDomainPtr domain, const char *alias, void *userdata)
+static void on_device(virConnectPtr connection, virDomainPtr domain, const char *alias,
+		      void *userdata)
 {
 	ask_about(userdata, domain);
 }
 
-static void on_qemu(virConnectPtr connection, virDomainPtr domain, const char *name, long long seconds,
-		    unsigned int micros, const char *details, void *userdata)
+static void on_qemu(virConnectPtr connection, virDomainPtr domain, const char *name,
+		    long long seconds, unsigned int micros, const char *details, void *userdata)
 {
 	struct libvirt_shared *shared = userdata;
 	struct libvirt_view_entry *entry;
@@ -179,7 +184,8 @@ static void on_qemu(virConnectPtr connection, virDomainPtr domain, const char *n
 
 	r = qmp_event_from_parts(name, seconds, micros, details, &event);
 	if (r < 0) {
-		log_warning("%s: QEMU's event %s does not parse: %s", virDomainGetName(domain), name, strerror(-r));
+		log_warning("%s: QEMU's event %s does not parse: %s", virDomainGetName(domain),
+			    name, strerror(-r));
 		return;
 	}
 
@@ -222,12 +228,12 @@ static void on_close(virConnectPtr connection, int reason, void *userdata)
 /* --- registering --- */
 
 static const struct {
-	int id;		/* of libvirt's events; -1: QEMU's own */
+	int id; /* of libvirt's events; -1: QEMU's own */
 	union {
 		virConnectDomainEventGenericCallback libvirt;
 		virConnectDomainQemuMonitorEventCallback qemu;
 	} callback;
-	const char *pattern;	/* QEMU's own: a regular expression over their names */
+	const char *pattern; /* QEMU's own: a regular expression over their names */
 } registrations_wanted[] = {
 	{ -1, { .qemu = on_qemu }, "^(STOP|RESUME|SHUTDOWN|MIGRATION|MIGRATION_PASS)$" },
 	{ VIR_DOMAIN_EVENT_ID_LIFECYCLE, { VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) }, NULL },
@@ -240,10 +246,12 @@ static int register_one(struct libvirt_shared *shared, virConnectPtr connection,
 {
 	if (registrations_wanted[i].id < 0)
 		return virConnectDomainQemuMonitorEventRegister(
-			connection, NULL, registrations_wanted[i].pattern, registrations_wanted[i].callback.qemu, shared,
-			NULL, VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX);
+			connection, NULL, registrations_wanted[i].pattern,
+			registrations_wanted[i].callback.qemu, shared, NULL,
+			VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX);
 	return virConnectDomainEventRegisterAny(connection, NULL, registrations_wanted[i].id,
-						registrations_wanted[i].callback.libvirt, shared, NULL);
+						registrations_wanted[i].callback.libvirt, shared,
+						NULL);
 }
 
 int libvirt_events_register(struct libvirt_shared *shared, virConnectPtr connection,
@@ -264,13 +272,15 @@ int libvirt_events_register(struct libvirt_shared *shared, virConnectPtr connect
 	return 0;
 }
 
-void libvirt_events_deregister(virConnectPtr connection, struct libvirt_registrations *registrations)
+void libvirt_events_deregister(virConnectPtr connection,
+			       struct libvirt_registrations *registrations)
 {
 	for (size_t i = 0; i < LIBVIRT_REGISTRATIONS; i++) {
 		if (registrations->ids[i] < 0)
 			continue;
 		if (registrations_wanted[i].id < 0)
-			virConnectDomainQemuMonitorEventDeregister(connection, registrations->ids[i]);
+			virConnectDomainQemuMonitorEventDeregister(connection,
+								   registrations->ids[i]);
 		else
 			virConnectDomainEventDeregisterAny(connection, registrations->ids[i]);
 	}

@@ -2,12 +2,14 @@
 /*
  * watch_libvirt_internal.h - what the threads of watch_libvirt.h share.
  *
- * Everything in struct libvirt_shared is under its lock, which is never held across a libvirt call or a callback.
+ * Everything in struct libvirt_shared is under its lock, which is never held across a libvirt call
+ * or a callback.
  *
- * The view is what the events thread and the calls thread know of each domain. It merges two sources that race:
- * events, which are prompt and in order, and answers, which can be older than an event already told. The rule: since
- * QEMU said STOP, the vCPUs are stopped, until it says RESUME; an answer does not overrule that. A later life of
- * the same UUID (destroyed, started again) has another number, so that an answer about the former one is dropped.
+ * The view is what the events thread and the calls thread know of each domain. It merges two
+ * sources that race: events, which are prompt and in order, and answers, which can be older than an
+ * event already told. The rule: since QEMU said STOP, the vCPUs are stopped, until it says RESUME;
+ * an answer does not overrule that. A later life of the same UUID (destroyed, started again) has
+ * another number, so that an answer about the former one is dropped.
  */
 #ifndef REHOME_NVEAGENT_WATCH_LIBVIRT_INTERNAL_H
 #define REHOME_NVEAGENT_WATCH_LIBVIRT_INTERNAL_H
@@ -41,12 +43,12 @@ enum libvirt_item_kind {
 struct libvirt_item {
 	struct libvirt_item *next;
 	enum libvirt_item_kind kind;
-	char reason[LIBVIRT_REASON_SIZE];	/* LOST */
-	struct domain *domain;			/* DOMAIN: owned */
-	enum libvirt_domain_state state;	/* DOMAIN */
-	bool migrating_out;			/* DOMAIN */
-	struct uuid vm;				/* QEMU */
-	struct qmp_event event;			/* QEMU */
+	char reason[LIBVIRT_REASON_SIZE]; /* LOST */
+	struct domain *domain;		  /* DOMAIN: owned */
+	enum libvirt_domain_state state;  /* DOMAIN */
+	bool migrating_out;		  /* DOMAIN */
+	struct uuid vm;			  /* QEMU */
+	struct qmp_event event;		  /* QEMU */
 };
 
 struct libvirt_queue {
@@ -70,12 +72,12 @@ enum qemu_said {
 struct libvirt_view_entry {
 	struct uuid vm;
 	char name[DOMAIN_NAME_SIZE];
-	uint64_t life;	     /* of all entries ever, no two have the same */
-	uint64_t asked;	     /* when it was asked to be looked at: the oldest is served first; 0: it was not */
+	uint64_t life;	/* of all entries ever, no two have the same */
+	uint64_t asked; /* to be looked at: the lowest is served first; 0: not asked */
 	enum qemu_said said;
-	bool told;	     /* through domain(), as not STOPPED */
-	bool listed;	     /* seen by the listing under way, or younger than it */
-	bool announce;	     /* announce-self is wanted */
+	bool told;     /* through domain(), as not STOPPED */
+	bool listed;   /* seen by the listing under way, or younger than it */
+	bool announce; /* announce-self is wanted */
 };
 
 struct libvirt_view {
@@ -87,7 +89,8 @@ struct libvirt_view {
 /* All pointers to entries are borrowed until the next call that adds or removes one. */
 struct libvirt_view_entry *libvirt_view_find(struct libvirt_view *view, struct uuid vm);
 /* Finds or makes it: 0, -ENOSPC or -ENOMEM. */
-int libvirt_view_need(struct libvirt_view *view, struct uuid vm, struct libvirt_view_entry **ret_entry);
+int libvirt_view_need(struct libvirt_view *view, struct uuid vm,
+		      struct libvirt_view_entry **ret_entry);
 void libvirt_view_remove(struct libvirt_view *view, struct libvirt_view_entry *entry);
 void libvirt_view_ask(struct libvirt_view *view, struct libvirt_view_entry *entry);
 /* The one that waits longest, or NULL. */
@@ -101,17 +104,17 @@ enum libvirt_domain_state libvirt_view_correct(const struct libvirt_view_entry *
 
 struct libvirt_shared {
 	pthread_mutex_t lock;
-	pthread_cond_t work;	/* for the calls thread; CLOCK_MONOTONIC */
-	unsigned references;	/* the watch, and the calls thread, which outlives the events thread */
-	int event_fd;		/* readable while the queue has something */
-	char *uri;		/* owned; never changes */
+	pthread_cond_t work; /* for the calls thread; CLOCK_MONOTONIC */
+	unsigned references; /* the watch, and the calls thread, which outlives the events thread */
+	int event_fd;	     /* readable while the queue has something */
+	char *uri;	     /* owned; never changes */
 	pthread_t events_thread;
 	atomic_bool events_stop;
 	struct libvirt_queue queue;
 	struct libvirt_view view;
-	bool stopping;		/* the watch is being freed: nothing is queued any more */
-	bool connected;		/* told so; events of a connection still being set up only change the view */
-	bool closed;		/* libvirt says that the present connection is dead */
+	bool stopping;	/* the watch is being freed: nothing is queued any more */
+	bool connected; /* told so; before, events only change the view */
+	bool closed;	/* libvirt says that the present connection is dead */
 	bool relist;
 	char lost_reason[LIBVIRT_REASON_SIZE]; /* the last one told; "" after a connection */
 };
@@ -126,48 +129,39 @@ void libvirt_shared_unlock(struct libvirt_shared *shared);
 void libvirt_shared_wake(struct libvirt_shared *shared);
 
 /*
- * The rest is called with the lock held. Tellers queue; when memory or the queue's room ends they drop the whole
- * queue instead and ask for a resync, so they cannot fail.
+ * The rest is called with the lock held. Tellers queue; when memory or the queue's room ends they
+ * drop the whole queue instead and ask for a resync, so they cannot fail.
  */
 void libvirt_tell_connected(struct libvirt_shared *shared);
 void libvirt_tell_lost(struct libvirt_shared *shared, const char *reason);
 void libvirt_tell_resynced(struct libvirt_shared *shared);
-void libvirt_tell_qemu(struct libvirt_shared *shared, struct uuid vm, const struct qmp_event *event);
+void libvirt_tell_qemu(struct libvirt_shared *shared, struct uuid vm,
+		       const struct qmp_event *event);
 /* @domain: taken over; NULL makes the loss of an event of it. */
-void libvirt_tell_domain(struct libvirt_shared *shared, struct domain *domain, enum libvirt_domain_state state,
-			 bool migrating_out);
+void libvirt_tell_domain(struct libvirt_shared *shared, struct domain *domain,
+			 enum libvirt_domain_state state, bool migrating_out);
 /* Tells STOPPED of the entry's VM and removes the entry. */
 void libvirt_tell_stopped(struct libvirt_shared *shared, struct libvirt_view_entry *entry);
 /* Takes the whole queue; its items are the caller's. */
 struct libvirt_queue libvirt_shared_take(struct libvirt_shared *shared);
 
-/* --- watch_libvirt_events.c: callbacks of one connection; run on the events thread, make no libvirt call that asks the daemon --- */
-
-struct _virConnect;
+/* --- the threads: watch_libvirt_events.c, watch_libvirt_calls.c --- */
 
 /*
- * Makes libvirt and its event loop ready, once per process, and starts the thread that runs the loop.
- * Returns 0, -EBUSY while another watch's thread runs it, -EIO, or what pthread_create(3) said.
+ * Makes libvirt and its event loop ready, once per process, and starts the thread that runs the
+ * loop. Returns 0, -EBUSY while another watch's thread runs it, -EIO, or what pthread_create(3)
+ * said.
  */
 int libvirt_events_start_thread(struct libvirt_shared *shared);
 /* Ends and joins the thread. */
 void libvirt_events_stop_thread(struct libvirt_shared *shared);
-/* Starts a thread that gets no signal: they are for the thread of the agent's loop. 0 or a negative errno. */
+/*
+ * Starts a thread that gets no signal: they are for the thread of the agent's loop. 0 or a negative
+ * errno.
+ */
 int libvirt_thread_start(pthread_t *thread, void *(*run)(void *), void *userdata);
 
-enum {
-	LIBVIRT_REGISTRATIONS = 4,
-};
-struct libvirt_registrations {
-	int ids[LIBVIRT_REGISTRATIONS]; /* -1: not registered */
-	bool close_callback;
-};
-/* Returns 0, or -EIO with libvirt's last error set. What was registered must be taken back in either case. */
-int libvirt_events_register(struct libvirt_shared *shared, struct _virConnect *connection,
-			    struct libvirt_registrations *registrations);
-void libvirt_events_deregister(struct _virConnect *connection, struct libvirt_registrations *registrations);
-
-/* --- watch_libvirt_calls.c: the calls thread; holds a reference to @userdata, a struct libvirt_shared --- */
+/* The calls thread; @userdata is a reference to a struct libvirt_shared, which it releases. */
 void *libvirt_calls_thread(void *userdata);
 
 #endif

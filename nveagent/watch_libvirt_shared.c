@@ -30,7 +30,7 @@ static void signal_agent(struct libvirt_shared *shared)
 
 	do
 		n = write(shared->event_fd, &one, sizeof(one));
-	while (n < 0 && errno == EINTR);	/* EAGAIN: it is readable already */
+	while (n < 0 && errno == EINTR); /* EAGAIN: it is readable already */
 }
 
 static void overflow(struct libvirt_shared *shared)
@@ -38,7 +38,7 @@ static void overflow(struct libvirt_shared *shared)
 	struct libvirt_queue *queue = &shared->queue;
 
 	libvirt_items_free(queue->first);
-	*queue = (struct libvirt_queue) { .overflowed = true, .connected_then = shared->connected };
+	*queue = (struct libvirt_queue){ .overflowed = true, .connected_then = shared->connected };
 	shared->relist = true;
 	libvirt_shared_wake(shared);
 	signal_agent(shared);
@@ -79,7 +79,7 @@ struct libvirt_queue libvirt_shared_take(struct libvirt_shared *shared)
 {
 	struct libvirt_queue taken = shared->queue;
 
-	shared->queue = (struct libvirt_queue) { 0 };
+	shared->queue = (struct libvirt_queue){ 0 };
 	return taken;
 }
 
@@ -94,7 +94,8 @@ void libvirt_tell_lost(struct libvirt_shared *shared, const char *reason)
 {
 	struct libvirt_item *item;
 
-	if (!shared->connected && strncmp(shared->lost_reason, reason, LIBVIRT_REASON_SIZE - 1) == 0)
+	if (!shared->connected &&
+	    strncmp(shared->lost_reason, reason, LIBVIRT_REASON_SIZE - 1) == 0)
 		return;
 
 	shared->connected = false;
@@ -121,8 +122,8 @@ void libvirt_tell_qemu(struct libvirt_shared *shared, struct uuid vm, const stru
 	push(shared, item);
 }
 
-void libvirt_tell_domain(struct libvirt_shared *shared, struct domain *domain, enum libvirt_domain_state state,
-			 bool migrating_out)
+void libvirt_tell_domain(struct libvirt_shared *shared, struct domain *domain,
+			 enum libvirt_domain_state state, bool migrating_out)
 {
 	_cleanup_free_ struct domain *taken = domain;
 	_cleanup_(libvirt_items_freep) struct libvirt_item *item = item_new(LIBVIRT_ITEM_DOMAIN);
@@ -176,7 +177,8 @@ static int grow(struct libvirt_view *view)
 	return 0;
 }
 
-int libvirt_view_need(struct libvirt_view *view, struct uuid vm, struct libvirt_view_entry **ret_entry)
+int libvirt_view_need(struct libvirt_view *view, struct uuid vm,
+		      struct libvirt_view_entry **ret_entry)
 {
 	struct libvirt_view_entry *entry = libvirt_view_find(view, vm);
 	int r;
@@ -186,7 +188,9 @@ int libvirt_view_need(struct libvirt_view *view, struct uuid vm, struct libvirt_
 		if (r < 0)
 			return r;
 		entry = &view->entries[view->count++];
-		*entry = (struct libvirt_view_entry) { .vm = vm, .life = ++view->last_life, .listed = true };
+		*entry = (struct libvirt_view_entry){ .vm = vm,
+						      .life = ++view->last_life,
+						      .listed = true };
 	}
 	*ret_entry = entry;
 	return 0;
@@ -257,7 +261,8 @@ static int init_locks(struct libvirt_shared *shared)
 	pthread_condattr_destroy(&attributes);
 	if (r != 0)
 		return -r;
-	return -pthread_mutex_init(&shared->lock, NULL);	/* cannot fail with default attributes: glibc */
+	return -pthread_mutex_init(&shared->lock,
+				   NULL); /* cannot fail with default attributes: glibc */
 }
 
 int libvirt_shared_new(const char *uri, struct libvirt_shared **ret_shared)

@@ -2,12 +2,13 @@
 /*
  * watch_qemu.c - one QMP connection on the agent's loop.
  *
- *	AWAY --connect--> GREETED? --query-status answered--> up --EOF--> AWAY (retry) --nobody listens--> ENDED
+ *	away --connect--> negotiating --query-status answered--> up --EOF--> away
+ *	away, and it was up before, and nobody listens any more --> gone
  *
- * connect() to a UNIX stream socket never waits here: the socket is non-blocking, and the kernel answers at once
- * (connected into the backlog, EAGAIN when that is full, ECONNREFUSED when nobody listens, ENOENT). When QEMU ends it
- * closes the connection first and its listening socket a moment later, so the attempt right after an EOF can still
- * succeed; the next one tells.
+ * connect() to a UNIX stream socket never waits here: the socket is non-blocking, and the kernel
+ * answers at once (connected into the backlog, EAGAIN when that is full, ECONNREFUSED when nobody
+ * listens, ENOENT). When QEMU ends it closes the connection first and its listening socket a moment
+ * later, so the attempt right after an EOF can still succeed; the next one tells.
  */
 #include "nveagent/watch_qemu.h"
 
@@ -24,9 +25,10 @@
 
 enum {
 	RECEIVE_SIZE = 1 << 14,
-	RECEIVES_MAX = 16,	/* per turn of the loop, so that one QEMU cannot hold it */
+	RECEIVES_MAX = 16, /* per turn of the loop, so that one QEMU cannot hold it */
 	RETRY_US = WATCH_QEMU_RETRY_MS * 1000,
-	REFUSED_RETRY_US = 5000, /* after QEMU broke off: long enough for it to close its listening socket */
+	/* After QEMU broke off: long enough for it to close its listening socket. */
+	REFUSED_RETRY_US = 5000,
 };
 
 /* QEMU's own defaults for the announcements after a migration (migration/migration.c). */
@@ -43,13 +45,13 @@ struct qemu_watch {
 	void *userdata;
 	struct sockaddr_un address;
 	struct loop_timer *retry;
-	int fd;				/* -1: away */
-	struct loop_watch *watch;	/* of fd */
-	struct qmp_session *session;	/* of fd */
-	bool wants_write;		/* the present interest of the watch */
-	bool up;			/* negotiated, on the present connection */
-	bool was_up;			/* once, on any */
-	bool *freed;			/* becomes true when a callback frees us; NULL outside on_ready() */
+	int fd;			     /* -1: away */
+	struct loop_watch *watch;    /* of fd */
+	struct qmp_session *session; /* of fd */
+	bool wants_write;	     /* the present interest of the watch */
+	bool up;		     /* negotiated, on the present connection */
+	bool was_up;		     /* once, on any */
+	bool *freed; /* becomes true when a callback frees us; NULL outside on_ready() */
 };
 
 /* --- what our commands' answers mean --- */
@@ -61,9 +63,11 @@ static void on_status(struct qemu_watch *watch, const struct qmp_message *messag
 	struct qmp_vm_status status;
 
 	if (qmp_vm_status_parse(message->return_value, &status) == 0)
-		watch->events->status(watch->userdata, status.running, status.state == QMP_RUN_INMIGRATE);
+		watch->events->status(watch->userdata, status.running,
+				      status.state == QMP_RUN_INMIGRATE);
 	else
-		log_warning("%s: the answer to query-status does not parse", watch->address.sun_path);
+		log_warning("%s: the answer to query-status does not parse",
+			    watch->address.sun_path);
 }
 
 static void on_nothing(struct qemu_watch *watch, const struct qmp_message *message)
@@ -80,7 +84,8 @@ static const struct question question_status = { "query-status", on_status };
 static const struct question question_announce = { "announce-self", on_nothing };
 
 /* @r: what the builder of @request returned. */
-static int ask(struct qemu_watch *watch, const struct question *question, int r, struct json_object *request)
+static int ask(struct qemu_watch *watch, const struct question *question, int r,
+	       struct json_object *request)
 {
 	return r < 0 ? r : qmp_session_command(watch->session, request, (void *) question, NULL);
 }
@@ -113,7 +118,8 @@ static void on_message(struct qemu_watch *watch, const struct qmp_message *messa
 		question->answer(watch, message);
 		break;
 	case QMP_MESSAGE_ERROR:
-		log_warning("%s: %s: %s", watch->address.sun_path, question->command, message->error_text);
+		log_warning("%s: %s: %s", watch->address.sun_path, question->command,
+			    message->error_text);
 		break;
 	}
 }
@@ -144,7 +150,8 @@ static int flush(struct qemu_watch *watch)
 	if ((size > 0) == watch->wants_write)
 		return 0;
 	watch->wants_write = size > 0;
-	return loop_watch_set(watch->watch, watch->wants_write ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	return loop_watch_set(watch->watch,
+			      watch->wants_write ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
 /* 1 when something came, 0 when there is nothing now, -ECONNRESET at the end, or an error. */
@@ -184,7 +191,8 @@ static int exchange(struct qemu_watch *watch, const bool *freed)
 		int failed;
 
 		r = receive(watch);
-		failed = digest(watch, freed);	/* also when the stream has ended: what came before counts */
+		failed = digest(
+			watch, freed); /* also when the stream has ended: what came before counts */
 		if (*freed)
 			return 0;
 		if (failed < 0)
@@ -237,7 +245,7 @@ static int try_connect(struct qemu_watch *watch)
 	watch->watch = loop_watch_new(watch->loop, "qmp", watch->fd, LOOP_READ, on_ready, watch);
 	if (!watch->watch)
 		return -ENOMEM;
-	return ask_first(watch);	/* sent once QEMU has greeted */
+	return ask_first(watch); /* sent once QEMU has greeted */
 }
 
 static void on_retry(void *userdata)
@@ -257,8 +265,8 @@ static void on_retry(void *userdata)
 
 /* --- coming and going --- */
 
-int qemu_watch_new(struct loop *loop, const char *path, const struct qemu_watch_events *events, void *userdata,
-		   struct qemu_watch **ret_watch)
+int qemu_watch_new(struct loop *loop, const char *path, const struct qemu_watch_events *events,
+		   void *userdata, struct qemu_watch **ret_watch)
 {
 	_cleanup_(qemu_watch_freep) struct qemu_watch *watch = calloc(1, sizeof(*watch));
 
@@ -271,7 +279,7 @@ int qemu_watch_new(struct loop *loop, const char *path, const struct qemu_watch_
 	watch->address.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(watch->address.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(watch->address.sun_path, path);
+	memcpy(watch->address.sun_path, path, strlen(path) + 1);
 	watch->retry = loop_timer_new(loop, on_retry, watch);
 	if (!watch->retry || loop_timer_start(watch->retry, 0) < 0)
 		return -ENOMEM;
@@ -301,6 +309,6 @@ int qemu_watch_announce(struct qemu_watch *watch)
 	r = qmp_request_announce_self(&announce_again, &request);
 	r = ask(watch, &question_announce, r, request);
 	if (r < 0 || watch->freed)
-		return r;	/* within a callback: sent when it returns */
+		return r; /* within a callback: sent when it returns */
 	return flush(watch);
 }

@@ -10,15 +10,20 @@
 static void explain(int error, const char *socket, unsigned timeout_ms, char *message)
 {
 	if (error == -ENOENT || error == -ECONNREFUSED)
-		snprintf(message, AGENT_MESSAGE_SIZE, "no agent answers at %s: is nveagent running?", socket);
+		snprintf(message, AGENT_MESSAGE_SIZE,
+			 "no agent answers at %s: is nveagent running?", socket);
 	else if (error == -ETIMEDOUT)
-		snprintf(message, AGENT_MESSAGE_SIZE, "the agent at %s did not answer within %u ms", socket, timeout_ms);
+		snprintf(message, AGENT_MESSAGE_SIZE, "the agent at %s did not answer within %u ms",
+			 socket, timeout_ms);
 	else if (error == -ECONNRESET)
-		snprintf(message, AGENT_MESSAGE_SIZE, "the agent at %s closed the connection without an answer", socket);
+		snprintf(message, AGENT_MESSAGE_SIZE,
+			 "the agent at %s closed the connection without an answer", socket);
 	else if (error == -EMSGSIZE || error == -EBADMSG)
-		snprintf(message, AGENT_MESSAGE_SIZE, "the agent at %s gave a reply that is not understood", socket);
+		snprintf(message, AGENT_MESSAGE_SIZE,
+			 "the agent at %s gave a reply that is not understood", socket);
 	else
-		snprintf(message, AGENT_MESSAGE_SIZE, "cannot ask the agent at %s: %s", socket, strerror(-error));
+		snprintf(message, AGENT_MESSAGE_SIZE, "cannot ask the agent at %s: %s", socket,
+			 strerror(-error));
 }
 
 static int read_reply(const char *line, struct json_object **ret_reply, char *message)
@@ -27,7 +32,8 @@ static int read_reply(const char *line, struct json_object **ret_reply, char *me
 	const char *text = "it did not work";
 	bool ok;
 
-	if (json_parse_object(line, strlen(line), &reply) < 0 || json_get_bool(reply, "ok", &ok) < 0)
+	if (json_parse_object(line, strlen(line), &reply) < 0 ||
+	    json_get_bool(reply, "ok", &ok) < 0)
 		return -EBADMSG;
 	if (!ok) {
 		(void) json_get_string(reply, "error", &text);

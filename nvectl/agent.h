@@ -9,13 +9,13 @@
 
 enum {
 	AGENT_TIMEOUT_MS = 5000,
-	AGENT_REPLY_SIZE_MAX = 64 << 20,	/* 200,000 mappings of two addresses each, in one line */
+	AGENT_REPLY_SIZE_MAX = 64 << 20, /* 200,000 mappings of two addresses each, in one line */
 	AGENT_MESSAGE_SIZE = 512,
 };
 
 /*
- * Sends @request and reads the reply, from which "ok" has been taken away. Returns 0 and a reply the caller owns, or
- * with one line fit for the user in @reterr_message (AGENT_MESSAGE_SIZE bytes):
+ * Sends @request and reads the reply, from which "ok" has been taken away. Returns 0 and a reply
+ * the caller owns, or with one line fit for the user in @reterr_message (AGENT_MESSAGE_SIZE bytes):
  *   -EREMOTEIO the agent says that it did not work
  *   -EBADMSG   the reply is not of our protocol
  *   or an error of unix_socket_ask()

@@ -5,10 +5,12 @@
  * Theory of operation
  *
  *   worker thread: virDomainMigrateToURI3(), which returns when all is over --> done_fd
- *   main thread:   poll(done_fd, interrupt_fd, a tick) --> job statistics, abort, start of post-copy
+ *   main thread:   poll(done_fd, interrupt_fd, a tick) --> job statistics, abort, start of
+ *   post-copy
  *
- * libvirt's connections may be used by several threads at once, and a job's statistics and abort are what it
- * lets through while the job runs. The source's daemon drives the move: should this program die, the move goes on.
+ * libvirt's connections may be used by several threads at once, and a job's statistics and abort
+ * are what it lets through while the job runs. The source's daemon drives the move: should this
+ * program die, the move goes on.
  */
 #include <errno.h>
 #include <libvirt/libvirt.h>
@@ -40,7 +42,7 @@ static virDomainPtr domain_free(virDomainPtr domain)
 DEFINE_CLEANUP(virDomain, domain_free)
 
 struct job_stats {
-	int type;	/* virDomainJobType */
+	int type; /* virDomainJobType */
 	virTypedParameterPtr params;
 	int count;
 };
@@ -54,7 +56,7 @@ struct worker {
 	virDomainPtr domain;
 	const struct migrate_options *options;
 	int done_fd;
-	int result;			/* these two: valid once done_fd is readable */
+	int result; /* these two: valid once done_fd is readable */
 	char error[MIGRATE_ERROR_SIZE];
 };
 
@@ -75,9 +77,11 @@ static int migrate(const struct worker *worker)
 	if (options->persistent)
 		flags |= VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
 	if (options->migrate_uri)
-		result = virTypedParamsAddString(&params, &count, &room, VIR_MIGRATE_PARAM_URI, options->migrate_uri);
+		result = virTypedParamsAddString(&params, &count, &room, VIR_MIGRATE_PARAM_URI,
+						 options->migrate_uri);
 	if (result == 0)
-		result = virDomainMigrateToURI3(worker->domain, options->destination_uri, params, (unsigned) count, flags);
+		result = virDomainMigrateToURI3(worker->domain, options->destination_uri, params,
+						(unsigned) count, flags);
 	virTypedParamsFree(params, count);
 	return result;
 }
@@ -99,7 +103,8 @@ static uint64_t stat_of(const struct job_stats *stats, const char *name, uint64_
 {
 	unsigned long long value;
 
-	return virTypedParamsGetULLong(stats->params, stats->count, name, &value) > 0 ? value : absent;
+	return virTypedParamsGetULLong(stats->params, stats->count, name, &value) > 0 ? value
+										      : absent;
 }
 
 /* What the main thread does while the worker works. */
@@ -122,7 +127,10 @@ static void warn(struct watch *watch, const char *what)
 	fprintf(stderr, "%s: %s\n", what, virGetLastErrorMessage());
 }
 
-/* libvirt refuses before the job has begun and after the switch to post-copy: then the next tick tries again, or it ends by itself. */
+/*
+ * libvirt refuses before the job has begun and after the switch to post-copy: then the next tick
+ * tries again, or it ends by itself.
+ */
 static void try_abort(struct watch *watch)
 {
 	if (virDomainAbortJob(watch->domain) == 0) {
@@ -134,7 +142,9 @@ static void try_abort(struct watch *watch)
 	}
 }
 
-/* Post-copy is worth it once a whole pass has been sent: what is touched rarely is there by then. */
+/*
+ * Post-copy is worth it once a whole pass has been sent: what is touched rarely is there by then.
+ */
 static void try_postcopy(struct watch *watch, uint64_t pass)
 {
 	if (!watch->postcopy_wanted || watch->postcopy_begun || pass < 2)
@@ -159,7 +169,7 @@ static void on_tick(struct watch *watch)
 	    stat_of(&stats, VIR_DOMAIN_JOB_MEMORY_TOTAL, 0) == 0)
 		return;
 
-	sample = (struct progress_sample) {
+	sample = (struct progress_sample){
 		.total_bytes = stat_of(&stats, VIR_DOMAIN_JOB_MEMORY_TOTAL, 0),
 		.remaining_bytes = stat_of(&stats, VIR_DOMAIN_JOB_MEMORY_REMAINING, 0),
 		.transferred_bytes = stat_of(&stats, VIR_DOMAIN_JOB_MEMORY_PROCESSED, 0),
@@ -196,14 +206,16 @@ static void read_completed(virDomainPtr domain, struct migrate_account *account)
 {
 	_cleanup_(job_stats_clear) struct job_stats stats = { 0 };
 
-	if (virDomainGetJobStats(domain, &stats.type, &stats.params, &stats.count, VIR_DOMAIN_JOB_STATS_COMPLETED) < 0)
+	if (virDomainGetJobStats(domain, &stats.type, &stats.params, &stats.count,
+				 VIR_DOMAIN_JOB_STATS_COMPLETED) < 0)
 		return;
 	account->downtime_ms = stat_of(&stats, VIR_DOMAIN_JOB_DOWNTIME, account->downtime_ms);
 	account->transferred_bytes = stat_of(&stats, VIR_DOMAIN_JOB_MEMORY_PROCESSED, 0);
 	account->passes = stat_of(&stats, VIR_DOMAIN_JOB_MEMORY_ITERATION, 0);
 }
 
-static void account_of_moved(virDomainPtr domain, const struct migrate_options *options, struct migrate_account *account)
+static void account_of_moved(virDomainPtr domain, const struct migrate_options *options,
+			     struct migrate_account *account)
 {
 	_cleanup_(connection_freep) virConnectPtr destination = NULL;
 	_cleanup_(domain_freep) virDomainPtr arrived = NULL;
@@ -219,7 +231,8 @@ static void account_of_moved(virDomainPtr domain, const struct migrate_options *
 		read_completed(arrived, account);
 }
 
-static void account_of_failed(virDomainPtr domain, const struct watch *watch, struct migrate_account *account)
+static void account_of_failed(virDomainPtr domain, const struct watch *watch,
+			      struct migrate_account *account)
 {
 	int state, reason;
 
@@ -227,21 +240,24 @@ static void account_of_failed(virDomainPtr domain, const struct watch *watch, st
 	account->place = MIGRATE_AT_UNKNOWN;
 	if (virDomainGetState(domain, &state, &reason, 0) < 0)
 		return;
-	if (state == VIR_DOMAIN_SHUTOFF || (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED))
+	if (state == VIR_DOMAIN_SHUTOFF ||
+	    (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED))
 		return;
 	account->place = MIGRATE_AT_SOURCE;
 	account->running = state == VIR_DOMAIN_RUNNING;
 }
 
-static int find_domain(virConnectPtr connection, const struct migrate_options *options, virDomainPtr *ret_domain,
-		       struct migrate_account *account)
+static int find_domain(virConnectPtr connection, const struct migrate_options *options,
+		       virDomainPtr *ret_domain, struct migrate_account *account)
 {
-	_cleanup_(domain_freep) virDomainPtr domain = virDomainLookupByName(connection, options->vm);
+	_cleanup_(domain_freep)
+		virDomainPtr domain = virDomainLookupByName(connection, options->vm);
 
 	if (!domain)
 		domain = virDomainLookupByUUIDString(connection, options->vm);
 	if (!domain)
-		return migrate_error(account, -ENOENT, "there is no VM '%s' at %s", options->vm, options->connect_uri);
+		return migrate_error(account, -ENOENT, "there is no VM '%s' at %s", options->vm,
+				     options->connect_uri);
 
 	snprintf(account->vm, sizeof(account->vm), "%s", virDomainGetName(domain));
 	if (virDomainGetUUIDString(domain, account->uuid) < 0)
@@ -250,7 +266,8 @@ static int find_domain(virConnectPtr connection, const struct migrate_options *o
 	return 0;
 }
 
-int migrate_libvirt(const struct migrate_options *options, int interrupt_fd, struct migrate_account *account)
+int migrate_libvirt(const struct migrate_options *options, int interrupt_fd,
+		    struct migrate_account *account)
 {
 	_cleanup_(connection_freep) virConnectPtr connection = NULL;
 	_cleanup_(domain_freep) virDomainPtr domain = NULL;
@@ -263,7 +280,8 @@ int migrate_libvirt(const struct migrate_options *options, int interrupt_fd, str
 
 	virSetErrorFunc(NULL, stay_silent);
 	if (done_fd < 0)
-		return migrate_error(account, -errno, "cannot make an event descriptor: %s", strerror(errno));
+		return migrate_error(account, -errno, "cannot make an event descriptor: %s",
+				     strerror(errno));
 	connection = virConnectOpenAuth(options->connect_uri, virConnectAuthPtrDefault, 0);
 	if (!connection)
 		return migrate_error(account, -ENOTCONN, "%s", virGetLastErrorMessage());

@@ -4,14 +4,17 @@
  *
  * Theory of operation
  *
- *   migrate --> MIGRATION active, passes --> STOP, pre-switchover --agent: move-switch--> migrate-continue --> completed
+ *   migrate --> MIGRATION active, passes --> STOP, pre-switchover --agent: move-switch-->
+ *   migrate-continue --> completed
  *
- * pre-switchover is a real barrier here: the guest is stopped, its device state is not sent yet, and QEMU waits for
- * migrate-continue (QEMU qapi/migration.json, pause-before-switchover). The agent of this host switches the guest's
- * traffic to the new NVE in that gap. Whatever goes wrong before QEMU says "completed" is answered with migrate_cancel: the guest
- * then goes on here, and the agent switches back on the RESUME it sees.
+ * pre-switchover is a real barrier here: the guest is stopped, its device state is not sent yet,
+ * and QEMU waits for migrate-continue (QEMU qapi/migration.json, pause-before-switchover). The
+ * agent of this host switches the guest's traffic to the new NVE in that gap. Whatever goes wrong
+ * before QEMU says "completed" is answered with migrate_cancel: the guest then goes on here, and
+ * the agent switches back on the RESUME it sees.
  *
- * Each status is acted on once, whether an event or query-migrate told it: events may be lost, the question not.
+ * Each status is acted on once, whether an event or query-migrate told it: events may be lost, the
+ * question not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,9 +29,9 @@
 #include "qmp/migration.h"
 
 enum {
-	SWITCH_TIMEOUT_MS = 2000,	/* the guest stands still meanwhile */
-	RESUME_TIMEOUT_MS = 5000,	/* after a cancel, until the guest runs here again */
-	URI_SIZE = 300,			/* "tcp:" and a host name (RFC 1035: 255 bytes) and a port */
+	SWITCH_TIMEOUT_MS = 2000, /* the guest stands still meanwhile */
+	RESUME_TIMEOUT_MS = 5000, /* after a cancel, until the guest runs here again */
+	URI_SIZE = 300,		  /* "tcp:" and a host name (RFC 1035: 255 bytes) and a port */
 };
 
 struct move {
@@ -36,7 +39,7 @@ struct move {
 	struct qmp_client *client;
 	struct migrate_account *account;
 	struct progress progress;
-	struct qmp_migration_info info;	/* the last one asked for */
+	struct qmp_migration_info info; /* the last one asked for */
 	bool continued;			/* migrate-continue is sent */
 	bool cancelled;			/* migrate_cancel is sent */
 	bool was_running;
@@ -45,12 +48,14 @@ struct move {
 static int qmp_fail(struct move *move, int error, const char *what)
 {
 	return migrate_error(move->account, error, "%s: %s", what,
-			     error == -EREMOTEIO ? qmp_client_error(move->client) : strerror(-error));
+			     error == -EREMOTEIO ? qmp_client_error(move->client)
+						 : strerror(-error));
 }
 
 static int begin(struct move *move)
 {
-	const unsigned capabilities = QMP_CAPABILITY_EVENTS | QMP_CAPABILITY_PAUSE_BEFORE_SWITCHOVER;
+	const unsigned capabilities = QMP_CAPABILITY_EVENTS |
+				      QMP_CAPABILITY_PAUSE_BEFORE_SWITCHOVER;
 	struct qmp_vm_status status;
 	char uri[URI_SIZE];
 	int r;
@@ -63,7 +68,8 @@ static int begin(struct move *move)
 	if (r < 0)
 		return qmp_fail(move, r, "cannot set QEMU's migration capabilities");
 	if (snprintf(uri, sizeof(uri), "tcp:%s", move->options->to) >= (int) sizeof(uri))
-		return migrate_error(move->account, -ENAMETOOLONG, "'%s' is too long", move->options->to);
+		return migrate_error(move->account, -ENAMETOOLONG, "'%s' is too long",
+				     move->options->to);
 	r = qmp_migrate(move->client, uri);
 	return r < 0 ? qmp_fail(move, r, "QEMU does not begin the migration") : 0;
 }
@@ -76,7 +82,10 @@ static int cancel(struct move *move)
 	return qmp_migrate_cancel(move->client);
 }
 
-/* Has the agent send the guest's traffic to the new NVE. Without a port to switch there is nothing to ask. */
+/*
+ * Has the agent send the guest's traffic to the new NVE. Without a port to switch there is nothing
+ * to ask.
+ */
 static int switch_traffic(struct move *move)
 {
 	const struct migrate_options *options = move->options;
@@ -91,7 +100,8 @@ static int switch_traffic(struct move *move)
 	    json_add_u64(request, "vni", options->vni) < 0)
 		return migrate_error(move->account, -ENOMEM, "out of memory");
 	r = agent_ask(options->ctl->socket, request, SWITCH_TIMEOUT_MS, &reply, message);
-	return r < 0 ? migrate_error(move->account, r, "the traffic was not switched: %s", message) : 0;
+	return r < 0 ? migrate_error(move->account, r, "the traffic was not switched: %s", message)
+		     : 0;
 }
 
 static int on_pre_switchover(struct move *move)
@@ -125,10 +135,10 @@ static int ask_status(struct move *move)
 	int r = qmp_query_migrate(move->client, &move->info);
 
 	if (r == -ETIMEDOUT)
-		return 0;	/* QEMU is busy, with the migration most likely: the next tick asks again */
+		return 0; /* QEMU is busy: the next tick asks again */
 	if (r < 0)
 		return r;
-	sample = (struct progress_sample) {
+	sample = (struct progress_sample){
 		.total_bytes = move->info.ram_total_bytes,
 		.remaining_bytes = move->info.ram_remaining_bytes,
 		.transferred_bytes = move->info.ram_transferred_bytes,
@@ -143,7 +153,8 @@ static int ask_status(struct move *move)
 static int step(struct move *move)
 {
 	struct qmp_event event;
-	int r = qmp_client_wait_event(move->client, clock_monotonic_us() + MIGRATE_TICK_MS * 1000, &event);
+	int r = qmp_client_wait_event(move->client,
+				      clock_monotonic_us() + MIGRATE_TICK_MS * 1000ULL, &event);
 
 	if (r == -ETIMEDOUT || r == -EOVERFLOW)
 		return ask_status(move);
@@ -215,13 +226,15 @@ static void finish(struct move *move, int error)
 	if (error < 0 && !explained)
 		qmp_fail(move, error, "QEMU's monitor");
 	else if (!explained)
-		migrate_error(account, -EIO, "QEMU: %s", move->info.error[0] ? move->info.error :
-			      qmp_migration_status_name(move->info.status));
+		migrate_error(account, -EIO, "QEMU: %s",
+			      move->info.error[0] ? move->info.error
+						  : qmp_migration_status_name(move->info.status));
 	if (error == 0 && wait_until_resumed(move) == 0)
 		account->place = MIGRATE_AT_SOURCE;
 }
 
-int migrate_qmp(const struct migrate_options *options, int interrupt_fd, struct migrate_account *account)
+int migrate_qmp(const struct migrate_options *options, int interrupt_fd,
+		struct migrate_account *account)
 {
 	_cleanup_(qmp_client_freep) struct qmp_client *client = NULL;
 	struct move move = { .options = options, .account = account };
@@ -231,7 +244,8 @@ int migrate_qmp(const struct migrate_options *options, int interrupt_fd, struct 
 	snprintf(account->vm, sizeof(account->vm), "%s", options->qmp);
 	r = qmp_client_open(options->qmp, QMP_TIMEOUT_MS, &client);
 	if (r < 0)
-		return migrate_error(account, r, "no QEMU answers at %s: %s", options->qmp, strerror(-r));
+		return migrate_error(account, r, "no QEMU answers at %s: %s", options->qmp,
+				     strerror(-r));
 	move.client = client;
 	account->end = MIGRATE_FAILED;
 	r = begin(&move);

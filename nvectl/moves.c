@@ -13,9 +13,13 @@ enum {
 };
 
 static const struct view_column columns[] = {
-	{ "STARTED", "started_us", view_time_us }, { "VM", "vm" }, { "VNI", "vni" }, { "MAC", "mac" },
-	{ "ROLE", "role" }, { "FROM", "from" }, { "TO", "to" }, { "GENERATION", "generation" },
-	{ "STATE", "state" }, { "PULLED", "pulled" }, { "FORWARDED", "forwarded" }, { "DROPPED", "dropped" },
+	/* clang-format off */
+	{ "STARTED", "started_us", view_time_us }, { "VM", "vm" }, { "VNI", "vni" },
+	{ "MAC", "mac" }, { "ROLE", "role" }, { "FROM", "from" }, { "TO", "to" },
+	{ "GENERATION", "generation" },
+	{ "STATE", "state" }, { "PULLED", "pulled" }, { "FORWARDED", "forwarded" },
+	{ "DROPPED", "dropped" },
+	/* clang-format on */
 };
 
 int moves_print_table(struct json_object *moves, FILE *out)
@@ -30,9 +34,20 @@ static void print_event(struct json_object *event, uint64_t started_us, FILE *ou
 	bool has_detail = json_object_object_get(event, "detail");
 	uint64_t at_us = started_us;
 
-	(void) json_get_u64(event, "at_us", &at_us);	/* without a time it is shown at the start */
-	fprintf(out, "  %+12.3f ms  %s%s%s\n", ((double) at_us - (double) started_us) / 1000, what ? what : "",
-		has_detail ? "  " : "", has_detail && detail ? detail : "");
+	(void) json_get_u64(event, "at_us", &at_us); /* without a time it is shown at the start */
+	fprintf(out, "  %+12.3f ms  %s%s%s\n", ((double) at_us - (double) started_us) / 1000,
+		what ? what : "", has_detail ? "  " : "", has_detail && detail ? detail : "");
+}
+
+/* Events stand in the order in which the agent heard of them; QEMU's own are told a little later. */
+static int by_time(const void *a, const void *b)
+{
+	struct json_object *const *events[] = { a, b };
+	uint64_t at_us[] = { 0, 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		(void) json_get_u64(*events[i], "at_us", &at_us[i]); /* without a time: first */
+	return (at_us[0] > at_us[1]) - (at_us[0] < at_us[1]);
 }
 
 static void print_move(struct json_object *move, FILE *out)
@@ -46,15 +61,18 @@ static void print_move(struct json_object *move, FILE *out)
 	_cleanup_free_ char *role = view_member(move, "role");
 	_cleanup_free_ char *state = view_member(move, "state");
 	struct json_object *events;
-	uint64_t started_us = 0;
+	uint64_t started_us = 0, lost;
 
-	fprintf(out, "%s  VM %s, %s in VNI %s, from %s to %s, as the %s NVE: %s\n", started, vm, mac, vni, from, to, role,
-		state);
+	fprintf(out, "%s  VM %s, %s in VNI %s, from %s to %s, as the %s NVE: %s\n", started, vm,
+		mac, vni, from, to, role, state);
 	(void) json_get_u64(move, "started_us", &started_us);
 	if (json_get_array(move, "events", &events) < 0)
 		return;
+	json_object_array_sort(events, by_time);
 	for (size_t i = 0; i < json_object_array_length(events); i++)
 		print_event(json_object_array_get_idx(events, i), started_us, out);
+	if (json_get_u64(move, "events_lost", &lost) == 0 && lost > 0)
+		fprintf(out, "  and %llu more that were not kept\n", (unsigned long long) lost);
 }
 
 static int print_timelines(struct json_object *moves, FILE *out)
@@ -77,7 +95,7 @@ static int print_timelines(struct json_object *moves, FILE *out)
 
 struct options {
 	struct nvectl *ctl;
-	unsigned last;	/* 0: all */
+	unsigned last; /* 0: all */
 	bool timeline;
 };
 
@@ -97,7 +115,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'l':
 		number = strtol(argument, &end, 10);
 		if (end == argument || *end || number < 1 || number > LAST_MAX)
-			argp_error(state, "'%s' is not a number of moves: 1 to %d", argument, LAST_MAX);
+			argp_error(state, "'%s' is not a number of moves: 1 to %d", argument,
+				   LAST_MAX);
 		options->last = (unsigned) number;
 		return 0;
 	default:
@@ -123,16 +142,19 @@ static int show(const struct options *options, struct json_object *reply)
 		return nvectl_fail("the agent's reply has no list 'moves'");
 	r = options->timeline ? print_timelines(moves, stdout) : moves_print_table(moves, stdout);
 	if (r == -EBADMSG)
-		return nvectl_fail("the agent's list 'moves' holds something that is not understood");
+		return nvectl_fail(
+			"the agent's list 'moves' holds something that is not understood");
 	return r < 0 ? nvectl_fail("out of memory") : EXIT_SUCCESS;
 }
 
 int nvectl_moves(struct nvectl *ctl, int argc, char **argv)
 {
 	static const struct argp_option argp_options[] = {
+		/* clang-format off */
 		{ "last",	'l', "N",	0, "Only the last N moves" },
-		{ "timeline",	't', NULL,	0, "Show the events of each move, in milliseconds from its start" },
+		{ "timeline",	't', NULL,	0, "Show the events of each move" },
 		{ 0 },
+		/* clang-format on */
 	};
 	static const struct argp_child children[] = { { &nvectl_common_argp }, { 0 } };
 	static const struct argp argp = {

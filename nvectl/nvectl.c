@@ -8,32 +8,40 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "nvectl/text.h"
 
 static const struct command {
-	const char *group;	/* first of two words, or "" */
+	const char *group; /* first of two words, or "" */
 	const char *name;
 	nvectl_command_fn *run;
 	const char *summary;
 } commands[] = {
-	{ "",		"status",	nvectl_status,		"this NVE: its NVA, libvirt, VNIs and counters" },
-	{ "",		"ports",	nvectl_ports,		"the addresses that live on this host" },
-	{ "",		"mappings",	nvectl_mappings,	"which NVE has which MAC and IP addresses" },
-	{ "",		"moves",	nvectl_moves,		"the ledger of moves this host took part in" },
-	{ "nva",	"status",	nvectl_nva_status,	"the NVA: its NVEs, VNIs and counters" },
-	{ "port",	"add",		nvectl_port_add,	"take on the port of a QEMU started without libvirt" },
-	{ "port",	"del",		nvectl_port_del,	"give such a port up" },
-	{ "",		"migrate",	nvectl_migrate,		"move a running VM, by libvirt or by QMP" },
+	/* clang-format off */
+	{ "",	  "status",   nvectl_status,	 "this NVE: its NVA, libvirt, VNIs and counters" },
+	{ "",	  "ports",    nvectl_ports,	 "the addresses that live on this host" },
+	{ "",	  "mappings", nvectl_mappings,	 "which NVE has which MAC and IP addresses" },
+	{ "",	  "moves",    nvectl_moves,	 "the ledger of moves this host took part in" },
+	{ "nva",  "status",   nvectl_nva_status, "the NVA: its NVEs, VNIs and counters" },
+	{ "port", "add",      nvectl_port_add,	 "take on the port of a QEMU without libvirt" },
+	{ "port", "del",      nvectl_port_del,	 "give such a port up" },
+	{ "",	  "migrate",  nvectl_migrate,	 "move a running VM, by libvirt or by QMP" },
+	/* clang-format on */
 };
 
 enum {
 	OPTION_JSON = 0x100,
 	OPTION_SOCKET,
+
+	FAIL_TEXT_SIZE = 2048, /* an error of libvirt that quotes its hook's */
 };
 
 static const struct argp_option common_options[] = {
-	{ "json",	OPTION_JSON,	NULL,	0, "Print JSON" },
-	{ "socket",	OPTION_SOCKET,	"PATH",	0, "The agent's control socket (default " AGENT_SOCKET ")" },
+	/* clang-format off */
+	{ "json", OPTION_JSON, NULL, 0, "Print JSON" },
+	{ "socket", OPTION_SOCKET, "PATH", 0,
+	  "The agent's control socket (default " AGENT_SOCKET ")" },
 	{ 0 },
+	/* clang-format on */
 };
 
 static error_t parse_common(int key, char *argument, struct argp_state *state)
@@ -55,25 +63,25 @@ const struct argp nvectl_common_argp = { .options = common_options, .parser = pa
 
 int nvectl_fail(const char *format, ...)
 {
+	char text[FAIL_TEXT_SIZE];
 	va_list args;
 
-	fputs("nvectl: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fprintf(stderr, "nvectl: %s\n", text_disarm(text));
 	return EXIT_FAILURE;
 }
 
 void nvectl_print_json(struct json_object *object)
 {
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-						    JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							    JSON_C_TO_STRING_SPACED |
+							    JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 struct json_object *nvectl_ask(const struct nvectl *ctl, struct json_object *request)
 {
-	_cleanup_(json_unrefp) struct json_object *owned = request;
 	struct json_object *reply = NULL;
 	char message[AGENT_MESSAGE_SIZE];
 
@@ -81,6 +89,7 @@ struct json_object *nvectl_ask(const struct nvectl *ctl, struct json_object *req
 		nvectl_fail("out of memory");
 	else if (agent_ask(ctl->socket, request, AGENT_TIMEOUT_MS, &reply, message) < 0)
 		nvectl_fail("%s", message);
+	json_unref(request);
 	return reply;
 }
 
@@ -128,7 +137,7 @@ static error_t parse_main(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		invocation->command_index = state->next - 1;
-		state->next = state->argc;	/* the rest is the sub-command's */
+		state->next = state->argc; /* the rest is the sub-command's */
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "no command given");
@@ -152,8 +161,8 @@ static char *list_commands(int key, const char *text, void *input)
 	fputs("Commands (nvectl COMMAND --help tells more):\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %s%s%-*s  %s\n", commands[i].group, commands[i].group[0] ? " " : "",
-			(int) (12 - strlen(commands[i].group) - (commands[i].group[0] != 0)), commands[i].name,
-			commands[i].summary);
+			(int) (12 - strlen(commands[i].group) - (commands[i].group[0] != 0)),
+			commands[i].name, commands[i].summary);
 	fclose(out);
 	return list;
 }
@@ -166,9 +175,9 @@ static int run_command(struct nvectl *ctl, int argc, char **argv)
 
 		if (!words)
 			continue;
-		snprintf(name, sizeof(name), "nvectl %s%s%s", commands[i].group, words == 2 ? " " : "",
-			 commands[i].name);
-		argv[words - 1] = name;	/* what the sub-command's help and errors call it */
+		snprintf(name, sizeof(name), "nvectl %s%s%s", commands[i].group,
+			 words == 2 ? " " : "", commands[i].name);
+		argv[words - 1] = name; /* what the sub-command's help and errors call it */
 		return commands[i].run(ctl, argc - words + 1, argv + words - 1);
 	}
 	nvectl_fail("there is no command '%s%s%s'; see nvectl --help", argv[0], argc > 1 ? " " : "",
@@ -193,7 +202,8 @@ int main(int argc, char **argv)
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &invocation);
 
-	status = run_command(&invocation.ctl, argc - invocation.command_index, argv + invocation.command_index);
+	status = run_command(&invocation.ctl, argc - invocation.command_index,
+			     argv + invocation.command_index);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return nvectl_fail("cannot write the output");
 	return status;

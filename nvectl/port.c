@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* port.c - the ports of QEMUs that were started without libvirt, which nobody else tells the agent of. */
+/*
+ * port.c - the ports of QEMUs that were started without libvirt, which nobody else tells the agent
+ * of.
+ */
 #include <stdio.h>
 
 #include "net/addr.h"
@@ -19,26 +22,30 @@ enum {
 struct port {
 	struct nvectl *ctl;
 	bool adding;
-	const char *qmp, *tap, *mac, *vm, *uuid;	/* borrowed from argv; NULL when not given */
-	uint32_t vni;					/* 0 when not given */
+	const char *qmp, *tap, *mac, *vm, *uuid; /* borrowed from argv; NULL when not given */
+	uint32_t vni;				 /* 0 when not given */
 	bool incoming;
 };
 
 static const struct argp_option key_options[] = {
+	/* clang-format off */
 	{ "mac",	OPTION_MAC,	"MAC",	0, "The MAC address of the guest's interface" },
 	{ "vni",	OPTION_VNI,	"VNI",	0, "The virtual network it is in" },
 	{ 0 },
+	/* clang-format on */
 };
 
 static const struct argp_option add_options[] = {
-	{ "qmp",	OPTION_QMP,	"PATH",	0, "QEMU's monitor socket, one that nobody else uses" },
+	/* clang-format off */
+	{ "qmp",	OPTION_QMP,	"PATH",	0, "QEMU's monitor socket, for the agent alone" },
 	{ "tap",	OPTION_TAP,	"DEVICE", 0, "The tap device of the interface" },
 	{ "mac",	OPTION_MAC,	"MAC",	0, "The MAC address of the guest's interface" },
 	{ "vni",	OPTION_VNI,	"VNI",	0, "The virtual network it is in" },
-	{ "uuid",	OPTION_UUID,	"UUID",	0, "The VM's UUID, the same on both hosts of a move" },
+	{ "uuid",	OPTION_UUID,	"UUID",	0, "The VM's UUID, the same on both hosts" },
 	{ "vm",		OPTION_VM,	"NAME",	0, "The VM's name, for people" },
 	{ "incoming",	OPTION_INCOMING, NULL,	0, "The guest is to arrive here by a migration" },
 	{ 0 },
+	/* clang-format on */
 };
 
 static void check_complete(const struct port *port, struct argp_state *state)
@@ -95,12 +102,15 @@ static error_t parse_port(int key, char *argument, struct argp_state *state)
 
 static struct json_object *build_request(const struct port *port)
 {
-	_cleanup_(json_unrefp) struct json_object *request = agent_request(port->adding ? "port-add" : "port-del");
+	_cleanup_(json_unrefp) struct json_object *request =
+		agent_request(port->adding ? "port-add" : "port-del");
 	const struct {
 		const char *key, *value;
 	} texts[] = {
-		{ "qmp", port->qmp }, { "tap", port->tap }, { "mac", port->mac }, { "uuid", port->uuid },
-		{ "vm", port->vm },
+		/* clang-format off */
+		{ "qmp", port->qmp }, { "tap", port->tap }, { "mac", port->mac },
+		{ "uuid", port->uuid }, { "vm", port->vm },
+		/* clang-format on */
 	};
 
 	if (!request || json_add_u64(request, "vni", port->vni) < 0)
@@ -113,7 +123,8 @@ static struct json_object *build_request(const struct port *port)
 	return TAKE_PTR(request);
 }
 
-static int run(struct port *port, int argc, char **argv, const struct argp_option *options, const char *doc)
+static int run(struct port *port, int argc, char **argv, const struct argp_option *options,
+	       const char *doc)
 {
 	static const struct argp_child children[] = { { &nvectl_common_argp }, { 0 } };
 	const struct argp argp = { options, parse_port, NULL, doc, children };
@@ -126,7 +137,8 @@ static int run(struct port *port, int argc, char **argv, const struct argp_optio
 	if (port->ctl->json)
 		nvectl_print_json(reply);
 	else
-		printf("port %s %s VNI %u\n", port->mac, port->adding ? "added to" : "removed from", port->vni);
+		printf("port %s %s VNI %u\n", port->mac, port->adding ? "added to" : "removed from",
+		       port->vni);
 	return EXIT_SUCCESS;
 }
 
@@ -134,12 +146,14 @@ int nvectl_port_add(struct nvectl *ctl, int argc, char **argv)
 {
 	struct port port = { .ctl = ctl, .adding = true };
 
-	return run(&port, argc, argv, add_options, "Has the agent take on the port of a QEMU started without libvirt.");
+	return run(&port, argc, argv, add_options,
+		   "Has the agent take on the port of a QEMU started without libvirt.");
 }
 
 int nvectl_port_del(struct nvectl *ctl, int argc, char **argv)
 {
 	struct port port = { .ctl = ctl };
 
-	return run(&port, argc, argv, key_options, "Has the agent give up a port that was added by 'port add'.");
+	return run(&port, argc, argv, key_options,
+		   "Has the agent give up a port that was added by 'port add'.");
 }

@@ -6,21 +6,22 @@
 #include <unistd.h>
 
 enum {
-	LINE_INTERVAL_US = 1000000,	/* between plain lines of one pass */
-	RATE_INTERVAL_US = 500000,	/* a shorter one gives a jumping figure */
+	LINE_INTERVAL_US = 1000000, /* between plain lines of one pass */
+	RATE_INTERVAL_US = 500000,  /* a shorter one gives a jumping figure */
 	BAR_WIDTH = 30,
 };
 
 void progress_begin(struct progress *progress)
 {
-	*progress = (struct progress) { .terminal = isatty(STDERR_FILENO) };
+	*progress = (struct progress){ .terminal = isatty(STDERR_FILENO) };
 }
 
 static unsigned percent(const struct progress_sample *sample)
 {
 	if (sample->total_bytes == 0 || sample->remaining_bytes > sample->total_bytes)
 		return 0;
-	return (unsigned) ((sample->total_bytes - sample->remaining_bytes) * 100 / sample->total_bytes);
+	return (unsigned) ((sample->total_bytes - sample->remaining_bytes) * 100 /
+			   sample->total_bytes);
 }
 
 static double mib(uint64_t bytes)
@@ -28,14 +29,17 @@ static double mib(uint64_t bytes)
 	return (double) bytes / (1 << 20);
 }
 
-const char *progress_text(const struct progress_sample *sample, uint64_t rate_bytes_per_s, char *buffer)
+const char *progress_text(const struct progress_sample *sample, uint64_t rate_bytes_per_s,
+			  char *buffer)
 {
-	snprintf(buffer, PROGRESS_TEXT_SIZE, "%3u%%, %.1f MiB left, pass %llu, %.1f MiB/s", percent(sample),
-		 mib(sample->remaining_bytes), (unsigned long long) sample->pass, mib(rate_bytes_per_s));
+	snprintf(buffer, PROGRESS_TEXT_SIZE, "%3u%%, %.1f MiB left, pass %llu, %.1f MiB/s",
+		 percent(sample), mib(sample->remaining_bytes), (unsigned long long) sample->pass,
+		 mib(rate_bytes_per_s));
 	return buffer;
 }
 
-static void update_rate(struct progress *progress, const struct progress_sample *sample, uint64_t now_us)
+static void update_rate(struct progress *progress, const struct progress_sample *sample,
+			uint64_t now_us)
 {
 	uint64_t us = now_us - progress->sampled_us;
 
@@ -43,7 +47,8 @@ static void update_rate(struct progress *progress, const struct progress_sample 
 		return;
 	if (progress->sampled_us && sample->transferred_bytes >= progress->last.transferred_bytes)
 		progress->rate_bytes_per_s =
-			(sample->transferred_bytes - progress->last.transferred_bytes) * 1000000 / us;
+			(sample->transferred_bytes - progress->last.transferred_bytes) * 1000000 /
+			us;
 	progress->last = *sample;
 	progress->sampled_us = now_us;
 }

@@ -16,33 +16,56 @@ struct list {
 };
 
 static const struct view_column vni_columns[] = {
+	/* clang-format off */
 	{ "VNI", "vni" }, { "BRIDGE", "bridge" }, { "VXLAN", "vxlan" }, { "PORTS", "ports" },
 	{ "MAPPINGS", "mappings" }, { "MEMBERS", "members" },
+	/* clang-format on */
 };
 static const struct list status_vnis = { "vnis", vni_columns, ARRAY_SIZE(vni_columns) };
 
 static const struct view_column port_columns[] = {
+	/* clang-format off */
 	{ "VNI", "vni" }, { "MAC", "mac" }, { "DEVICE", "device" }, { "STATE", "state" },
 	{ "GENERATION", "generation" }, { "KIND", "kind" }, { "VM", "vm" }, { "IPS", "ips" },
+	/* clang-format on */
 };
 static const struct list ports = { "ports", port_columns, ARRAY_SIZE(port_columns) };
 
 static const struct view_column mapping_columns[] = {
-	{ "VNI", "vni" }, { "MAC", "mac" }, { "VTEP", "vtep" }, { "NVE", "nve" }, { "GENERATION", "generation" },
-	{ "LOCAL", "local" }, { "KERNEL", "in_kernel" }, { "FLAGS", "flags" }, { "VM", "vm" }, { "IPS", "ips" },
+	/* clang-format off */
+	{ "VNI", "vni" }, { "MAC", "mac" }, { "VTEP", "vtep" }, { "NVE", "nve" },
+	{ "GENERATION", "generation" }, { "LOCAL", "local" }, { "KERNEL", "in_kernel" },
+	{ "FLAGS", "flags" },
+	{ "VM", "vm" }, { "IPS", "ips" },
+	/* clang-format on */
 };
 static const struct list mappings = { "mappings", mapping_columns, ARRAY_SIZE(mapping_columns) };
 
 static const struct view_column nve_columns[] = {
-	{ "NVE", "name" }, { "VTEP", "vtep" }, { "CONNECTED", "connected" },
+	/* clang-format off */
+	{ "NVE", "name" }, { "VTEP", "vtep" }, { "ROLE", "role" }, { "CONNECTED", "connected" },
 	{ "ACKED REVISION", "acked_revision" }, { "VNIS", "vnis" },
+	/* clang-format on */
 };
-static const struct list nva_nves = { "nves", nve_columns, ARRAY_SIZE(nve_columns) };
 
 static const struct view_column nva_vni_columns[] = {
+	/* clang-format off */
 	{ "VNI", "vni" }, { "MEMBERS", "members" }, { "MAPPINGS", "mappings" },
+	/* clang-format on */
 };
-static const struct list nva_vnis = { "vnis", nva_vni_columns, ARRAY_SIZE(nva_vni_columns) };
+
+static const struct view_column nva_move_columns[] = {
+	/* clang-format off */
+	{ "VNI", "vni" }, { "MAC", "mac" }, { "FROM", "from" }, { "TO", "to" },
+	{ "STATE", "state" }, { "GENERATION", "generation" },
+	/* clang-format on */
+};
+
+static const struct list nva_lists[] = {
+	{ "nves", nve_columns, ARRAY_SIZE(nve_columns) },
+	{ "vnis", nva_vni_columns, ARRAY_SIZE(nva_vni_columns) },
+	{ "moves", nva_move_columns, ARRAY_SIZE(nva_move_columns) },
+};
 
 static int print_list(struct json_object *reply, const struct list *list)
 {
@@ -54,7 +77,8 @@ static int print_list(struct json_object *reply, const struct list *list)
 	case 0:
 		return EXIT_SUCCESS;
 	case -EBADMSG:
-		return nvectl_fail("the agent's list '%s' holds something that is not understood", list->key);
+		return nvectl_fail("the agent's list '%s' holds something that is not understood",
+				   list->key);
 	default:
 		return nvectl_fail("out of memory");
 	}
@@ -75,7 +99,9 @@ static int show_list(const struct nvectl *ctl, struct json_object *request, cons
 
 int nvectl_ports(struct nvectl *ctl, int argc, char **argv)
 {
-	nvectl_parse_plain(ctl, argc, argv, "Lists the addresses that live on this host, and those arriving or leaving.");
+	nvectl_parse_plain(
+		ctl, argc, argv,
+		"Lists the addresses that live on this host, and those arriving or leaving.");
 	return show_list(ctl, agent_request("ports"), &ports);
 }
 
@@ -83,7 +109,7 @@ int nvectl_ports(struct nvectl *ctl, int argc, char **argv)
 
 struct mappings_options {
 	struct nvectl *ctl;
-	uint32_t vni;	/* 0: all */
+	uint32_t vni; /* 0: all */
 };
 
 static error_t parse_mappings(int key, char *argument, struct argp_state *state)
@@ -105,7 +131,8 @@ static error_t parse_mappings(int key, char *argument, struct argp_state *state)
 
 int nvectl_mappings(struct nvectl *ctl, int argc, char **argv)
 {
-	static const struct argp_option options[] = { { "vni", 'n', "VNI", 0, "Only this VNI" }, { 0 } };
+	static const struct argp_option options[] = { { "vni", 'n', "VNI", 0, "Only this VNI" },
+						      { 0 } };
 	static const struct argp_child children[] = { { &nvectl_common_argp }, { 0 } };
 	static const struct argp argp = {
 		options, parse_mappings, NULL, "Lists which NVE has which addresses.", children,
@@ -114,7 +141,8 @@ int nvectl_mappings(struct nvectl *ctl, int argc, char **argv)
 	struct mappings_options mappings_options = { .ctl = ctl };
 
 	argp_parse(&argp, argc, argv, 0, NULL, &mappings_options);
-	if (request && mappings_options.vni && json_add_u64(request, "vni", mappings_options.vni) < 0)
+	if (request && mappings_options.vni &&
+	    json_add_u64(request, "vni", mappings_options.vni) < 0)
 		request = json_unref(request);
 	return show_list(ctl, TAKE_PTR(request), &mappings);
 }
@@ -122,7 +150,8 @@ int nvectl_mappings(struct nvectl *ctl, int argc, char **argv)
 /* --- status --- */
 
 /* "LABEL: TEXT", where @object has @key. */
-static void print_field(const char *label, struct json_object *object, const char *key, char *(*form)(struct json_object *))
+static void print_field(const char *label, struct json_object *object, const char *key,
+			char *(*form)(struct json_object *) )
 {
 	struct json_object *value = json_object_object_get(object, key);
 	_cleanup_free_ char *text = form(value);
@@ -138,9 +167,9 @@ static void print_peer(const char *label, struct json_object *peer, const char *
 	_cleanup_free_ char *since = view_duration_s(json_object_object_get(peer, "since_s"));
 	bool connected = false, timed = json_object_object_get(peer, "since_s");
 
-	(void) json_get_bool(peer, "connected", &connected);	/* absent: not connected */
-	printf("%-10s %s, %sconnected%s%s\n", label, name ? name : "", connected ? "" : "not ", timed ? " for " : "",
-	       timed && since ? since : "");
+	(void) json_get_bool(peer, "connected", &connected); /* absent: not connected */
+	printf("%-10s %s, %sconnected%s%s\n", label, name ? name : "", connected ? "" : "not ",
+	       timed ? " for " : "", timed && since ? since : "");
 }
 
 static int print_status(struct json_object *reply)
@@ -188,13 +217,11 @@ static int print_nva(struct json_object *nva)
 	print_field("NVA", nva, "name", view_text);
 	print_field("up", nva, "uptime_s", view_duration_s);
 	print_field("revision", nva, "revision", view_text);
-	print_field("moves", nva, "moves", view_text);
-	putchar('\n');
-	if (print_list(nva, &nva_nves) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	putchar('\n');
-	if (print_list(nva, &nva_vnis) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
+	for (size_t i = 0; i < ARRAY_SIZE(nva_lists); i++) {
+		printf("\n%s\n", nva_lists[i].key);
+		if (print_list(nva, &nva_lists[i]) != EXIT_SUCCESS)
+			return EXIT_FAILURE;
+	}
 	if (json_get_object(nva, "counters", &part) == 0) {
 		printf("\ncounters\n");
 		view_members(part, stdout);
@@ -207,7 +234,8 @@ int nvectl_nva_status(struct nvectl *ctl, int argc, char **argv)
 	_cleanup_(json_unrefp) struct json_object *reply = NULL;
 	struct json_object *nva;
 
-	nvectl_parse_plain(ctl, argc, argv, "Shows the NVA that this host's agent is connected to.");
+	nvectl_parse_plain(ctl, argc, argv,
+			   "Shows the NVA that this host's agent is connected to.");
 	reply = nvectl_ask(ctl, agent_request("nva-status"));
 	if (!reply)
 		return EXIT_FAILURE;

@@ -4,14 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nvectl/text.h"
+
 enum {
 	COLUMN_GAP = 2,
 };
 
 struct table {
 	size_t columns;
-	size_t count, room;	/* cells used and allocated */
-	char **cells;		/* owned; row by row */
+	size_t count, room; /* cells used and allocated */
+	char **cells;	    /* owned; row by row */
 };
 
 struct table *table_new(size_t columns)
@@ -59,11 +61,8 @@ int table_add(struct table *table, const char *text)
 	cell = strdup(text[0] ? text : "-");
 	if (!cell)
 		return -ENOMEM;
-	for (char *c = cell; *c; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			*c = '?';
 
-	table->cells[table->count++] = cell;
+	table->cells[table->count++] = text_disarm(cell);
 	return 0;
 }
 

@@ -16,8 +16,8 @@ struct table *table_free(struct table *table);
 DEFINE_CLEANUP(struct table, table_free)
 
 /*
- * Appends a cell, row by row. Control characters become '?', so that a name from elsewhere cannot steer
- * the terminal; an empty text becomes "-". Returns 0 or -ENOMEM.
+ * Appends a cell, row by row. Control characters become '?', so that a name from elsewhere cannot
+ * steer the terminal; an empty text becomes "-". Returns 0 or -ENOMEM.
  */
 int table_add(struct table *table, const char *text);
 

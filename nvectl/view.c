@@ -6,6 +6,13 @@
 #include <time.h>
 
 #include "nvectl/table.h"
+#include "nvectl/text.h"
+
+enum {
+	MINUTE_S = 60,
+	HOUR_S = 60 * MINUTE_S,
+	DAY_S = 24 * HOUR_S,
+};
 
 static char *join(struct json_object *array)
 {
@@ -26,13 +33,16 @@ static char *join(struct json_object *array)
 
 char *view_text(struct json_object *value)
 {
+	char *text;
+
 	if (!value)
 		return strdup("-");
 	if (json_object_is_type(value, json_type_array))
 		return join(value);
 	if (json_object_is_type(value, json_type_boolean))
 		return strdup(json_object_get_boolean(value) ? "yes" : "no");
-	return strdup(json_object_get_string(value));
+	text = strdup(json_object_get_string(value));
+	return text ? text_disarm(text) : NULL;
 }
 
 char *view_time_us(struct json_object *value)
@@ -57,12 +67,14 @@ char *view_duration_s(struct json_object *value)
 
 	if (!json_object_is_type(value, json_type_int))
 		return view_text(value);
-	if (s < 60)
+	if (s < MINUTE_S)
 		r = asprintf(&text, "%lld s", (long long) s);
-	else if (s < 24 * 3600)
-		r = asprintf(&text, "%lld h %lld min", (long long) s / 3600, (long long) s % 3600 / 60);
+	else if (s < DAY_S)
+		r = asprintf(&text, "%lld h %lld min", (long long) s / HOUR_S,
+			     (long long) s % HOUR_S / MINUTE_S);
 	else
-		r = asprintf(&text, "%lld d %lld h", (long long) s / 86400, (long long) s % 86400 / 3600);
+		r = asprintf(&text, "%lld d %lld h", (long long) s / DAY_S,
+			     (long long) s % DAY_S / HOUR_S);
 	return r < 0 ? NULL : text;
 }
 
@@ -71,11 +83,13 @@ char *view_member(struct json_object *object, const char *key)
 	return view_text(json_object_object_get(object, key));
 }
 
-static int add_row(struct table *table, struct json_object *row, const struct view_column *columns, size_t count)
+static int add_row(struct table *table, struct json_object *row, const struct view_column *columns,
+		   size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *value = json_object_object_get(row, columns[i].key);
-		_cleanup_free_ char *text = columns[i].text ? columns[i].text(value) : view_text(value);
+		_cleanup_free_ char *text = columns[i].text ? columns[i].text(value)
+							    : view_text(value);
 
 		if (!text || table_add(table, text) < 0)
 			return -ENOMEM;
@@ -83,7 +97,8 @@ static int add_row(struct table *table, struct json_object *row, const struct vi
 	return 0;
 }
 
-int view_table(struct json_object *rows, const struct view_column *columns, size_t column_count, FILE *out)
+int view_table(struct json_object *rows, const struct view_column *columns, size_t column_count,
+	       FILE *out)
 {
 	_cleanup_(table_freep) struct table *table = table_new(column_count);
 

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(domain.name[0] && memchr(domain.name, '\0', sizeof(domain.name)));
 	assert(domain.port_count <= DOMAIN_PORTS_MAX);
 	for (size_t i = 0; i < domain.port_count; i++)
-		assert(memchr(domain.ports[i].bridge, '\0', IFNAMSIZ) && memchr(domain.ports[i].tap, '\0', IFNAMSIZ));
+		assert(memchr(domain.ports[i].bridge, '\0', IFNAMSIZ) &&
+		       memchr(domain.ports[i].tap, '\0', IFNAMSIZ));
 	return 0;
 }

@@ -42,7 +42,7 @@ Waiting     wait_until(condition, "what", timeout): never sleep
 Systems     flood, frr_evpn, rehome; Unsupported is raised by what a system cannot do
 """
 
-from . import libvirt, systems
+from . import guide, libvirt, systems
 from .errors import CommandFailed, LabError, TimedOut, Unsupported
 from .guest import Guest, Migration, Nic
 from .host import Daemon, Host
@@ -53,4 +53,4 @@ from .tenant import Tenant
 from .wait import wait_until
 
 __all__ = ["CommandFailed", "Daemon", "Guest", "Host", "Lab", "LabError", "Migration", "Nic", "Qemu", "Qmp",
-           "Tenant", "TimedOut", "Unsupported", "incoming_uri", "libvirt", "systems", "wait_until"]
+           "Tenant", "TimedOut", "Unsupported", "guide", "incoming_uri", "libvirt", "systems", "wait_until"]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * probe.c - counts exactly what happens to packets between a peer and a guest while the guest moves:
- * sent, lost, duplicated, reordered, in each direction, and the longest silence.
+ * probe.c - counts exactly what happens to packets between a peer and a guest while the guest
+ * moves: sent, lost, duplicated, reordered, in each direction, and the longest silence.
  */
 #include "tests/lab/probe.h"
 
@@ -23,15 +23,16 @@ static const struct subcommand {
 	{ "run", probe_run_main, "at the peer: streams both ways, then reports" },
 };
 
-uint64_t probe_parse_number(struct argp_state *state, const char *option, const char *text, uint64_t min,
-			    uint64_t max)
+uint64_t probe_parse_number(struct argp_state *state, const char *option, const char *text,
+			    uint64_t min, uint64_t max)
 {
 	char *end = NULL;
 	unsigned long long value;
 
 	errno = 0;
 	value = strtoull(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min || value > max)
+	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min ||
+	    value > max)
 		argp_error(state, "%s takes a number from %llu to %llu, not '%s'", option,
 			   (unsigned long long) min, (unsigned long long) max, text);
 	return value;
@@ -40,7 +41,8 @@ uint64_t probe_parse_number(struct argp_state *state, const char *option, const 
 void probe_sleep_until(uint64_t deadline_ns)
 {
 	struct timespec deadline = {
-		.tv_sec = (time_t) (deadline_ns / 1000000000), .tv_nsec = (long) (deadline_ns % 1000000000),
+		.tv_sec = (time_t) (deadline_ns / 1000000000),
+		.tv_nsec = (long) (deadline_ns % 1000000000),
 	};
 
 	(void) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL);

@@ -11,8 +11,8 @@ int probe_serve_main(int argc, char **argv);
 int probe_run_main(int argc, char **argv);
 
 /* A whole decimal number from @min to @max; anything else ends the program with a usage error. */
-uint64_t probe_parse_number(struct argp_state *state, const char *option, const char *text, uint64_t min,
-			    uint64_t max);
+uint64_t probe_parse_number(struct argp_state *state, const char *option, const char *text,
+			    uint64_t min, uint64_t max);
 
 /* Sleeps until CLOCK_MONOTONIC shows @deadline_ns; also returns when a signal comes. */
 void probe_sleep_until(uint64_t deadline_ns);

@@ -2,8 +2,8 @@
 /*
  * probe_bytes.h - the one bounded reader and writer of the probe's messages, big endian.
  *
- * Both fail stickily: after the first field that does not fit, every read gives 0 and every write does
- * nothing, so that a caller handles all its fields and looks at `failed` once.
+ * Both fail stickily: after the first field that does not fit, every read gives 0 and every write
+ * does nothing, so that a caller handles all its fields and looks at `failed` once.
  */
 #ifndef REHOME_TESTS_LAB_PROBE_BYTES_H
 #define REHOME_TESTS_LAB_PROBE_BYTES_H

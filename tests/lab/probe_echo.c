@@ -12,22 +12,25 @@
 enum {
 	QUESTION_SIZE = 64,
 	QUESTIONS_PER_S = 500,
-	OUTSTANDING_MAX = 1 << 15,	/* 65 s without an answer; then no more questions */
-	OUT_SIZE = 64 << 10,		/* questions the socket would not take yet */
+	OUTSTANDING_MAX = 1 << 15, /* 65 s without an answer; then no more questions */
+	OUT_SIZE = 64 << 10,	   /* questions the socket would not take yet */
 	IN_SIZE = 16 << 10,
 };
 
-#define SAMPLE_EVERY_NS UINT64_C(10000000)	/* a tenth of the shortest retransmission timeout, 200 ms */
+#define SAMPLE_EVERY_NS \
+	UINT64_C(10000000) /* a tenth of the shortest retransmission timeout, 200 ms */
 
 /*
- * struct tcp_info grows with the kernel; Debian 12's header ends at tcpi_snd_wnd. After it come tcpi_rcv_wnd and
- * tcpi_rehash, four bytes each, then the 16 bits of tcpi_total_rto (include/uapi/linux/tcp.h of Linux 6.7).
+ * struct tcp_info grows with the kernel; Debian 12's header ends at tcpi_snd_wnd. After it come
+ * tcpi_rcv_wnd and tcpi_rehash, four bytes each, then the 16 bits of tcpi_total_rto
+ * (include/uapi/linux/tcp.h of Linux 6.7).
  */
 enum {
 	TOTAL_RTO_OFFSET = offsetof(struct tcp_info, tcpi_snd_wnd) + 3 * sizeof(__u32),
 	TCP_INFO_SIZE_MAX = 512,
 };
-static_assert(sizeof(struct tcp_info) < TCP_INFO_SIZE_MAX, "the kernel's idea of the struct must fit too");
+static_assert(sizeof(struct tcp_info) < TCP_INFO_SIZE_MAX,
+	      "the kernel's idea of the struct must fit too");
 
 enum echo_state { ECHO_CONNECTING, ECHO_RUNNING, ECHO_DEAD };
 
@@ -36,7 +39,7 @@ struct probe_echo {
 	enum echo_state state;
 	struct probe_pacer pacer;
 	uint64_t next_sample_ns;
-	uint64_t asked_at_us[OUTSTANDING_MAX];	/* ring: question n at n % OUTSTANDING_MAX */
+	uint64_t asked_at_us[OUTSTANDING_MAX]; /* ring: question n at n % OUTSTANDING_MAX */
 	uint64_t received_bytes;
 	uint8_t out[OUT_SIZE];
 	size_t out_size;
@@ -217,6 +220,11 @@ bool probe_echo_waiting(const struct probe_echo *echo)
 bool probe_echo_connected(const struct probe_echo *echo)
 {
 	return echo->state == ECHO_RUNNING;
+}
+
+bool probe_echo_failed(const struct probe_echo *echo)
+{
+	return echo->state == ECHO_DEAD;
 }
 
 struct probe_echo_result probe_echo_result(struct probe_echo *echo, uint64_t now_us)

@@ -28,7 +28,8 @@ static void keep(struct probe_gaps *gaps, const struct probe_gap *gap)
 	gaps->items[gaps->count++] = *gap;
 }
 
-void probe_gaps_note(struct probe_gaps *gaps, uint64_t now_us, uint64_t sender_us, uint8_t flow, uint32_t seq)
+void probe_gaps_note(struct probe_gaps *gaps, uint64_t now_us, uint64_t sender_us, uint8_t flow,
+		     uint32_t seq)
 {
 	struct probe_gap gap = gaps->last;
 
@@ -44,7 +45,10 @@ void probe_gaps_note(struct probe_gaps *gaps, uint64_t now_us, uint64_t sender_u
 	}
 
 	gaps->started = true;
-	gaps->last = (struct probe_gap) {
-		.at_us = now_us, .sender_us = sender_us, .flow = flow, .after_seq = seq,
+	gaps->last = (struct probe_gap){
+		.at_us = now_us,
+		.sender_us = sender_us,
+		.flow = flow,
+		.after_seq = seq,
 	};
 }

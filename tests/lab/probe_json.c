@@ -28,7 +28,8 @@ static void print_marks(FILE *out, const char *name, const struct probe_mark *ma
 
 static void print_lost(FILE *out, const struct probe_summary *summary, unsigned flags)
 {
-	fprintf(out, ",\"lost_ranges_total\":%" PRIu64 ",\"lost_ranges\":[", summary->lost_ranges_total);
+	fprintf(out, ",\"lost_ranges_total\":%" PRIu64 ",\"lost_ranges\":[",
+		summary->lost_ranges_total);
 	for (size_t i = 0; i < summary->lost_count; i++) {
 		const struct probe_range *lost = &summary->lost[i];
 
@@ -42,8 +43,10 @@ static void print_lost(FILE *out, const struct probe_summary *summary, unsigned 
 
 static void print_gap(FILE *out, const struct probe_gap *gap, unsigned flags)
 {
-	fprintf(out, "{\"at_us\":%" PRIu64 ",\"ms\":%.3f,\"after_seq\":%" PRIu32 ",\"sender_us\":%" PRIu64
-		",\"sender_ms\":%.3f", gap->at_us, ms(gap->length_us), gap->after_seq, gap->sender_us,
+	fprintf(out,
+		"{\"at_us\":%" PRIu64 ",\"ms\":%.3f,\"after_seq\":%" PRIu32
+		",\"sender_us\":%" PRIu64 ",\"sender_ms\":%.3f",
+		gap->at_us, ms(gap->length_us), gap->after_seq, gap->sender_us,
 		ms(gap->sender_length_us));
 	if (flags & PROBE_JSON_FLOWS)
 		fprintf(out, ",\"flow\":%u", gap->flow);
@@ -54,8 +57,8 @@ static void print_gap(FILE *out, const struct probe_gap *gap, unsigned flags)
 
 void probe_json_gaps(FILE *out, const struct probe_gaps *gaps, unsigned flags)
 {
-	fprintf(out, "\"longest_gap_ms\":%.3f,\"events_total\":%" PRIu64 ",\"events\":[", ms(gaps->longest_us),
-		gaps->total);
+	fprintf(out, "\"longest_gap_ms\":%.3f,\"events_total\":%" PRIu64 ",\"events\":[",
+		ms(gaps->longest_us), gaps->total);
 	for (size_t i = 0; i < gaps->count; i++) {
 		fprintf(out, "%s", comma(i));
 		print_gap(out, &gaps->items[i], flags);
@@ -66,8 +69,8 @@ void probe_json_gaps(FILE *out, const struct probe_gaps *gaps, unsigned flags)
 void probe_json_summary(FILE *out, const struct probe_summary *summary, unsigned flags)
 {
 	for (size_t i = 0; i < PROBE_COUNTER_COUNT; i++)
-		fprintf(out, "%s\"%s\":%" PRIu64, comma(i), probe_counter_name((enum probe_counter) i),
-			summary->counters[i]);
+		fprintf(out, "%s\"%s\":%" PRIu64, comma(i),
+			probe_counter_name((enum probe_counter) i), summary->counters[i]);
 	print_lost(out, summary, flags);
 	print_marks(out, "duplicated_list", summary->duplicated, summary->duplicated_count, flags);
 	print_marks(out, "reordered_list", summary->reordered, summary->reordered_count, flags);

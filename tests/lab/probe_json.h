@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* probe_json.h - prints a summary as the members of a JSON object; the shape is in `probe run --help`. */
+/*
+ * probe_json.h - prints a summary as the members of a JSON object; the shape is in `probe run
+ * --help`.
+ */
 #ifndef REHOME_TESTS_LAB_PROBE_JSON_H
 #define REHOME_TESTS_LAB_PROBE_JSON_H
 
@@ -8,8 +11,8 @@
 #include "tests/lab/probe_summary.h"
 
 enum probe_json_flags {
-	PROBE_JSON_GUEST_CLOCK = 1 << 0,	/* the gaps were timed by the guest: say so in each */
-	PROBE_JSON_FLOWS = 1 << 1,		/* several flows: name the flow in every entry */
+	PROBE_JSON_GUEST_CLOCK = 1 << 0, /* the gaps were timed by the guest: say so in each */
+	PROBE_JSON_FLOWS = 1 << 1,	 /* several flows: name the flow in every entry */
 };
 
 /* Prints `"sent":1,...,"events":[...]`, without braces. */

@@ -7,15 +7,15 @@
 #include <string.h>
 
 enum {
-	LINE_MAX_SIZE = 64,		/* the longest command is four letters */
+	LINE_MAX_SIZE = 64, /* the longest command is four letters */
 	REPLY_MAX_SIZE = 1024,
-	OUT_SIZE = 32 << 10,		/* what a client that does not read may leave with us */
-	NET_DEV_COLUMNS = 16,		/* proc(5): eight of receive, then eight of transmit */
+	OUT_SIZE = 32 << 10,  /* what a client that does not read may leave with us */
+	NET_DEV_COLUMNS = 16, /* proc(5): eight of receive, then eight of transmit */
 	DEVICE_LINE_MAX = 512,
 };
 
 struct client {
-	int fd;				/* -1: slot is free */
+	int fd; /* -1: slot is free */
 	bool echo;
 	char in[LINE_MAX_SIZE];
 	size_t in_size;
@@ -29,7 +29,8 @@ struct probe_lines {
 	struct client clients[PROBE_CLIENTS_MAX];
 };
 
-int probe_lines_new(uint16_t port, const struct probe_sessions *sessions, struct probe_lines **ret_lines)
+int probe_lines_new(uint16_t port, const struct probe_sessions *sessions,
+		    struct probe_lines **ret_lines)
 {
 	_cleanup_(probe_lines_freep) struct probe_lines *lines = calloc(1, sizeof(*lines));
 
@@ -91,23 +92,26 @@ static bool read_device(const char *name, uint64_t columns[NET_DEV_COLUMNS])
 static void command_info(struct probe_lines *lines, struct client *client, char *reply)
 {
 	uint64_t c[NET_DEV_COLUMNS] = { 0 };
-	int n = snprintf(reply, REPLY_MAX_SIZE, "{\"uptime_us\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"eth0\":",
-			 probe_now_us(), probe_sessions_bad(lines->sessions));
+	int n = snprintf(reply, REPLY_MAX_SIZE,
+			 "{\"uptime_us\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"eth0\":", probe_now_us(),
+			 probe_sessions_bad(lines->sessions));
 	char *rest = reply + n;
 	size_t room = REPLY_MAX_SIZE - (size_t) n;
 
 	if (!read_device("eth0", c))
 		snprintf(rest, room, "null}");
 	else
-		snprintf(rest, room, "{\"rx_packets\":%" PRIu64 ",\"rx_errors\":%" PRIu64 ",\"rx_dropped\":%"
-			 PRIu64 ",\"tx_packets\":%" PRIu64 ",\"tx_errors\":%" PRIu64 ",\"tx_dropped\":%" PRIu64
-			 "}}", c[1], c[2], c[3], c[9], c[10], c[11]);
+		snprintf(rest, room,
+			 "{\"rx_packets\":%" PRIu64 ",\"rx_errors\":%" PRIu64
+			 ",\"rx_dropped\":%" PRIu64 ",\"tx_packets\":%" PRIu64
+			 ",\"tx_errors\":%" PRIu64 ",\"tx_dropped\":%" PRIu64 "}}",
+			 c[1], c[2], c[3], c[9], c[10], c[11]);
 }
 
 static void command_echo(struct probe_lines *lines, struct client *client, char *reply)
 {
 	client->echo = true;
-	reply[0] = '\0';	/* nothing but the echo follows */
+	reply[0] = '\0'; /* nothing but the echo follows */
 }
 
 static const struct command {
@@ -223,14 +227,15 @@ nfds_t probe_lines_poll(const struct probe_lines *lines, struct pollfd *fds)
 {
 	nfds_t count = 0;
 
-	fds[count++] = (struct pollfd) { .fd = lines->fd, .events = POLLIN };
+	fds[count++] = (struct pollfd){ .fd = lines->fd, .events = POLLIN };
 	for (size_t i = 0; i < PROBE_CLIENTS_MAX; i++) {
 		const struct client *client = &lines->clients[i];
 		short events = client->out_size < OUT_SIZE ? POLLIN : 0;
 
 		if (client->out_size > 0)
 			events |= POLLOUT;
-		fds[count++] = (struct pollfd) { .fd = client->fd, .events = events };	/* -1 is skipped */
+		fds[count++] =
+			(struct pollfd){ .fd = client->fd, .events = events }; /* -1 is skipped */
 	}
 	return count;
 }
@@ -242,7 +247,8 @@ void probe_lines_serve(struct probe_lines *lines, const struct pollfd *fds, nfds
 
 		if (fds[i].revents == 0)
 			continue;
-		if (!client_read(lines, client) || !client_write(client) || !obey_lines(lines, client))
+		if (!client_read(lines, client) || !client_write(client) ||
+		    !obey_lines(lines, client))
 			client_close(client);
 	}
 	if (fds[0].revents)

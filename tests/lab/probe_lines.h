@@ -14,13 +14,14 @@
 #include "tests/lab/probe_session.h"
 
 enum {
-	PROBE_CLIENTS_MAX = 32,		/* more are accepted and closed at once */
+	PROBE_CLIENTS_MAX = 32, /* more are accepted and closed at once */
 };
 
 struct probe_lines;
 
 /* @sessions is borrowed, for INFO. Returns 0, -ENOMEM, or what the system said of the port. */
-int probe_lines_new(uint16_t port, const struct probe_sessions *sessions, struct probe_lines **ret_lines);
+int probe_lines_new(uint16_t port, const struct probe_sessions *sessions,
+		    struct probe_lines **ret_lines);
 struct probe_lines *probe_lines_free(struct probe_lines *lines);
 DEFINE_CLEANUP(struct probe_lines, probe_lines_free)
 

@@ -11,7 +11,7 @@ static uint64_t packets_in(uint64_t elapsed_ns, uint32_t pps)
 
 void probe_pacer_start(struct probe_pacer *pacer, uint32_t pps, uint64_t now_ns)
 {
-	*pacer = (struct probe_pacer) { .pps = pps, .start_ns = now_ns, .last_ns = now_ns };
+	*pacer = (struct probe_pacer){ .pps = pps, .start_ns = now_ns, .last_ns = now_ns };
 }
 
 /* Drops from the schedule what is too late to be made up for. */

@@ -2,9 +2,10 @@
 /*
  * probe_pacer.h - how many packets are due now; pure, the caller brings the time.
  *
- * The schedule is absolute: packet n is due n / pps seconds after the start, so rounding never adds up. A late
- * caller catches up at no more than twice the rate (or one packet a call); what is later than PROBE_LATE_MAX_NS is given up by
- * moving the schedule (those packets are skipped, never numbered, so they cannot look lost).
+ * The schedule is absolute: packet n is due n / pps seconds after the start, so rounding never adds
+ * up. A late caller catches up at no more than twice the rate (or one packet a call); what is later
+ * than PROBE_LATE_MAX_NS is given up by moving the schedule (those packets are skipped, never
+ * numbered, so they cannot look lost).
  */
 #ifndef REHOME_TESTS_LAB_PROBE_PACER_H
 #define REHOME_TESTS_LAB_PROBE_PACER_H
@@ -15,9 +16,9 @@
 
 struct probe_pacer {
 	uint32_t pps;
-	uint64_t start_ns;	/* when packet 0 was due; moves forward when packets are skipped */
-	uint64_t last_ns;	/* the last time probe_pacer_due() was asked */
-	uint64_t passed;	/* packets of the schedule since start_ns that are sent */
+	uint64_t start_ns; /* when packet 0 was due; moves forward when packets are skipped */
+	uint64_t last_ns;  /* the last time probe_pacer_due() was asked */
+	uint64_t passed;   /* packets of the schedule since start_ns that are sent */
 	uint64_t skipped;
 };
 

@@ -2,16 +2,16 @@
 /*
  * Theory of operation
  *
- *   One loop does everything: sleep to the next tick, send what is due, take what came, let the TCP connection
- *   work. Waiting for an answer (ask) is that same loop with an end condition, so the streams never
- *   pause while the two ends talk.
+ *   One loop does everything: sleep to the next tick, send what is due, take what came, let the
+ *   TCP connection work. Waiting for an answer (probe_talk.c) is that same loop with an end
+ *   condition, so the streams never pause while the two ends talk.
  *
  * Invariants
  *   - Requests carry a token; only an answer with the last token counts, and late ones are ignored.
  *   - `sender` exists from the guest's STARTED on; `streaming` is true until stop.
- *   - The guest's counts of the up stream are final once STOPPED has come: it sends nothing after it.
+ *   - The guest's counts of the up stream are final once STOPPED has come: it sends no more.
  */
-#include "tests/lab/probe_peer.h"
+#include "tests/lab/probe_peer_private.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,46 +20,13 @@
 #include <sys/signalfd.h>
 
 #include "tests/lab/probe.h"
-#include "tests/lab/probe_sender.h"
 
-#define TICK_NS UINT64_C(250000)
-#define REST_NS UINT64_C(50000)			/* slept at least, so that a slow machine gets air */
-#define ASK_AGAIN_NS UINT64_C(100000000)
-#define OPEN_TIMEOUT_NS UINT64_C(10000000000)
-#define ANSWER_TIMEOUT_NS UINT64_C(60000000000)	/* the guest may be in the middle of a slow move */
+#define TICK_NS		UINT64_C(250000)
+#define REST_NS		UINT64_C(50000) /* slept at least, so that a slow machine gets air */
 #define SIGN_OF_LIFE_NS UINT64_C(1000000000)
-#define QUIET_US UINT64_C(500000)		/* nothing new for so long: all stragglers are in */
-#define STRAGGLERS_MAX_US UINT64_C(5000000)
 
 enum {
-	BATCHES_PER_TICK = 16,		/* 1024 datagrams a flow: four million a second */
-	REPORT_MAX = PROBE_SUMMARY_SIZE_MAX,
-};
-
-struct probe_peer {
-	struct probe_peer_config config;
-	uint32_t session;
-	struct probe_target targets[PROBE_FLOWS_MAX];
-	struct probe_inbox *inbox;		/* owned, as are the next three */
-	struct probe_sender *sender;
-	struct probe_echo *echo;
-	struct probe_stats *up[PROBE_FLOWS_MAX];
-	bool streaming;
-	uint64_t next_tick_ns, next_life_ns, started_us, stopped_us;
-
-	uint64_t received;			/* DATA messages, doubles too */
-	uint64_t bad;
-	uint32_t seen[PROBE_FLOWS_MAX];
-	struct probe_gaps up_gaps, seen_gaps;
-
-	uint32_t token;				/* of the request under way */
-	bool answered;
-	struct probe_message answer;
-	uint8_t chunk[PROBE_CHUNK_MAX];		/* what answer.chunk points to */
-	bool refused;
-	enum probe_reason refusal;
-	uint32_t up_sent[PROBE_FLOWS_MAX];	/* from STOPPED */
-	uint64_t down_received;
+	BATCHES_PER_TICK = 16, /* 1024 datagrams a flow: four million a second */
 };
 
 static int make_flows(struct probe_peer *peer)
@@ -68,8 +35,9 @@ static int make_flows(struct probe_peer *peer)
 		peer->up[flow] = probe_stats_new();
 		if (!peer->up[flow])
 			return -ENOMEM;
-		peer->targets[flow] = (struct probe_target) {
-			.fd = probe_udp_connect(&peer->config.to), .connected = true,
+		peer->targets[flow] = (struct probe_target){
+			.fd = probe_udp_connect(&peer->config.to),
+			.connected = true,
 		};
 		if (peer->targets[flow].fd < 0)
 			return peer->targets[flow].fd;
@@ -86,6 +54,7 @@ int probe_peer_new(const struct probe_peer_config *config, struct probe_peer **r
 		return -ENOMEM;
 
 	peer->config = *config;
+	peer->backlog_before = probe_backlog_drops();
 	for (size_t i = 0; i < PROBE_FLOWS_MAX; i++)
 		peer->targets[i].fd = -1;
 	peer->inbox = probe_inbox_new();
@@ -94,8 +63,6 @@ int probe_peer_new(const struct probe_peer_config *config, struct probe_peer **r
 	if (getrandom(&peer->session, sizeof(peer->session), 0) != sizeof(peer->session))
 		return -errno;
 	r = make_flows(peer);
-	if (r == 0 && config->tcp)
-		r = probe_echo_new(&config->to, &peer->echo);
 	if (r < 0)
 		return r;
 
@@ -134,7 +101,8 @@ static void take_data(struct probe_peer *peer, const struct probe_message *messa
 		probe_gaps_note(&peer->up_gaps, now_us, message->time_us, flow, message->seq);
 	if (message->seen > peer->seen[flow]) {
 		peer->seen[flow] = message->seen;
-		probe_gaps_note(&peer->seen_gaps, now_us, message->time_us, flow, message->seen - 1);
+		probe_gaps_note(&peer->seen_gaps, now_us, message->time_us, flow,
+				message->seen - 1);
 	}
 }
 
@@ -148,13 +116,14 @@ static void take_control(struct probe_peer *peer, const struct probe_message *me
 		return;
 	peer->answered = true;
 	peer->answer = *message;
-	if (message->type == PROBE_CHUNK) {	/* the datagram is gone after the next receive */
+	if (message->type == PROBE_CHUNK) { /* the datagram is gone after the next receive */
 		memcpy(peer->chunk, message->chunk, message->chunk_size);
 		peer->answer.chunk = peer->chunk;
 	}
 }
 
-static void take(struct probe_peer *peer, uint8_t flow, const struct probe_datagram *datagram, uint64_t now_us)
+static void take(struct probe_peer *peer, uint8_t flow, const struct probe_datagram *datagram,
+		 uint64_t now_us)
 {
 	struct probe_message message;
 
@@ -189,7 +158,7 @@ static void receive_all(struct probe_peer *peer)
 	struct pollfd fds[PROBE_FLOWS_MAX];
 
 	for (uint8_t flow = 0; flow < peer->config.flows; flow++)
-		fds[flow] = (struct pollfd) { .fd = peer->targets[flow].fd, .events = POLLIN };
+		fds[flow] = (struct pollfd){ .fd = peer->targets[flow].fd, .events = POLLIN };
 	if (poll(fds, peer->config.flows, 0) <= 0)
 		return;
 	for (uint8_t flow = 0; flow < peer->config.flows; flow++)
@@ -197,7 +166,7 @@ static void receive_all(struct probe_peer *peer)
 			receive_flow(peer, flow);
 }
 
-static bool is_cancelled(const struct probe_peer *peer)
+bool probe_peer_is_cancelled(const struct probe_peer *peer)
 {
 	struct signalfd_siginfo info;
 
@@ -205,7 +174,7 @@ static bool is_cancelled(const struct probe_peer *peer)
 	       read(peer->config.cancel_fd, &info, sizeof(info)) == sizeof(info);
 }
 
-static void send_request(struct probe_peer *peer, struct probe_message *request)
+void probe_peer_send(struct probe_peer *peer, struct probe_message *request)
 {
 	uint8_t buffer[PROBE_CONTROL_MAX];
 	int size;
@@ -216,7 +185,10 @@ static void send_request(struct probe_peer *peer, struct probe_message *request)
 		(void) probe_target_send(&peer->targets[request->flow], buffer, (size_t) size);
 }
 
-/* Says START again, with no token of a request: the guest answers only to say that it lost the session. */
+/*
+ * Says START again, with no token of a request: the guest answers only to say that it lost the
+ * session.
+ */
 static void show_life(struct probe_peer *peer, uint64_t now_ns)
 {
 	struct probe_message start = { .type = PROBE_START };
@@ -224,7 +196,7 @@ static void show_life(struct probe_peer *peer, uint64_t now_ns)
 	if (!peer->streaming || now_ns < peer->next_life_ns)
 		return;
 	peer->next_life_ns = now_ns + SIGN_OF_LIFE_NS;
-	send_request(peer, &start);
+	probe_peer_send(peer, &start);
 }
 
 static void sleep_to_tick(struct probe_peer *peer)
@@ -233,7 +205,8 @@ static void sleep_to_tick(struct probe_peer *peer)
 
 	peer->next_tick_ns += TICK_NS;
 	if (peer->next_tick_ns < soonest_ns)
-		peer->next_tick_ns = soonest_ns;	/* a tick missed is not made up for; its packets are */
+		peer->next_tick_ns =
+			soonest_ns; /* a tick missed is not made up for; its packets are */
 	probe_sleep_until(peer->next_tick_ns);
 }
 
@@ -249,7 +222,7 @@ int probe_peer_tick(struct probe_peer *peer, uint64_t end_ns)
 		uint64_t send_ns = at_end ? end_ns - 1 : now_ns;
 
 		if (probe_sender_tick(peer->sender, send_ns) > 0)
-			at_end = false;		/* there may be more that was due before the end */
+			at_end = false; /* there may be more that was due before the end */
 	}
 	show_life(peer, now_ns);
 	receive_all(peer);
@@ -258,182 +231,9 @@ int probe_peer_tick(struct probe_peer *peer, uint64_t end_ns)
 
 	if (peer->refused && peer->streaming)
 		return -ECONNRESET;
+	if (peer->streaming && probe_sender_is_too_large(peer->sender))
+		return -EMSGSIZE;
 	return at_end ? -ETIME : 0;
-}
-
-/* Sends @request until its answer, of type @answer, is in peer->answer. */
-static int ask(struct probe_peer *peer, struct probe_message *request, enum probe_type answer,
-	       uint64_t timeout_ns)
-{
-	uint64_t now_ns = probe_now_ns(), deadline_ns = now_ns + timeout_ns, again_ns = now_ns;
-
-	request->token = ++peer->token;
-	peer->answered = false;
-	while (!peer->answered || peer->answer.type != answer) {
-		now_ns = probe_now_ns();
-		if (peer->refused)
-			return -ECONNRESET;
-		if (now_ns >= deadline_ns)
-			return -ETIMEDOUT;
-		if (is_cancelled(peer))
-			return -EINTR;
-		if (now_ns >= again_ns) {
-			again_ns = now_ns + ASK_AGAIN_NS;
-			send_request(peer, request);
-		}
-		(void) probe_peer_tick(peer, 0);
-	}
-	return 0;
-}
-
-static int wait_for_tcp(struct probe_peer *peer)
-{
-	uint64_t deadline_ns = probe_now_ns() + OPEN_TIMEOUT_NS;
-
-	while (peer->echo && !probe_echo_connected(peer->echo)) {
-		if (is_cancelled(peer))
-			return -EINTR;
-		if (probe_now_ns() >= deadline_ns)
-			return -ETIMEDOUT;
-		(void) probe_peer_tick(peer, 0);
-	}
-	return 0;
-}
-
-int probe_peer_open(struct probe_peer *peer)
-{
-	const struct probe_peer_config *config = &peer->config;
-	struct probe_message open = {
-		.type = PROBE_OPEN,
-		.setup = {
-			.flows = config->flows, .up_pps = config->up_pps,
-			.up_payload = config->payload, .down_payload = config->payload,
-		},
-	};
-	struct probe_message start = { .type = PROBE_START };
-	struct probe_sender_config sender = {
-		.pps = config->down_pps, .payload = config->payload, .flows = config->flows,
-		.targets = peer->targets, .session = peer->session,
-	};
-	uint64_t now_ns;
-	int r = 0;
-
-	for (; r == 0 && open.flow < config->flows; open.flow++)
-		r = ask(peer, &open, PROBE_OPENED, OPEN_TIMEOUT_NS);
-	if (r == 0)
-		r = wait_for_tcp(peer);
-	if (r == 0)
-		r = ask(peer, &start, PROBE_STARTED, OPEN_TIMEOUT_NS);
-	if (r < 0)
-		return r;
-
-	now_ns = probe_now_ns();
-	peer->sender = probe_sender_new(&sender, now_ns);
-	if (!peer->sender)
-		return -ENOMEM;
-	peer->started_us = now_ns / 1000;
-	peer->streaming = true;
-	return 0;
-}
-
-static int ask_to_stop(struct probe_peer *peer)
-{
-	struct probe_message stop = { .type = PROBE_STOP };
-	int r = ask(peer, &stop, PROBE_STOPPED, ANSWER_TIMEOUT_NS);
-
-	if (r < 0)
-		return r;
-	if (peer->answer.counts_size != peer->config.flows)
-		return -EBADMSG;
-	memcpy(peer->up_sent, peer->answer.counts, sizeof(peer->up_sent));
-	peer->down_received = peer->answer.received;
-	return 0;
-}
-
-/* One answer a tenth of a second, until nothing new came for a while on any side. */
-static int wait_for_stragglers(struct probe_peer *peer)
-{
-	uint64_t start_us = probe_now_us(), changed_us = start_us, now_us = start_us;
-	uint64_t down = peer->down_received, up = peer->received;
-
-	while (now_us - start_us < STRAGGLERS_MAX_US) {
-		uint64_t next_us = now_us + ASK_AGAIN_NS / 1000;
-		int r;
-
-		while (probe_now_us() < next_us)
-			(void) probe_peer_tick(peer, 0);
-		r = ask_to_stop(peer);
-		if (r < 0)
-			return r;
-		now_us = probe_now_us();
-		if (peer->down_received != down || peer->received != up ||
-		    (peer->echo && probe_echo_waiting(peer->echo)))
-			changed_us = now_us;
-		if (now_us - changed_us >= QUIET_US)
-			return 0;
-		down = peer->down_received;
-		up = peer->received;
-	}
-	return 0;
-}
-
-int probe_peer_stop(struct probe_peer *peer)
-{
-	int r;
-
-	peer->streaming = false;
-	peer->stopped_us = probe_now_us();
-	r = ask_to_stop(peer);
-	return r < 0 ? r : wait_for_stragglers(peer);
-}
-
-/* Reads the report's bytes from @offset on; returns how many came. */
-static int read_chunk(struct probe_peer *peer, uint8_t *report, uint32_t size, uint32_t offset)
-{
-	struct probe_message request = { .type = PROBE_READ, .offset = offset };
-	const struct probe_message *answer = &peer->answer;
-	int r = ask(peer, &request, PROBE_CHUNK, ANSWER_TIMEOUT_NS);
-
-	if (r < 0)
-		return r;
-	if (answer->offset != offset || answer->total != size || answer->chunk_size == 0 ||
-	    answer->chunk_size > size - offset)
-		return -EBADMSG;
-	memcpy(report + offset, answer->chunk, answer->chunk_size);
-	return answer->chunk_size;
-}
-
-static int ask_to_close(struct probe_peer *peer, uint32_t *ret_size)
-{
-	struct probe_message request = { .type = PROBE_CLOSE, .counts_size = peer->config.flows };
-	int r;
-
-	for (uint8_t flow = 0; flow < peer->config.flows; flow++)
-		request.counts[flow] = probe_sender_sent(peer->sender, flow);
-	r = ask(peer, &request, PROBE_CLOSED, ANSWER_TIMEOUT_NS);
-	if (r < 0)
-		return r;
-	if (peer->answer.total > REPORT_MAX)
-		return -EBADMSG;
-	*ret_size = peer->answer.total;
-	return 0;
-}
-
-int probe_peer_fetch(struct probe_peer *peer, struct probe_summary *ret_down)
-{
-	_cleanup_free_ uint8_t *report = malloc(REPORT_MAX);
-	uint32_t size = 0, offset = 0;
-	int r;
-
-	if (!report)
-		return -ENOMEM;
-	r = ask_to_close(peer, &size);
-	while (r >= 0 && offset < size) {
-		r = read_chunk(peer, report, size, offset);
-		if (r > 0)
-			offset += (uint32_t) r;
-	}
-	return r < 0 ? r : probe_summary_decode(report, size, ret_down);
 }
 
 enum probe_reason probe_peer_refusal(const struct probe_peer *peer)
@@ -471,11 +271,14 @@ void probe_peer_down_sender(const struct probe_peer *peer, struct probe_summary 
 void probe_peer_up(const struct probe_peer *peer, const struct probe_summary *guest,
 		   struct probe_summary *ret_up)
 {
-	*ret_up = (struct probe_summary) { .gaps = peer->up_gaps };
+	*ret_up = (struct probe_summary){ .gaps = peer->up_gaps };
 	for (uint8_t flow = 0; flow < peer->config.flows; flow++) {
 		probe_summary_add_flow(ret_up, flow, peer->up[flow], peer->up_sent[flow]);
-		ret_up->counters[PROBE_COUNTER_SOCKET_DROPS] += probe_socket_drops(peer->targets[flow].fd);
+		ret_up->counters[PROBE_COUNTER_SOCKET_DROPS] +=
+			probe_socket_drops(peer->targets[flow].fd);
 	}
+	ret_up->counters[PROBE_COUNTER_BACKLOG_DROPS] =
+		probe_backlog_drops() - peer->backlog_before;
 	ret_up->counters[PROBE_COUNTER_BAD] = peer->bad;
 	if (guest) {
 		ret_up->counters[PROBE_COUNTER_SKIPPED] = guest->counters[PROBE_COUNTER_SKIPPED];

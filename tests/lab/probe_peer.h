@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * probe_peer.h - the peer's side of the conversation in probe_wire.h: opens a session at the guest, streams both
- * ways, stops, and collects what the guest counted. One thread; the caller drives it tick by tick.
+ * probe_peer.h - the peer's side of the conversation in probe_wire.h: opens a session at the guest,
+ * streams both ways, stops, and collects what the guest counted. One thread; the caller drives it
+ * tick by tick.
  */
 #ifndef REHOME_TESTS_LAB_PROBE_PEER_H
 #define REHOME_TESTS_LAB_PROBE_PEER_H
@@ -18,7 +19,7 @@ struct probe_peer_config {
 	uint16_t payload;
 	uint8_t flows;
 	bool tcp;
-	int cancel_fd;		/* a signalfd: something to read there ends any waiting with -EINTR; -1: none */
+	int cancel_fd; /* a signalfd: something to read there ends any waiting; -1: none */
 };
 
 /* Returns 0, -ENOMEM or what the system said. */
@@ -27,14 +28,19 @@ struct probe_peer *probe_peer_free(struct probe_peer *peer);
 DEFINE_CLEANUP(struct probe_peer, probe_peer_free)
 
 /*
- * The phases, in this order. Each returns 0, or -EINTR, -ETIMEDOUT (the guest did not answer in time),
- * -ECONNRESET (it refused; probe_peer_refusal() says why) or -EBADMSG (its report makes no sense).
+ * The phases, in this order. Each returns 0, or
+ *   -EINTR         cancelled
+ *   -ETIMEDOUT     the guest did not answer in time
+ *   -ECONNRESET    it refused; probe_peer_refusal() says why
+ *   -ECONNREFUSED  it accepts no TCP connection
+ *   -EBADMSG       its report makes no sense
+ *   -EMSGSIZE      the device here does not take packets of that size
  *
- * open: the session is set up and both streams begin
- * tick: sleeps to the next tick, then sends and receives; not after @end_ns (0: no end), where the packets due
- *       before it are sent; -ETIME once that is done
- * stop: no packet is sent any more on either side, and stragglers have had time to arrive
- * fetch: what the guest counted of the down stream
+ * open   the session is set up and both streams begin
+ * tick   sleeps to the next tick, then sends and receives; from @end_ns on (0: never) it sends only
+ *        what was due before, and returns -ETIME once that is done
+ * stop   no packet is sent any more on either side, and stragglers have had time to arrive
+ * fetch  what the guest counted of the down stream
  */
 int probe_peer_open(struct probe_peer *peer);
 int probe_peer_tick(struct probe_peer *peer, uint64_t end_ns);
@@ -52,7 +58,10 @@ void probe_peer_down_sender(const struct probe_peer *peer, struct probe_summary 
 /* The up stream; complete only after stop. @guest: the guest's report, or NULL. */
 void probe_peer_up(const struct probe_peer *peer, const struct probe_summary *guest,
 		   struct probe_summary *ret_up);
-/* Silences in the guest's progress with the down stream, told by `seen`, in this end's clock; borrowed. */
+/*
+ * Silences in the guest's progress with the down stream, told by `seen`, in this end's clock;
+ * borrowed.
+ */
 const struct probe_gaps *probe_peer_seen_gaps(const struct probe_peer *peer);
 /* The TCP connection; NULL without one. Borrowed. */
 struct probe_echo *probe_peer_echo(struct probe_peer *peer);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * probe_run.c - `probe run`: the end at the peer. Options, phases and the report; the work is in probe_peer.c.
+ * probe_run.c - `probe run`: the end at the peer. Options, phases and the report; the work is in
+ * probe_peer.c.
  */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +25,7 @@ struct options {
 	uint16_t port;
 	uint32_t pps, up_pps;
 	uint32_t size;
-	uint32_t seconds;	/* 0: until a signal */
+	uint32_t seconds; /* 0: until a signal */
 	uint8_t flows;
 	bool tcp, json, progress;
 };
@@ -33,10 +33,10 @@ struct options {
 struct run {
 	struct options options;
 	struct probe_peer_config config;
-	struct probe_peer *peer;		/* owned */
-	int signal_fd;				/* owned */
-	uint16_t frame;				/* the size really used, after the family's minimum */
-	int error;				/* 0, or why `down` is not complete */
+	struct probe_peer *peer; /* owned */
+	int signal_fd;		 /* owned */
+	uint16_t frame;		 /* the size really used, after the family's minimum */
+	int error;		 /* 0, or why `down` is not complete */
 	struct probe_summary down, up;
 };
 
@@ -44,30 +44,44 @@ static const struct argp_option option_table[] = {
 	{ "to", 't', "IP", 0, "the guest's IPv4 or IPv6 address", 0 },
 	{ "port", 'p', "PORT", 0, "its port (default 7000)", 0 },
 	{ "pps", 'n', "N", 0, "packets per second to the guest (default 1000)", 0 },
-	{ "up-pps", 'u', "M", 0, "packets per second from the guest (default: as --pps; 0 for none)", 0 },
+	{ "up-pps", 'u', "M", 0,
+	  "packets per second from the guest (default: as --pps; 0 for none)", 0 },
 	{ "size", 's', "BYTES", 0,
-	  "size of each Ethernet frame without FCS, 64 to 9000, both ways (default 64): the UDP payload is 42 bytes "
-	  "less on IPv4, 62 on IPv6. The 22-byte header of the counter must fit: on IPv6 a size below 84 is "
-	  "raised to 84; the report's frame_size says what was sent", 0 },
+	  "size of each Ethernet frame without FCS, 64 to 9000, both ways (default 64): the UDP "
+	  "payload is 42 bytes "
+	  "less on IPv4, 62 on IPv6. The 22-byte header of the counter must fit: on IPv6 a size "
+	  "below 84 is "
+	  "raised to 84; the report's frame_size says what was sent",
+	  0 },
 	{ "seconds", 'd', "S", 0, "end after S seconds (default: on SIGINT or SIGTERM)", 0 },
-	{ "flows", 'k', "K", 0, "source ports, 1 to 64 (default 1); numbers and order are per flow", 0 },
+	{ "flows", 'k', "K", 0, "source ports, 1 to 64 (default 1); numbers and order are per flow",
+	  0 },
 	{ "tcp", 'c', NULL, 0, "also keep a TCP connection that echoes 64 bytes every 2 ms", 0 },
 	{ "json", 'j', NULL, 0, "print the report as one JSON object", 0 },
-	{ "progress", 'g', NULL, 0, "say on stderr when the streams begin, and each second how far they are", 0 },
+	{ "progress", 'g', NULL, 0,
+	  "say on stderr when the streams begin, and each second how far they are", 0 },
 	{ 0 },
 };
 
 static const char doc[] =
 	"Streams numbered UDP packets to the guest and has it stream back; counts exactly."
 	"\v"
-	"down is peer to guest, up is guest to peer. received counts distinct numbers (sent = received + lost), "
-	"duplicated further arrivals of a number, reordered first arrivals below the highest number before "
-	"(RFC 4737). socket_drops, uncounted, skipped and blocked tell what the two ends themselves spoiled. "
+	"down is peer to guest, up is guest to peer. received counts distinct numbers (sent = "
+	"received + lost), "
+	"duplicated further arrivals of a number, reordered first arrivals below the highest "
+	"number before "
+	"(RFC 4737). socket_drops, backlog_drops (by the receiving kernel, anybody's packets: look "
+	"at those of up for both ways on this machine), uncounted, skipped and blocked tell what "
+	"the two ends "
+	"themselves spoiled. "
 	"Lists keep 64 entries, counts are exact; with several flows entries end with their flow.\n"
 	"\n"
-	"events are silences above 20 ms: at_us (when), ms (how long), after_seq, and the same two packets by their "
-	"sender's clock (sender_us, sender_ms). Those of down are timed by the guest (guest_clock), whose clock may "
-	"stop or jump when it moves; down.host has the silences in the guest's own account of what it "
+	"events are silences above 20 ms: at_us (when), ms (how long), after_seq, and the same two "
+	"packets by their "
+	"sender's clock (sender_us, sender_ms). Those of down are timed by the guest "
+	"(guest_clock), whose clock may "
+	"stop or jump when it moves; down.host has the silences in the guest's own account of what "
+	"it "
 	"received, timed here. Times here are CLOCK_MONOTONIC.\n"
 	"\n"
 	"Exit status: 0 the counts are complete, whatever they are; 1 they are not.";
@@ -87,10 +101,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->pps = (uint32_t) probe_parse_number(state, "--pps", arg, 0, PROBE_RATE_MAX);
 		return 0;
 	case 'u':
-		o->up_pps = (uint32_t) probe_parse_number(state, "--up-pps", arg, 0, PROBE_RATE_MAX);
+		o->up_pps =
+			(uint32_t) probe_parse_number(state, "--up-pps", arg, 0, PROBE_RATE_MAX);
 		return 0;
 	case 's':
-		o->size = (uint32_t) probe_parse_number(state, "--size", arg, PROBE_FRAME_MIN, PROBE_FRAME_MAX);
+		o->size = (uint32_t) probe_parse_number(state, "--size", arg, PROBE_FRAME_MIN,
+							PROBE_FRAME_MAX);
 		return 0;
 	case 'd':
 		o->seconds = (uint32_t) probe_parse_number(state, "--seconds", arg, 1, SECONDS_MAX);
@@ -122,7 +138,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 /* The frame and payload sizes for the address family; see the text of --size. */
 static void choose_size(struct run *run)
 {
-	uint32_t ip = run->config.to.any.sa_family == AF_INET ? PROBE_IPV4_HEADER : PROBE_IPV6_HEADER;
+	uint32_t ip = run->config.to.any.sa_family == AF_INET ? PROBE_IPV4_HEADER
+							      : PROBE_IPV6_HEADER;
 	uint32_t headers = PROBE_ETHERNET_HEADER + ip + PROBE_UDP_HEADER;
 	uint32_t least = headers + (uint32_t) sizeof(struct probe_data_wire);
 
@@ -144,17 +161,6 @@ static int catch_signals(struct run *run)
 	return run->signal_fd < 0 ? -errno : 0;
 }
 
-/*
- * Asks to be run before ordinary processes: beside an emulated guest on few cores, what is measured would else be
- * the scheduler. The guest's end does not, since there the network's own threads are ordinary ones.
- */
-static void be_prompt(void)
-{
-	const struct sched_param lowest = { .sched_priority = 1 };
-
-	(void) sched_setscheduler(0, SCHED_FIFO, &lowest);	/* without the privilege, it goes on as it is */
-}
-
 static int prepare(struct run *run)
 {
 	const struct options *o = &run->options;
@@ -165,7 +171,6 @@ static int prepare(struct run *run)
 	if (r < 0)
 		return r;
 
-	be_prompt();
 	choose_size(run);
 	run->config.down_pps = o->pps;
 	run->config.up_pps = o->up_pps == PPS_UNSET ? o->pps : o->up_pps;
@@ -180,9 +185,12 @@ static void show_progress(struct run *run, uint64_t now_us)
 	const struct probe_gaps *seen = probe_peer_seen_gaps(run->peer);
 	struct probe_echo *echo = probe_peer_echo(run->peer);
 
-	fprintf(stderr, "probe: %.1f s: down sent %" PRIu64 ", up received %" PRIu64 ", longest silence %.1f ms",
-		(double) (now_us - probe_peer_started_us(run->peer)) / 1e6, probe_peer_sent(run->peer),
-		probe_peer_received(run->peer), (double) seen->longest_us / 1000);
+	fprintf(stderr,
+		"probe: %.1f s: down sent %" PRIu64 ", up received %" PRIu64
+		", longest silence %.1f ms",
+		(double) (now_us - probe_peer_started_us(run->peer)) / 1e6,
+		probe_peer_sent(run->peer), probe_peer_received(run->peer),
+		(double) seen->longest_us / 1000);
 	if (echo)
 		fprintf(stderr, ", tcp echoes %" PRIu64, probe_echo_result(echo, now_us).answered);
 	fputc('\n', stderr);
@@ -199,7 +207,9 @@ static bool is_signalled(const struct run *run)
 static int stream(struct run *run)
 {
 	uint64_t started_us = probe_peer_started_us(run->peer), next_progress_us = started_us;
-	uint64_t end_ns = run->options.seconds ? (started_us + run->options.seconds * UINT64_C(1000000)) * 1000 : 0;
+	uint64_t end_ns = run->options.seconds
+				  ? (started_us + run->options.seconds * UINT64_C(1000000)) * 1000
+				  : 0;
 	int r = 0;
 
 	if (run->options.progress)
@@ -252,22 +262,28 @@ static void print_tcp(FILE *out, struct run *run)
 		return;
 	}
 	tcp = probe_echo_result(echo, probe_now_us());
-	fprintf(out, ",\"tcp\":{\"asked\":%" PRIu64 ",\"echoes\":%" PRIu64 ",\"longest_stall_ms\":%.3f,"
-		"\"retransmissions\":%" PRIu32 ",\"timeouts\":%" PRIu32 ",\"timeouts_exact\":%s,\"alive\":%s,",
-		tcp.asked, tcp.answered, (double) tcp.longest_stall_us / 1000, tcp.retransmissions, tcp.timeouts,
-		tcp.timeouts_exact ? "true" : "false", tcp.alive ? "true" : "false");
+	fprintf(out,
+		",\"tcp\":{\"asked\":%" PRIu64 ",\"echoes\":%" PRIu64 ",\"longest_stall_ms\":%.3f,"
+		"\"retransmissions\":%" PRIu32 ",\"timeouts\":%" PRIu32
+		",\"timeouts_exact\":%s,\"alive\":%s,",
+		tcp.asked, tcp.answered, (double) tcp.longest_stall_us / 1000, tcp.retransmissions,
+		tcp.timeouts, tcp.timeouts_exact ? "true" : "false", tcp.alive ? "true" : "false");
 	probe_json_gaps(out, &tcp.gaps, 0);
 	fprintf(out, "}");
 }
 
-/* When the guest's report is missing, only what this end knows is told; the rest is absent, not zero. */
+/*
+ * When the guest's report is missing, only what this end knows is told; the rest is absent, not
+ * zero.
+ */
 static void print_streams(FILE *out, struct run *run, unsigned flags)
 {
 	if (run->error == 0) {
 		fprintf(out, ",\"down\":{");
 		probe_json_summary(out, &run->down, flags | PROBE_JSON_GUEST_CLOCK);
 	} else {
-		fprintf(out, ",\"down\":{\"sent\":%" PRIu64, run->down.counters[PROBE_COUNTER_SENT]);
+		fprintf(out, ",\"down\":{\"sent\":%" PRIu64,
+			run->down.counters[PROBE_COUNTER_SENT]);
 	}
 	fprintf(out, ",\"host\":{");
 	probe_json_gaps(out, probe_peer_seen_gaps(run->peer), flags);
@@ -276,8 +292,10 @@ static void print_streams(FILE *out, struct run *run, unsigned flags)
 		fprintf(out, ",\"up\":{");
 		probe_json_summary(out, &run->up, flags);
 	} else {
-		fprintf(out, ",\"up\":{\"arrivals\":%" PRIu64 ",\"duplicated\":%" PRIu64 ",\"reordered\":%" PRIu64
-			",", probe_peer_received(run->peer), run->up.counters[PROBE_COUNTER_DUPLICATED],
+		fprintf(out,
+			",\"up\":{\"arrivals\":%" PRIu64 ",\"duplicated\":%" PRIu64
+			",\"reordered\":%" PRIu64 ",",
+			probe_peer_received(run->peer), run->up.counters[PROBE_COUNTER_DUPLICATED],
 			run->up.counters[PROBE_COUNTER_REORDERED]);
 		probe_json_gaps(out, &run->up.gaps, flags);
 	}
@@ -292,10 +310,11 @@ static void print_json(FILE *out, struct run *run)
 	fprintf(out, "{\"complete\":%s", run->error ? "false" : "true");
 	if (run->error)
 		fprintf(out, ",\"error\":\"%s\"", error_text(run));
-	fprintf(out, ",\"to\":\"%s\",\"frame_size\":%u,\"payload\":%u,\"flows\":%u,\"down_pps\":%" PRIu32
-		",\"up_pps\":%" PRIu32 ",\"started_us\":%" PRIu64 ",\"stopped_us\":%" PRIu64, run->options.to,
-		run->frame, config->payload, config->flows, config->down_pps, config->up_pps,
-		probe_peer_started_us(run->peer), probe_peer_stopped_us(run->peer));
+	fprintf(out,
+		",\"to\":\"%s\",\"frame_size\":%u,\"payload\":%u,\"flows\":%u,\"down_pps\":%" PRIu32
+		",\"up_pps\":%" PRIu32 ",\"started_us\":%" PRIu64 ",\"stopped_us\":%" PRIu64,
+		run->options.to, run->frame, config->payload, config->flows, config->down_pps,
+		config->up_pps, probe_peer_started_us(run->peer), probe_peer_stopped_us(run->peer));
 	print_streams(out, run, flags);
 	print_tcp(out, run);
 	fprintf(out, "}\n");
@@ -322,18 +341,26 @@ static void print_text(FILE *out, struct run *run)
 	if (echo) {
 		struct probe_echo_result tcp = probe_echo_result(echo, probe_now_us());
 
-		fprintf(out, "tcp   %s, echoes %" PRIu64 ", longest stall %.1f ms, retransmissions %" PRIu32
-			", timeouts %" PRIu32 "\n", tcp.alive ? "alive" : "dead", tcp.answered,
+		fprintf(out,
+			"tcp   %s, echoes %" PRIu64
+			", longest stall %.1f ms, retransmissions %" PRIu32 ", timeouts %" PRIu32
+			"\n",
+			tcp.alive ? "alive" : "dead", tcp.answered,
 			(double) tcp.longest_stall_us / 1000, tcp.retransmissions, tcp.timeouts);
 	}
 }
 
 int probe_run_main(int argc, char **argv)
 {
-	static const struct argp argp = { .options = option_table, .parser = parse_option, .doc = doc };
+	static const struct argp argp = { .options = option_table,
+					  .parser = parse_option,
+					  .doc = doc };
 	struct run run = {
-		.options = { .port = PROBE_PORT_DEFAULT, .pps = 1000, .up_pps = PPS_UNSET,
-			     .size = PROBE_FRAME_MIN, .flows = 1 },
+		.options = { .port = PROBE_PORT_DEFAULT,
+			     .pps = 1000,
+			     .up_pps = PPS_UNSET,
+			     .size = PROBE_FRAME_MIN,
+			     .flows = 1 },
 		.signal_fd = -1,
 	};
 	int r;

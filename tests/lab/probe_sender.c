@@ -14,6 +14,7 @@ struct probe_sender {
 	uint32_t next_seq[PROBE_FLOWS_MAX];
 	uint8_t next_flow;
 	uint64_t blocked;
+	bool too_large;
 
 	/* A batch: each packet is a header of its own and the shared padding. */
 	struct probe_data_wire heads[PROBE_BATCH];
@@ -33,9 +34,10 @@ struct probe_sender *probe_sender_new(const struct probe_sender_config *config, 
 	sender->config = *config;
 	probe_pacer_start(&sender->pacer, config->pps, now_ns);
 	for (size_t i = 0; i < PROBE_BATCH; i++) {
-		sender->iov[i][0] = (struct iovec) { &sender->heads[i], sizeof(sender->heads[i]) };
-		sender->iov[i][1] = (struct iovec) {
-			sender->padding, config->payload - sizeof(struct probe_data_wire),
+		sender->iov[i][0] = (struct iovec){ &sender->heads[i], sizeof(sender->heads[i]) };
+		sender->iov[i][1] = (struct iovec){
+			sender->padding,
+			config->payload - sizeof(struct probe_data_wire),
 		};
 	}
 	return sender;
@@ -54,35 +56,38 @@ static void fill_batch(struct probe_sender *sender, uint8_t flow, uint32_t count
 	for (uint32_t i = 0; i < count; i++) {
 		struct msghdr *header = &sender->messages[i].msg_hdr;
 
-		probe_wire_encode_data(sender->config.session, flow, sender->next_seq[flow] + i, now_us, seen,
-				       &sender->heads[i]);
-		*header = (struct msghdr) { .msg_iov = sender->iov[i], .msg_iovlen = 2 };
+		probe_wire_encode_data(sender->config.session, flow, sender->next_seq[flow] + i,
+				       now_us, seen, &sender->heads[i]);
+		*header = (struct msghdr){ .msg_iov = sender->iov[i], .msg_iovlen = 2 };
 		probe_target_address(&sender->config.targets[flow], header, sender->control);
 	}
 }
 
-/* Sends up to @count packets on @flow; returns how many the kernel took. */
-static uint32_t send_on_flow(struct probe_sender *sender, uint8_t flow, uint32_t count, uint64_t now_us)
+static uint32_t smaller(uint32_t a, uint32_t b)
 {
-	uint32_t done = 0;
+	return a < b ? a : b;
+}
 
-	while (done < count) {
-		uint32_t left = count - done, room = PROBE_SEQ_MAX - sender->next_seq[flow];
-		uint32_t batch = left < PROBE_BATCH ? left : PROBE_BATCH;
+/* Sends up to @count packets on @flow; returns how many the kernel took. */
+static uint32_t send_on_flow(struct probe_sender *sender, uint8_t flow, uint32_t count,
+			     uint64_t now_us)
+{
+	uint32_t goal = smaller(count, PROBE_SEQ_MAX - sender->next_seq[flow]), done = 0;
+
+	while (done < goal) {
+		uint32_t batch = smaller(goal - done, PROBE_BATCH);
 		int n;
 
-		if (batch > room)
-			batch = room;
-		if (batch == 0)
-			break;
 		fill_batch(sender, flow, batch, now_us);
-		n = sendmmsg(sender->config.targets[flow].fd, sender->messages, batch, MSG_DONTWAIT);
+		n = sendmmsg(sender->config.targets[flow].fd, sender->messages, batch,
+			     MSG_DONTWAIT);
 		if (n > 0) {
 			sender->next_seq[flow] += (uint32_t) n;
 			done += (uint32_t) n;
 		}
 		if (n < (int) batch) {
 			sender->blocked++;
+			sender->too_large = n < 0 && errno == EMSGSIZE;
 			break;
 		}
 	}
@@ -118,6 +123,11 @@ uint64_t probe_sender_sent_total(const struct probe_sender *sender)
 	for (uint8_t flow = 0; sender && flow < sender->config.flows; flow++)
 		total += sender->next_seq[flow];
 	return total;
+}
+
+bool probe_sender_is_too_large(const struct probe_sender *sender)
+{
+	return sender->too_large;
 }
 
 uint64_t probe_sender_skipped(const struct probe_sender *sender)

@@ -13,11 +13,12 @@ struct probe_sender;
 
 struct probe_sender_config {
 	uint32_t session;
-	uint32_t pps;			/* all flows together, up to PROBE_RATE_MAX */
-	uint16_t payload;		/* bytes of UDP payload, at least the data header */
+	uint32_t pps;	  /* all flows together, up to PROBE_RATE_MAX */
+	uint16_t payload; /* bytes of UDP payload, at least the data header */
 	uint8_t flows;
-	struct probe_target *targets;	/* one per flow; borrowed */
-	const uint32_t *seen;		/* what to put into the messages' `seen`, per flow; borrowed; may be NULL */
+	struct probe_target *targets; /* one per flow; borrowed */
+	const uint32_t
+		*seen; /* what to put into the messages' `seen`, per flow; borrowed; may be NULL */
 };
 
 /* Begins the schedule at @now_ns. NULL when out of memory. */
@@ -31,6 +32,9 @@ uint32_t probe_sender_tick(struct probe_sender *sender, uint64_t now_ns);
 /* Numbers used on @flow, and on all; 0 for a NULL sender. */
 uint32_t probe_sender_sent(const struct probe_sender *sender, uint8_t flow);
 uint64_t probe_sender_sent_total(const struct probe_sender *sender);
+
+/* Whether the device refuses packets of this size, so that none will ever be sent. */
+bool probe_sender_is_too_large(const struct probe_sender *sender);
 
 /* See PROBE_COUNTER_SKIPPED and PROBE_COUNTER_BLOCKED; 0 for a NULL sender. */
 uint64_t probe_sender_skipped(const struct probe_sender *sender);

@@ -2,8 +2,8 @@
 /*
  * probe_serve.c - `probe serve`: the end in the guest.
  *
- * Idle, it sleeps in poll(). While a session is active it wakes once per tick instead, sends what is due and
- * takes all that has come: under emulation a wake-up costs far more than a packet.
+ * Idle, it sleeps in poll(). While a session is active it wakes once per tick instead, sends what
+ * is due and takes all that has come: under emulation a wake-up costs far more than a packet.
  */
 #include <argp.h>
 #include <errno.h>
@@ -82,7 +82,7 @@ static void serve_once(struct serve *serve)
 	struct pollfd fds[PROBE_CLIENTS_MAX + 2];
 	nfds_t count = probe_lines_poll(serve->lines, fds);
 
-	fds[count] = (struct pollfd) { .fd = serve->udp_fd, .events = POLLIN };
+	fds[count] = (struct pollfd){ .fd = serve->udp_fd, .events = POLLIN };
 	if (active)
 		sleep_until_tick(serve);
 	if (poll(fds, count + 1, active ? 0 : -1) < 0)
@@ -116,9 +116,11 @@ int probe_serve_main(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = {
-		.options = options, .parser = parse_option,
+		.options = options,
+		.parser = parse_option,
 		.doc = "Answers `probe run`, quietly and for ever.\v"
-		       "Over TCP it takes the lines INFO (prints JSON: uptime, counters of eth0) and ECHO.",
+		       "Over TCP it takes the lines INFO (prints JSON: uptime, counters of eth0) "
+		       "and ECHO.",
 	};
 	struct serve serve = { .port = PROBE_PORT_DEFAULT, .udp_fd = -1 };
 	int r;

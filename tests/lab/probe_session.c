@@ -2,14 +2,15 @@
 /*
  * Theory of operation
  *
- *   FREE --OPEN--> OPENED --START--> STREAMING --STOP--> STOPPED --CLOSE--> CLOSED --(slot needed)--> FREE
+ *   FREE -OPEN-> OPENED -START-> STREAMING -STOP-> STOPPED -CLOSE-> CLOSED -(slot needed)-> FREE
  *
- * A request that asks for a state already reached, or passed, is answered as it was the first time: the
- * peer repeats requests, and the network may double and delay them. DATA is accounted in every state from
- * OPENED to STOPPED; CLOSE freezes the figures into the report, which READ then hands out in chunks.
+ * A request that asks for a state already reached, or passed, is answered as it was the first time:
+ * the peer repeats requests, and the network may double and delay them. DATA is accounted in every
+ * state from OPENED to STOPPED; CLOSE freezes the figures into the report, which READ then hands
+ * out in chunks.
  *
- * The socket serves all sessions, so its drops while several sessions run are charged to each of them: a
- * figure that says "an artefact may have happened here" must not be too small.
+ * The socket serves all sessions, so its drops while several sessions run are charged to each of
+ * them: a figure that says "an artefact may have happened here" must not be too small.
  */
 #include "tests/lab/probe_session.h"
 
@@ -33,17 +34,18 @@ struct session {
 	enum session_state state;
 	uint32_t id;
 	struct probe_setup setup;
-	uint64_t heard_us;			/* when the peer last sent anything */
-	uint32_t drops_before;			/* the socket's, when the session was made */
+	uint64_t heard_us;	 /* when the peer last sent anything */
+	uint64_t backlog_before; /* the kernel's drops, then */
+	uint32_t drops_before;	 /* the socket's, when the session was made */
 	uint64_t bad;
-	uint64_t received;			/* DATA messages, doubles too */
-	uint64_t flows_known;			/* one bit per flow whose target is set */
+	uint64_t received;    /* DATA messages, doubles too */
+	uint64_t flows_known; /* one bit per flow whose target is set */
 	struct probe_target targets[PROBE_FLOWS_MAX];
-	struct probe_stats *stats[PROBE_FLOWS_MAX];	/* owned */
+	struct probe_stats *stats[PROBE_FLOWS_MAX]; /* owned */
 	uint32_t seen[PROBE_FLOWS_MAX];
 	struct probe_gaps gaps;
-	struct probe_sender *sender;		/* owned; NULL before START */
-	uint8_t *report;			/* owned; NULL before CLOSE */
+	struct probe_sender *sender; /* owned; NULL before START */
+	uint8_t *report;	     /* owned; NULL before CLOSE */
 	size_t report_size;
 };
 static_assert(PROBE_FLOWS_MAX <= 64, "flows_known has a bit per flow");
@@ -69,7 +71,7 @@ static void session_clear(struct session *session)
 		probe_stats_free(session->stats[i]);
 	probe_sender_free(session->sender);
 	free(session->report);
-	*session = (struct session) { 0 };
+	*session = (struct session){ 0 };
 }
 
 struct probe_sessions *probe_sessions_free(struct probe_sessions *sessions)
@@ -117,7 +119,8 @@ static struct session *find_slot(struct probe_sessions *sessions, uint64_t now_u
 
 		if (session->state == SESSION_FREE)
 			return session;
-		if (!is_active(session, now_us) && (!oldest || session->heard_us < oldest->heard_us))
+		if (!is_active(session, now_us) &&
+		    (!oldest || session->heard_us < oldest->heard_us))
 			oldest = session;
 	}
 	if (oldest)
@@ -144,6 +147,7 @@ static int session_create(struct probe_sessions *sessions, const struct probe_me
 	session->id = request->session;
 	session->setup = request->setup;
 	session->drops_before = probe_socket_drops(sessions->udp_fd);
+	session->backlog_before = probe_backlog_drops();
 	*ret_session = session;
 	return 0;
 }
@@ -157,8 +161,8 @@ static bool setup_is_equal(const struct probe_setup *a, const struct probe_setup
 /* What a handler works on: it fills the reply, whose session, flow and token are set. */
 struct context {
 	struct probe_sessions *sessions;
-	struct session *session;		/* never NULL but for OPEN */
-	struct probe_target *target;		/* where the request came from */
+	struct session *session;     /* never NULL but for OPEN */
+	struct probe_target *target; /* where the request came from */
 	uint64_t now_us;
 	struct probe_message *reply;
 };
@@ -171,7 +175,8 @@ static int handle_open(struct context *ctx, const struct probe_message *request)
 
 	if (r < 0)
 		return r;
-	if (!setup_is_equal(&session->setup, &request->setup) || request->flow >= session->setup.flows)
+	if (!setup_is_equal(&session->setup, &request->setup) ||
+	    request->flow >= session->setup.flows)
 		return -EINVAL;
 
 	ctx->session = session;
@@ -184,8 +189,12 @@ static int handle_start(struct context *ctx, const struct probe_message *request
 {
 	struct session *session = ctx->session;
 	struct probe_sender_config config = {
-		.session = session->id, .pps = session->setup.up_pps, .payload = session->setup.up_payload,
-		.flows = session->setup.flows, .targets = session->targets, .seen = session->seen,
+		.session = session->id,
+		.pps = session->setup.up_pps,
+		.payload = session->setup.up_payload,
+		.flows = session->setup.flows,
+		.targets = session->targets,
+		.seen = session->seen,
 	};
 
 	if (session->state != SESSION_OPENED)
@@ -225,7 +234,11 @@ static void summarise(const struct context *ctx, const struct probe_message *req
 	summary->counters[PROBE_COUNTER_BAD] = session->bad;
 	summary->counters[PROBE_COUNTER_SOCKET_DROPS] =
 		probe_socket_drops(ctx->sessions->udp_fd) - session->drops_before;
-	/* The guest's own sender, hence of the up stream: the peer moves these where they belong. */
+	summary->counters[PROBE_COUNTER_BACKLOG_DROPS] =
+		probe_backlog_drops() - session->backlog_before;
+	/*
+	 * The guest's own sender, hence of the up stream: the peer moves these where they belong.
+	 */
 	summary->counters[PROBE_COUNTER_SKIPPED] = probe_sender_skipped(session->sender);
 	summary->counters[PROBE_COUNTER_BLOCKED] = probe_sender_blocked(session->sender);
 }
@@ -301,15 +314,21 @@ static void handle_control(struct probe_sessions *sessions, const struct probe_m
 {
 	const struct handler *handler = &handlers[request->type];
 	struct probe_message reply = {
-		.type = handler->answer, .flow = request->flow, .session = request->session,
+		.type = handler->answer,
+		.flow = request->flow,
+		.session = request->session,
 		.token = request->token,
 	};
 	struct context ctx = {
-		.sessions = sessions, .session = find(sessions, request->session), .target = target,
-		.now_us = now_us, .reply = &reply,
+		.sessions = sessions,
+		.session = find(sessions, request->session),
+		.target = target,
+		.now_us = now_us,
+		.reply = &reply,
 	};
 	uint8_t buffer[PROBE_CONTROL_MAX];
-	int r = ctx.session || request->type == PROBE_OPEN ? handler->handle(&ctx, request) : -ENOENT;
+	int r = ctx.session || request->type == PROBE_OPEN ? handler->handle(&ctx, request)
+							   : -ENOENT;
 
 	if (r < 0) {
 		reply.type = PROBE_REFUSED;
@@ -319,11 +338,12 @@ static void handle_control(struct probe_sessions *sessions, const struct probe_m
 		ctx.session->heard_us = now_us;
 	r = probe_wire_encode(&reply, buffer, sizeof(buffer));
 	if (r > 0)
-		(void) probe_target_send(target, buffer, (size_t) r);	/* if lost, the peer asks again */
+		(void) probe_target_send(target, buffer,
+					 (size_t) r); /* if lost, the peer asks again */
 }
 
-static void handle_data(struct probe_sessions *sessions, const struct probe_message *message, size_t size,
-			uint64_t now_us)
+static void handle_data(struct probe_sessions *sessions, const struct probe_message *message,
+			size_t size, uint64_t now_us)
 {
 	struct session *session = find(sessions, message->session);
 
@@ -339,7 +359,8 @@ static void handle_data(struct probe_sessions *sessions, const struct probe_mess
 	session->heard_us = now_us;
 	session->received++;
 	if (probe_stats_receive(session->stats[message->flow], message->seq) == 1)
-		probe_gaps_note(&session->gaps, now_us, message->time_us, message->flow, message->seq);
+		probe_gaps_note(&session->gaps, now_us, message->time_us, message->flow,
+				message->seq);
 	session->seen[message->flow] = probe_stats_next_expected(session->stats[message->flow]);
 }
 
@@ -348,7 +369,9 @@ void probe_sessions_receive(struct probe_sessions *sessions, const struct probe_
 {
 	struct probe_message message;
 	struct probe_target target = {
-		.fd = sessions->udp_fd, .to = datagram->from, .source = datagram->to,
+		.fd = sessions->udp_fd,
+		.to = datagram->from,
+		.source = datagram->to,
 	};
 
 	if (probe_wire_decode(datagram->data, datagram->kept, &message) < 0)
@@ -356,7 +379,7 @@ void probe_sessions_receive(struct probe_sessions *sessions, const struct probe_
 	else if (message.type == PROBE_DATA)
 		handle_data(sessions, &message, datagram->size, now_us);
 	else if (message.type >= ARRAY_SIZE(handlers) || !handlers[message.type].handle)
-		sessions->bad++;	/* an answer: nobody sends those to a guest */
+		sessions->bad++; /* an answer: nobody sends those to a guest */
 	else
 		handle_control(sessions, &message, &target, now_us);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * probe_session.h - the guest's side of the conversation in probe_wire.h: one session per `probe run`.
+ * probe_session.h - the guest's side of the conversation in probe_wire.h: one session per `probe
+ * run`.
  *
  * Knows the messages and the accounting; the caller receives datagrams, and calls tick while
  * probe_sessions_active().
@@ -19,12 +20,18 @@ enum {
 
 struct probe_sessions;
 
-/* @udp_fd: the socket the datagrams come from and the answers leave by; borrowed. NULL when out of memory. */
+/*
+ * @udp_fd: the socket the datagrams come from and the answers leave by; borrowed. NULL when out of
+ * memory.
+ */
 struct probe_sessions *probe_sessions_new(int udp_fd);
 struct probe_sessions *probe_sessions_free(struct probe_sessions *sessions);
 DEFINE_CLEANUP(struct probe_sessions, probe_sessions_free)
 
-/* Accounts a DATA message, or obeys and answers a control message. What makes no sense is counted as bad. */
+/*
+ * Accounts a DATA message, or obeys and answers a control message. What makes no sense is counted
+ * as bad.
+ */
 void probe_sessions_receive(struct probe_sessions *sessions, const struct probe_datagram *datagram,
 			    uint64_t now_us);
 

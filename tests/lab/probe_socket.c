@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 enum {
-	CONTROL_SIZE = 128,	/* one in6_pktinfo, with room to spare */
+	CONTROL_SIZE = 128, /* one in6_pktinfo, with room to spare */
 	LISTEN_BACKLOG = 16,
 };
 
@@ -111,7 +112,8 @@ int probe_udp_listen(uint16_t port)
 
 int probe_udp_connect(const union probe_address *to)
 {
-	_cleanup_close_ int fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd =
+		socket(to->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r;
 
 	if (fd < 0)
@@ -143,7 +145,8 @@ int probe_tcp_prepare(int fd)
 
 int probe_tcp_connect(const union probe_address *to)
 {
-	_cleanup_close_ int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd =
+		socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r;
 
 	if (fd < 0)
@@ -167,12 +170,25 @@ uint32_t probe_socket_drops(int fd)
 	return values[SK_MEMINFO_DROPS];
 }
 
+uint64_t probe_backlog_drops(void)
+{
+	FILE *file = fopen("/proc/net/softnet_stat", "re");
+	unsigned dropped;
+	uint64_t total = 0;
+
+	while (file && fscanf(file, "%*x %x%*[^\n]", &dropped) == 1)
+		total += dropped;
+	if (file)
+		(void) fclose(file);
+	return total;
+}
+
 struct probe_inbox *probe_inbox_new(void)
 {
 	struct probe_inbox *inbox = calloc(1, sizeof(*inbox));
 
 	for (size_t i = 0; inbox && i < PROBE_BATCH; i++)
-		inbox->iov[i] = (struct iovec) { inbox->data[i], PROBE_DATAGRAM_KEPT };
+		inbox->iov[i] = (struct iovec){ inbox->data[i], PROBE_DATAGRAM_KEPT };
 	return inbox;
 }
 
@@ -186,7 +202,7 @@ struct probe_inbox *probe_inbox_free(struct probe_inbox *inbox)
 static void reset(struct probe_inbox *inbox)
 {
 	for (size_t i = 0; i < PROBE_BATCH; i++)
-		inbox->messages[i].msg_hdr = (struct msghdr) {
+		inbox->messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &inbox->from[i],
 			.msg_namelen = sizeof(inbox->from[i]),
 			.msg_iov = &inbox->iov[i],
@@ -222,7 +238,7 @@ struct probe_datagram probe_inbox_get(const struct probe_inbox *inbox, size_t in
 	const struct mmsghdr *message = &inbox->messages[index];
 	size_t size = message->msg_len;
 
-	return (struct probe_datagram) {
+	return (struct probe_datagram){
 		.data = inbox->data[index],
 		.kept = size < PROBE_DATAGRAM_KEPT ? size : PROBE_DATAGRAM_KEPT,
 		.size = size,

@@ -2,9 +2,10 @@
 /*
  * Theory of operation
  *
- *   One bit per number says whether it has arrived. The bitmap doubles whenever a number lies beyond it, up
- *   to PROBE_SEQ_MAX bits. Duplicates and reordering are decided at arrival, from the bit and from
- *   next_expected; loss is decided at the end, when the sender has told how many numbers it used.
+ *   One bit per number says whether it has arrived. The bitmap doubles whenever a number lies
+ *   beyond it, up to PROBE_SEQ_MAX bits. Duplicates and reordering are decided at arrival, from the
+ *   bit and from next_expected; loss is decided at the end, when the sender has told how many
+ *   numbers it used.
  *
  * Invariants
  *   - word_count * 64 never exceeds PROBE_SEQ_MAX; words beyond word_count count as zero.
@@ -18,16 +19,16 @@
 
 enum {
 	WORD_BITS = 64,
-	WORDS_AT_START = 1024,		/* 65,536 numbers: most runs in tests never grow */
+	WORDS_AT_START = 1024, /* 65,536 numbers: most runs in tests never grow */
 };
 
 struct list {
 	uint32_t items[PROBE_LIST_MAX];
-	uint64_t total;			/* may exceed what is kept */
+	uint64_t total; /* may exceed what is kept */
 };
 
 struct probe_stats {
-	uint64_t *words;		/* owned */
+	uint64_t *words; /* owned */
 	size_t word_count;
 	uint32_t next_expected;
 	uint64_t distinct;

@@ -13,6 +13,7 @@ static const char *const counter_names[] = {
 	[PROBE_COUNTER_DUPLICATED] = "duplicated",
 	[PROBE_COUNTER_REORDERED] = "reordered",
 	[PROBE_COUNTER_SOCKET_DROPS] = "socket_drops",
+	[PROBE_COUNTER_BACKLOG_DROPS] = "backlog_drops",
 	[PROBE_COUNTER_UNCOUNTED] = "uncounted",
 	[PROBE_COUNTER_UNEXPECTED] = "unexpected",
 	[PROBE_COUNTER_BAD] = "bad",
@@ -26,14 +27,15 @@ const char *probe_counter_name(enum probe_counter counter)
 	return (unsigned) counter < PROBE_COUNTER_COUNT ? counter_names[counter] : "invalid";
 }
 
-static void add_marks(struct probe_mark *marks, size_t *count, uint8_t flow, const uint32_t *items, size_t n)
+static void add_marks(struct probe_mark *marks, size_t *count, uint8_t flow, const uint32_t *items,
+		      size_t n)
 {
 	for (size_t i = 0; i < n && *count < PROBE_LIST_MAX; i++)
-		marks[(*count)++] = (struct probe_mark) { .seq = items[i], .flow = flow };
+		marks[(*count)++] = (struct probe_mark){ .seq = items[i], .flow = flow };
 }
 
-static void add_lost_ranges(struct probe_summary *summary, uint8_t flow, const struct probe_stats *stats,
-			    uint32_t sent)
+static void add_lost_ranges(struct probe_summary *summary, uint8_t flow,
+			    const struct probe_stats *stats, uint32_t sent)
 {
 	uint32_t from = 0, first, last;
 
@@ -41,13 +43,13 @@ static void add_lost_ranges(struct probe_summary *summary, uint8_t flow, const s
 		summary->lost_ranges_total++;
 		if (summary->lost_count < PROBE_LIST_MAX)
 			summary->lost[summary->lost_count++] =
-				(struct probe_range) { .first = first, .last = last, .flow = flow };
+				(struct probe_range){ .first = first, .last = last, .flow = flow };
 		from = last + 1;
 	}
 }
 
-void probe_summary_add_flow(struct probe_summary *summary, uint8_t flow, const struct probe_stats *stats,
-			    uint32_t sent)
+void probe_summary_add_flow(struct probe_summary *summary, uint8_t flow,
+			    const struct probe_stats *stats, uint32_t sent)
 {
 	uint64_t received = probe_stats_received(stats, sent);
 	const uint32_t *items;

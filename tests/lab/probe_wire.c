@@ -35,7 +35,8 @@ static const unsigned fields_of[] = {
 static_assert(ARRAY_SIZE(fields_of) == PROBE_TYPE_COUNT, "a type has no fields");
 
 static const char *const reason_names[] = {
-	[PROBE_REASON_UNKNOWN_SESSION] = "the guest does not know the session (was its probe restarted?)",
+	[PROBE_REASON_UNKNOWN_SESSION] =
+		"the guest does not know the session (was its probe restarted?)",
 	[PROBE_REASON_BUSY] = "the guest has no free session",
 	[PROBE_REASON_MISMATCH] = "the request does not fit the session",
 	[PROBE_REASON_NO_MEMORY] = "the guest is out of memory",
@@ -54,8 +55,9 @@ static bool payload_is_valid(uint16_t payload)
 
 static bool setup_is_valid(const struct probe_setup *setup)
 {
-	return setup->flows >= 1 && setup->flows <= PROBE_FLOWS_MAX && setup->up_pps <= PROBE_RATE_MAX &&
-	       payload_is_valid(setup->up_payload) && payload_is_valid(setup->down_payload);
+	return setup->flows >= 1 && setup->flows <= PROBE_FLOWS_MAX &&
+	       setup->up_pps <= PROBE_RATE_MAX && payload_is_valid(setup->up_payload) &&
+	       payload_is_valid(setup->down_payload);
 }
 
 static void read_setup(struct probe_reader *rd, struct probe_setup *setup)
@@ -197,7 +199,7 @@ int probe_wire_decode(const uint8_t *data, size_t size, struct probe_message *re
 	if ((version_type & 0xf) >= PROBE_TYPE_COUNT)
 		return -EBADMSG;
 
-	message.type = (enum probe_type) (version_type & 0xf);
+	message.type = (enum probe_type)(version_type & 0xf);
 	message.flow = (uint8_t) probe_read(&rd, 1);
 	message.session = (uint32_t) probe_read(&rd, 4);
 	if (message.type == PROBE_DATA)
@@ -228,8 +230,8 @@ int probe_wire_encode(const struct probe_message *message, uint8_t *buffer, size
 	return (int) (wr.pos - buffer);
 }
 
-void probe_wire_encode_data(uint32_t session, uint8_t flow, uint32_t seq, uint64_t time_us, uint32_t seen,
-			    struct probe_data_wire *ret_data)
+void probe_wire_encode_data(uint32_t session, uint8_t flow, uint32_t seq, uint64_t time_us,
+			    uint32_t seen, struct probe_data_wire *ret_data)
 {
 	struct probe_writer wr = { .pos = (uint8_t *) ret_data, .end = (uint8_t *) (ret_data + 1) };
 

@@ -24,7 +24,7 @@ def arguments(guest, image, tap, monitor, console, incoming):
     many = f",queues={guest.queues}" if guest.queues > 1 else ""
     vectors = f",mq=on,vectors={2 * guest.queues + 2}" if guest.queues > 1 else ""
     return [PROGRAM, "-name", guest.name, "-uuid", guest.uuid, "-machine", "pc,accel=tcg",
-            "-m", str(guest.memory_mib), "-smp", str(guest.queues), "-nodefaults", "-no-user-config",
+            "-m", f"{guest.memory_kib}k", "-smp", str(guest.queues), "-nodefaults", "-no-user-config",
             "-display", "none", "-kernel", image.kernel, "-initrd", image.initrd,
             "-append", guest.kernel_cmdline(), "-serial", f"file:{console}",
             "-chardev", f"socket,id=monitor,path={monitor},server=on,wait=off",
@@ -35,20 +35,25 @@ def arguments(guest, image, tap, monitor, console, incoming):
 
 
 class Qemu:
-    """A QEMU process on a host; .qmp is a connected Qmp, .monitor the path of its second free socket."""
+    """A QEMU process on a host; .qmp is a connected Qmp. .monitor and .monitor2 are the paths of free monitors."""
 
     def __init__(self, host, guest, image, tap, bridge, incoming=None, monitor=None):
         self.host, self.guest, self.tap = host, guest, tap
         self.monitor = monitor or os.path.join(host.dir, f"{guest.name}.qmp")
         self.console = os.path.join(host.dir, f"{guest.name}.console")
-        if any(len(path) > 100 for path in (self.monitor, self.control)):  # sun_path, unix(7)
+        if len(self.control) > 100:  # sun_path, unix(7)
             raise LabError(f"{self.monitor} is too long for a socket")
         add_tap(host, tap, bridge, guest.queues, guest.mtu)
         argv = arguments(guest, image, tap, self.monitor, self.console, incoming)
-        argv += ["-chardev", f"socket,id=control,path={self.control},server=on,wait=off",
-                 "-mon", "chardev=control,mode=control"]
+        for name, path in (("monitor2", self.monitor2), ("control", self.control)):
+            argv += ["-chardev", f"socket,id={name},path={path},server=on,wait=off",
+                     "-mon", f"chardev={name},mode=control"]
         self.process = host.daemon(f"qemu-{guest.name}", argv)
         self.qmp = self._connect()
+
+    @property
+    def monitor2(self):
+        return self.monitor + ".2"
 
     @property
     def control(self):

@@ -181,14 +181,37 @@ static void enter_fresh(void)
 	close(netns_new());
 }
 
+static bool register_tests(const char *suite_name, const struct unit_test *tests, size_t count)
+{
+	CU_pSuite suite;
+
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return false;
+	suite = CU_add_suite_with_setup_and_teardown(suite_name, NULL, NULL, enter_fresh, NULL);
+	for (size_t i = 0; suite && i < count; i++)
+		if (!CU_add_test(suite, tests[i].name, tests[i].run))
+			return false;
+	return suite != NULL;
+}
+
 int netns_main(const char *suite, const struct netns_need *needs, size_t need_count,
 	       const struct unit_test *tests, size_t test_count)
 {
-	int r = checked_main(needs, need_count);
+	bool passed;
+	int r;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	r = checked_main(needs, need_count);
 	if (r != 0)
 		return r;
-	return unit_main_with_setup(suite, tests, test_count, enter_fresh);
+	if (!register_tests(suite, tests, test_count))
+		die(CU_get_error_msg());
+
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	passed = CU_basic_run_tests() == CUE_SUCCESS && CU_get_number_of_tests_run() == test_count &&
+		 CU_get_number_of_failure_records() == 0 && CU_get_number_of_asserts() > 0;
+	CU_cleanup_registry();
+	return passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* --- values --- */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_announce.c - announcements leave by the ports asked for, and by no other; real stacks heed them.
+ * test_announce.c - announcements leave by the ports asked for, and by no other; real stacks heed
+ * them.
  *
  *	e0 --veth-- e0p \          / tap0: the VM's own, held by this test
  *	                 br0 -----
  *	e1 --veth-- e1p /          \ vx100: to a VTEP behind u1
  *
- * That the tap hears nothing is proved by what it hears next: a frame flooded by the bridge after the announcements.
+ * That the tap hears nothing is proved by what it hears next: a frame flooded by the bridge after
+ * the announcements.
  */
 #include "nveagent/announce.h"
 
@@ -24,7 +26,7 @@
 
 enum {
 	UDP_HEADER = 8,
-	VXLAN_HEADER = 8,	/* RFC 7348 section 5 */
+	VXLAN_HEADER = 8, /* RFC 7348 section 5 */
 };
 
 static const struct mac vm = { { 0x52, 0x54, 0, 0xaa, 0, 0x10 } };
@@ -32,8 +34,8 @@ static const struct mac other = { { 0x52, 0x54, 0, 0xaa, 0, 0x20 } };
 
 struct scene {
 	int a, b, tap;
-	uint32_t ports[2];	/* e0p, e1p */
-	struct ip ips[3];	/* one IPv4, two IPv6 */
+	uint32_t ports[2]; /* e0p, e1p */
+	struct ip ips[3];  /* one IPv4, two IPv6 */
 };
 
 static struct ip ip(const char *text)
@@ -57,10 +59,13 @@ static int open_tap(const char *name)
 
 static void up(struct scene *scene)
 {
-	*scene = (struct scene) { .ips = { ip("198.51.100.10"), ip("2001:db8:100::10"), ip("fe80::10") } };
-	CU_ASSERT_FATAL(scene_run("ip link add br0 type bridge forward_delay 0 mcast_snooping 0 && ip link set br0 up"));
+	*scene = (struct scene){ .ips = { ip("198.51.100.10"), ip("2001:db8:100::10"),
+					  ip("fe80::10") } };
+	CU_ASSERT_FATAL(scene_run("ip link add br0 type bridge forward_delay 0 mcast_snooping 0 && "
+				  "ip link set br0 up"));
 	CU_ASSERT_FATAL(scene_run("for i in e0 e1; do ip link add $i type veth peer name ${i}p && "
-				  "ip link set ${i}p master br0 && ip link set $i up && ip link set ${i}p up || exit 1; done"));
+				  "ip link set ${i}p master br0 && ip link set $i up && ip link "
+				  "set ${i}p up || exit 1; done"));
 	scene->tap = open_tap("tap0");
 	CU_ASSERT_FATAL(scene->tap >= 0);
 	CU_ASSERT_FATAL(scene_run("ip link set tap0 master br0 && ip link set tap0 up"));
@@ -130,7 +135,7 @@ static void never_reaches_the_vms_own_tap(void)
 	CU_ASSERT_EQUAL(announce(vm, scene.ips, 3, scene.ports, 2), 6);
 	CU_ASSERT_EQUAL(announce(vm, NULL, 0, scene.ports, 2), 2);
 	size = frame_build_garp(other, ip("198.51.100.99"), f);
-	CU_ASSERT(scene_send(scene.a, f, size));	/* flooded by the bridge */
+	CU_ASSERT(scene_send(scene.a, f, size)); /* flooded by the bridge */
 
 	size = scene_receive(scene.tap, got, SCENE_TIMEOUT_MS);
 	CU_ASSERT_EQUAL(frame_parse(got, size, true, &frame), 0);
@@ -140,7 +145,8 @@ static void never_reaches_the_vms_own_tap(void)
 
 static void announces_an_unknown_address_by_rarp(void)
 {
-	static const char *const useless[] = { "0.0.0.0", "::", "224.0.0.1", "ff02::1", "127.0.0.1" };
+	static const char *const useless[] = { "0.0.0.0", "::", "224.0.0.1", "ff02::1",
+					       "127.0.0.1" };
 	struct scene scene;
 	struct frame frame;
 	struct ip none;
@@ -179,7 +185,8 @@ static bool host_has(const char *address, struct mac mac)
 {
 	char text[MAC_TEXT_SIZE];
 
-	return scene_run("ip -n host neigh get %s dev e0 | grep -q 'lladdr %s '", address, mac_text(mac, text));
+	return scene_run("ip -n host neigh get %s dev e0 | grep -q 'lladdr %s '", address,
+			 mac_text(mac, text));
 }
 
 struct expectation {
@@ -191,10 +198,14 @@ static bool host_heeds(void *userdata)
 {
 	const struct expectation *expectation = userdata;
 
-	return host_has(expectation->ip4, expectation->mac) && host_has(expectation->ip6, expectation->mac);
+	return host_has(expectation->ip4, expectation->mac) &&
+	       host_has(expectation->ip6, expectation->mac);
 }
 
-/* RFC 826: a sender's known address is updated; RFC 4861 section 7.2.5: the override flag replaces the cached one. */
+/*
+ * RFC 826: a sender's known address is updated; RFC 4861 section 7.2.5: the override flag replaces
+ * the cached one.
+ */
 static void is_heeded_by_a_kernel(void)
 {
 	struct expectation now = { vm, "198.51.100.10", "2001:db8:100::10" };
@@ -203,22 +214,29 @@ static void is_heeded_by_a_kernel(void)
 	struct scene scene;
 
 	up(&scene);
-	CU_ASSERT_FATAL(scene_run("ip netns add host && ip link set e0 netns host && "
-				  "ip netns exec host sysctl -qw net.ipv6.conf.e0.disable_ipv6=0 net.ipv6.conf.e0.accept_dad=0 && "
-				  "ip -n host link set e0 up && ip -n host addr add 198.51.100.1/24 dev e0 && "
-				  "ip -n host addr add 2001:db8:100::1/64 dev e0 nodad"));
+	CU_ASSERT_FATAL(scene_run(
+		"ip netns add host && ip link set e0 netns host && "
+		"ip netns exec host sysctl -qw net.ipv6.conf.e0.disable_ipv6=0 "
+		"net.ipv6.conf.e0.accept_dad=0 && "
+		"ip -n host link set e0 up && ip -n host addr add 198.51.100.1/24 dev e0 && "
+		"ip -n host addr add 2001:db8:100::1/64 dev e0 nodad"));
 	for (int i = 0; i < 2; i++)
-		CU_ASSERT_FATAL(scene_run("ip -n host neigh replace %s dev e0 nud reachable lladdr %s",
-					  i ? now.ip6 : now.ip4, mac_text(other, text)));
+		CU_ASSERT_FATAL(
+			scene_run("ip -n host neigh replace %s dev e0 nud reachable lladdr %s",
+				  i ? now.ip6 : now.ip4, mac_text(other, text)));
 	CU_ASSERT(host_has(now.ip4, other) && host_has(now.ip6, other));
 
-	/* The kernel takes no ARP update within locktime of the last (net/ipv4/arp.c, 1 s): so off for this test. */
+	/*
+	 * The kernel takes no ARP update within locktime of the last (net/ipv4/arp.c, 1 s): so off
+	 * for this test.
+	 */
 	CU_ASSERT(scene_run("ip netns exec host sysctl -qw net.ipv4.neigh.e0.locktime=0"));
 	CU_ASSERT_EQUAL(announce(vm, scene.ips, 2, scene.ports, 1), 2);
 	CU_ASSERT(scene_loop_until(loop, host_heeds, &now, SCENE_TIMEOUT_MS));
 
 	loop_free(loop);
-	CU_ASSERT(scene_run("ip -n host link del e0 && ip netns del host && ip link add e0 type veth peer name e0p"));
+	CU_ASSERT(scene_run("ip -n host link del e0 && ip netns del host && ip link add e0 type "
+			    "veth peer name e0p"));
 	down(&scene);
 }
 
@@ -232,11 +250,14 @@ static struct frame next_inner(int underlay, size_t ip_header, size_t *ret_size)
 
 	do
 		size = scene_receive(underlay, data, SCENE_TIMEOUT_MS);
-	while (size > 0 && (size < outer + VXLAN_HEADER || data[outer] != 0x08 || data[outer + 6] != 100));
+	while (size > 0 &&
+	       (size < outer + VXLAN_HEADER || data[outer] != 0x08 || data[outer + 6] != 100));
 
 	*ret_size = size;
 	if (size > 0)
-		CU_ASSERT_EQUAL(frame_parse(data + outer + VXLAN_HEADER, size - outer - VXLAN_HEADER, true, &frame), 0);
+		CU_ASSERT_EQUAL(frame_parse(data + outer + VXLAN_HEADER,
+					    size - outer - VXLAN_HEADER, true, &frame),
+				0);
 	return frame;
 }
 
@@ -248,15 +269,16 @@ static void check_vxlan(const char *local, const char *remote, const char *lengt
 	int underlay;
 
 	up(&scene);
-	CU_ASSERT_FATAL(scene_run("ip link add u0 type veth peer name u1 && "
-				  "echo 0 > /proc/sys/net/ipv6/conf/u0/disable_ipv6 && "
-				  "echo 0 > /proc/sys/net/ipv6/conf/u0/accept_dad && "
-				  "ip link set u0 up && ip link set u1 up && ip addr add %s/%s dev u0 && "
-				  "ip neigh add %s dev u0 lladdr 02:00:00:00:00:99 nud permanent && "
-				  "ip link add vx100 type vxlan id 100 dstport 4789 local %s nolearning && "
-				  "ip link set vx100 master br0 && ip link set vx100 up && "
-				  "bridge fdb append 00:00:00:00:00:00 dev vx100 dst %s",
-				  local, length, remote, local, remote));
+	CU_ASSERT_FATAL(
+		scene_run("ip link add u0 type veth peer name u1 && "
+			  "echo 0 > /proc/sys/net/ipv6/conf/u0/disable_ipv6 && "
+			  "echo 0 > /proc/sys/net/ipv6/conf/u0/accept_dad && "
+			  "ip link set u0 up && ip link set u1 up && ip addr add %s/%s dev u0 && "
+			  "ip neigh add %s dev u0 lladdr 02:00:00:00:00:99 nud permanent && "
+			  "ip link add vx100 type vxlan id 100 dstport 4789 local %s nolearning && "
+			  "ip link set vx100 master br0 && ip link set vx100 up && "
+			  "bridge fdb append 00:00:00:00:00:00 dev vx100 dst %s",
+			  local, length, remote, local, remote));
 	underlay = scene_socket("u1");
 	port = scene_ifindex("vx100");
 	CU_ASSERT_EQUAL(announce(vm, scene.ips, 2, &port, 1), 2);

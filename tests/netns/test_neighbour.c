@@ -6,8 +6,8 @@
  *	                   br0 (the port under watch is vm0p)
  *	vm1 --veth-- vm1p /
  *
- * That something is not heard is proved without waiting: a frame that must be heard follows it on the same device, and a
- * device keeps the order.
+ * That something is not heard is proved without waiting: a frame that must be heard follows it on
+ * the same device, and a device keeps the order.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,7 @@
 enum {
 	CLAIMS_MAX = 256,
 	NOISE_FRAMES = 100,
-	CHECKSUM_AT = ETH_HLEN + 40 + 2,	/* of an ICMPv6 message */
+	CHECKSUM_AT = ETH_HLEN + 40 + 2, /* of an ICMPv6 message */
 };
 
 struct claim {
@@ -37,7 +37,7 @@ struct claim {
 struct scene {
 	struct loop *loop;
 	struct neighbour_watch *watch;
-	int vm0, vm1;	/* the guests' ends */
+	int vm0, vm1; /* the guests' ends */
 	struct claim claims[CLAIMS_MAX];
 	size_t count, wanted;
 	bool free_on_claim;
@@ -59,7 +59,7 @@ static void on_claim(void *userdata, struct mac mac, struct ip address)
 	struct scene *scene = userdata;
 
 	if (scene->count < CLAIMS_MAX)
-		scene->claims[scene->count++] = (struct claim) { mac, address };
+		scene->claims[scene->count++] = (struct claim){ mac, address };
 	if (scene->free_on_claim)
 		scene->watch = neighbour_watch_free(scene->watch);
 }
@@ -85,16 +85,21 @@ static bool is_claim(const struct scene *scene, size_t i, struct mac mac, const 
 
 static void up(struct scene *scene)
 {
-	*scene = (struct scene) { .loop = loop_new(), .vm0 = -1, .vm1 = -1 };
+	*scene = (struct scene){ .loop = loop_new(), .vm0 = -1, .vm1 = -1 };
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene->loop);
-	CU_ASSERT_FATAL(scene_run("ip link add br0 type bridge forward_delay 0 mcast_snooping 0 && ip link set br0 up"));
+	CU_ASSERT_FATAL(scene_run("ip link add br0 type bridge forward_delay 0 mcast_snooping 0 && "
+				  "ip link set br0 up"));
 	for (int i = 0; i < 2; i++)
-		CU_ASSERT_FATAL(scene_run("ip link add vm%d type veth peer name vm%dp && ip link set vm%dp master br0 && "
-					  "ip link set vm%d up && ip link set vm%dp up", i, i, i, i, i));
+		CU_ASSERT_FATAL(scene_run("ip link add vm%d type veth peer name vm%dp && ip link "
+					  "set vm%dp master br0 && "
+					  "ip link set vm%d up && ip link set vm%dp up",
+					  i, i, i, i, i));
 	scene->vm0 = scene_socket("vm0");
 	scene->vm1 = scene_socket("vm1");
 	CU_ASSERT_FATAL(scene->vm0 >= 0 && scene->vm1 >= 0);
-	CU_ASSERT_EQUAL_FATAL(neighbour_watch_new(scene->loop, scene_ifindex("vm0p"), on_claim, scene, &scene->watch), 0);
+	CU_ASSERT_EQUAL_FATAL(neighbour_watch_new(scene->loop, scene_ifindex("vm0p"), on_claim,
+						  scene, &scene->watch),
+			      0);
 }
 
 static void down(struct scene *scene)
@@ -122,8 +127,9 @@ static void say_last(int fd, struct mac mac, const char *address)
 
 static void hears_each_kind(void)
 {
-	static const char *const wanted[] = { "198.51.100.10", "198.51.100.11", "198.51.100.12", "2001:db8:100::10",
-					      "fe80::10", "2001:db8:100::11" };
+	static const char *const wanted[] = { "198.51.100.10", "198.51.100.11",
+					      "198.51.100.12", "2001:db8:100::10",
+					      "fe80::10",      "2001:db8:100::11" };
 	uint8_t f[FRAME_BUILD_SIZE];
 	struct scene scene;
 
@@ -145,7 +151,7 @@ static void hears_each_kind(void)
 static size_t tag(uint8_t *frame, size_t size)
 {
 	static const uint8_t tag_bytes[4] = { 0x81, 0x00, 0x00, 0x05 };
-	const size_t at = 2 * ETH_ALEN;
+	const size_t at = offsetof(struct ethhdr, h_proto);
 
 	memmove(frame + at + sizeof(tag_bytes), frame + at, size - at);
 	memcpy(frame + at, tag_bytes, sizeof(tag_bytes));
@@ -159,11 +165,13 @@ static void hears_no_probe_no_forgery_no_other_network(void)
 	size_t size;
 
 	up(&scene);
-	say(scene.vm0, f, frame_build_arp_request(mac0, ip("0.0.0.0"), ip("198.51.100.10"), f)); /* ARP probe */
-	say(scene.vm0, f, frame_build_ns(mac0, (struct ip) { 0 }, ip("2001:db8:100::10"), f));	/* DAD */
+	say(scene.vm0, f,
+	    frame_build_arp_request(mac0, ip("0.0.0.0"), ip("198.51.100.10"), f)); /* ARP probe */
+	say(scene.vm0, f,
+	    frame_build_ns(mac0, (struct ip){ 0 }, ip("2001:db8:100::10"), f)); /* DAD */
 	say(scene.vm0, f, frame_build_rarp_request(mac0, f));
 
-	size = frame_build_garp(mac1, ip("198.51.100.11"), f);	/* for another's MAC, from mac0 */
+	size = frame_build_garp(mac1, ip("198.51.100.11"), f); /* for another's MAC, from mac0 */
 	memcpy(f + ETH_ALEN, mac0.octet, ETH_ALEN);
 	say(scene.vm0, f, size);
 	size = frame_build_unsolicited_na(mac1, ip("2001:db8:100::11"), f);
@@ -172,8 +180,8 @@ static void hears_no_probe_no_forgery_no_other_network(void)
 
 	size = frame_build_garp(mac0, ip("198.51.100.10"), f);
 	say(scene.vm0, f, tag(f, size));
-	size = frame_build_garp(mac0, ip("198.51.100.10"), f);
-	say(scene.vm0, f, ETH_HLEN + 20);	/* cut within the sender's address */
+	(void) frame_build_garp(mac0, ip("198.51.100.10"), f);
+	say(scene.vm0, f, ETH_HLEN + 20); /* cut within the sender's address */
 	size = frame_build_unsolicited_na(mac0, ip("2001:db8:100::10"), f);
 	f[CHECKSUM_AT] ^= 0xff;
 	say(scene.vm0, f, size);
@@ -185,7 +193,10 @@ static void hears_no_probe_no_forgery_no_other_network(void)
 	down(&scene);
 }
 
-/* The host on the port itself, and another port through the bridge: both leave towards the endpoint. */
+/*
+ * The host on the port itself, and another port through the bridge: both leave towards the
+ * endpoint.
+ */
 static void hears_nothing_that_goes_to_the_endpoint(void)
 {
 	uint8_t f[FRAME_BUILD_SIZE], got[SCENE_FRAME_MAX];
@@ -199,7 +210,7 @@ static void hears_nothing_that_goes_to_the_endpoint(void)
 	say(host, f, frame_build_unsolicited_na(mac1, ip("2001:db8:100::1"), f));
 	say(scene.vm1, f, frame_build_garp(mac1, ip("198.51.100.11"), f));
 	say(scene.vm1, f, frame_build_unsolicited_na(mac1, ip("2001:db8:100::11"), f));
-	for (int i = 0; i < 4; i++)	/* they did go there */
+	for (int i = 0; i < 4; i++) /* they did go there */
 		CU_ASSERT(scene_receive(scene.vm0, got, SCENE_TIMEOUT_MS) > 0);
 
 	say_last(scene.vm0, mac0, "198.51.100.99");
@@ -210,7 +221,10 @@ static void hears_nothing_that_goes_to_the_endpoint(void)
 	down(&scene);
 }
 
-/* As a guest with checksum offload sends: the checksum's place holds the pseudo-header's sum, or anything. */
+/*
+ * As a guest with checksum offload sends: the checksum's place holds the pseudo-header's sum, or
+ * anything.
+ */
 static void hears_an_unfinished_checksum(void)
 {
 	struct {
@@ -230,14 +244,18 @@ static void hears_an_unfinished_checksum(void)
 	up(&scene);
 	size = frame_build_unsolicited_na(mac0, ip("2001:db8:100::10"), sent.frame);
 	memset(sent.frame + CHECKSUM_AT, 0, 2);
-	CU_ASSERT_EQUAL_FATAL(setsockopt(scene.vm0, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	CU_ASSERT_EQUAL_FATAL(setsockopt(scene.vm0, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)),
+			      0);
 	say(scene.vm0, (const uint8_t *) &sent, sizeof(sent.header) + size);
 	CU_ASSERT(heard(&scene, 1));
 	CU_ASSERT(is_claim(&scene, 0, mac0, "2001:db8:100::10"));
 	down(&scene);
 }
 
-/* The watch's socket, found among our descriptors: the packet socket bound to @ifindex that has a filter. */
+/*
+ * The watch's socket, found among our descriptors: the packet socket bound to @ifindex that has a
+ * filter.
+ */
 static int filtered_socket(uint32_t ifindex)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -247,11 +265,12 @@ static int filtered_socket(uint32_t ifindex)
 	while (directory && found < 0 && (entry = readdir(directory))) {
 		struct sockaddr_ll address = { 0 };
 		socklen_t size = sizeof(address), instructions = 0;
-		int fd = atoi(entry->d_name);
+		int fd = (int) strtol(entry->d_name, NULL, 10);
 
-		if (getsockname(fd, (struct sockaddr *) &address, &size) == 0 && address.sll_family == AF_PACKET &&
-		    address.sll_ifindex == (int) ifindex &&
-		    getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &instructions) == 0 && instructions > 0)
+		if (getsockname(fd, (struct sockaddr *) &address, &size) == 0 &&
+		    address.sll_family == AF_PACKET && address.sll_ifindex == (int) ifindex &&
+		    getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &instructions) == 0 &&
+		    instructions > 0)
 			found = fd;
 	}
 	if (directory)

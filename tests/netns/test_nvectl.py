@@ -46,12 +46,14 @@ MAPPINGS = {"mappings": [
 MOVES = {"moves": [{
     "id": 7, "vm": "vm1", "vni": 100, "mac": "52:54:00:aa:00:10", "role": "old", "from": "192.0.2.1", "to": "192.0.2.2",
     "generation": 4, "state": "gone", "started_us": 1700000000123456, "pulled": 5, "forwarded": 170, "dropped": 0,
-    "events": [{"at_us": 1700000000123456, "what": "armed"},
-               {"at_us": 1700000000625956, "what": "stop-seen", "detail": "QMP"}],
+    "events": [{"at_us": 1700000000123456, "what": "armed"},  # in the order in which they were heard of
+               {"at_us": 1700000000625956, "what": "stop-seen", "detail": "QMP"},
+               {"at_us": 1700000000525956, "what": "setup"}], "events_lost": 3,
 }]}
 NVA = {"nva": {
-    "name": "nva1", "uptime_s": 90061, "revision": 17, "moves": 2,
-    "nves": [{"name": "hv1", "vtep": "192.0.2.1", "connected": True, "acked_revision": 17, "vnis": [100, 200]}],
+    "name": "nva1", "uptime_s": 90061, "revision": 17,
+    "moves": [{"vni": 100, "mac": "52:54:00:aa:00:10", "from": "hv1", "to": "hv2", "state": "granted", "generation": 3}],
+    "nves": [{"name": "hv1", "vtep": "192.0.2.1", "role": "gateway", "connected": True, "acked_revision": 17, "vnis": [100, 200]}],
     "vnis": [{"vni": 100, "members": 3, "mappings": 9}], "counters": {"updates": 40},
 }}
 
@@ -133,7 +135,9 @@ VNI       MAC                DEVICE           STATE     GENERATION  KIND     VM 
         self.assertEqual(self.text(MOVES, "moves", "--timeline"), """\
 2023-11-14 22:13:20.123  VM vm1, 52:54:00:aa:00:10 in VNI 100, from 192.0.2.1 to 192.0.2.2, as the old NVE: gone
         +0.000 ms  armed
+      +402.500 ms  setup
       +502.500 ms  stop-seen  QMP
+  and 3 more that were not kept
 """)
         self.assertEqual(self.requests, [{"op": "moves"}])
         self.assertEqual(self.text({"moves": []}, "moves", "--timeline"), "none\n")
@@ -143,13 +147,18 @@ VNI       MAC                DEVICE           STATE     GENERATION  KIND     VM 
 NVA        nva1
 up         1 d 1 h
 revision   17
-moves      2
 
-NVE  VTEP       CONNECTED  ACKED REVISION  VNIS
-hv1  192.0.2.1  yes        17              100,200
+nves
+NVE  VTEP       ROLE     CONNECTED  ACKED REVISION  VNIS
+hv1  192.0.2.1  gateway  yes        17              100,200
 
+vnis
 VNI  MEMBERS  MAPPINGS
 100  3        9
+
+moves
+VNI  MAC                FROM  TO   STATE    GENERATION
+100  52:54:00:aa:00:10  hv1   hv2  granted  3
 
 counters
   updates: 40
@@ -160,7 +169,7 @@ counters
         for arguments in (("status",), ("ports",), ("mappings",), ("moves",), ("moves", "--timeline")):
             key = {"status": "vnis"}.get(arguments[0], arguments[0])
             self.assertIn("-", self.text({key: [{}]}, *arguments))
-        self.assertIn("none", self.text({"nva": {"nves": [], "vnis": []}}, "nva", "status"))
+        self.assertIn("none", self.text({"nva": {"nves": [], "vnis": [], "moves": []}}, "nva", "status"))
 
 
 class Ports(Case):
@@ -253,6 +262,11 @@ class BadAgents(Case):
         text = self.text({"ports": [{"vm": "\x1b[2Jevil\nname"}]}, "ports")
         self.assertNotIn("\x1b", text)
         self.assertEqual(text.count("\n"), 2)
+        evil = {"vm": "\x1b[2J", "events": [{"what": "\x1b[2J", "detail": "a\nb"}]}
+        self.assertNotIn("\x1b", self.text({"moves": [evil]}, "moves", "--timeline"))
+        self.assertNotIn("\x1b", self.text({**STATUS, "name": "\x1b[2J"}, "status"))
+        done = self.run_with(reply(ok=False, error="\x1b[2J\n"), "ports")
+        self.assertEqual(done.stderr, "nvectl: the agent says: ?[2J?\n")
 
 
 class Usage(Case):

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,9 +41,23 @@ class Qemu:
         for identity, path in (("monitor", self.monitor), ("control", control)):
             argv += ["-chardev", f"socket,id={identity},path={path},server=on,wait=off",
                      "-mon", f"chardev={identity},mode=control"]
-        self.process = subprocess.Popen(argv + (["-incoming", incoming] if incoming else []))
-        wait_until(lambda: os.path.exists(control) or self.process.poll() is not None, f"monitor of {name}", 20)
-        self.qmp = Qmp(control)
+        self.log = os.path.join(directory, name + ".log")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(argv + (["-incoming", incoming] if incoming else []), stderr=log)
+        try:
+            wait_until(lambda: self.listens(control), f"monitor of {name}", 20)
+            self.qmp = Qmp(control)
+        except BaseException:
+            self.kill()
+            raise
+
+    def listens(self, path):
+        """Whether QEMU takes connections: the socket's name is there a little earlier."""
+        if self.process.poll() is not None:
+            with open(self.log, encoding="utf-8", errors="replace") as log:
+                raise RuntimeError(f"QEMU ended: {log.read()}")
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(path) == 0
 
     def listens_at(self):
         """HOST:PORT of a QEMU that waits for a migration on a port of the kernel's choice."""
@@ -111,7 +126,8 @@ class Case(unittest.TestCase):
             if request["op"] == "moves":
                 answer["moves"] = [
                     {"mac": MAC, "vni": 100, "started_us": 1},  # an earlier one
-                    {"mac": MAC.upper(), "vni": 100, "started_us": 1 << 60, "state": "forwarding", "pulled": 7},
+                    {"mac": MAC.upper(), "vni": 100, "started_us": 3, "state": "forwarding", "pulled": 7},
+                    {"mac": MAC, "vni": 100, "started_us": 2}, "no move",
                     {"mac": MAC, "vni": 101, "started_us": 1 << 60}]
             reply(**answer)(connection, line)
 

@@ -67,6 +67,7 @@ no_faults() {
 
 background() {	# NAME HOST COMMAND...: output in $work/NAME; its pid in $pid
 	output=$work/$1; namespace=$2-$$; shift 2
+	: >"$output"	# at once: others look for lines in it
 	ip netns exec "$namespace" "$@" >"$output" 2>"$output.err" &
 	pid=$!
 	on_exit "kill -KILL $pid 2>/dev/null"
@@ -200,7 +201,7 @@ background run peer "$probe" run --to 192.0.2.2 --pps "$rate" --up-pps 1000 --se
 run_pid=$pid
 wait_until 20 progress 1
 kill -STOP "$serve_pid"
-wait_until 20 progress 4	# 180,000 packets meanwhile: four times what the buffer holds
+wait_until 20 progress 4	# 180,000 packets meanwhile: twice what the buffer holds
 kill -CONT "$serve_pid"
 wait "$run_pid"
 cp "$work/run" "$work/report"

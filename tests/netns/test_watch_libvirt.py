@@ -20,6 +20,7 @@ from lab import Lab, LabError, TimedOut, libvirt, systems, wait_until  # noqa: E
 SKIP = 77
 TIMEOUT_S = 20
 KEEPALIVE_S = 20  # (3 + 1) * 5 s of WATCH_LIBVIRT_KEEPALIVE_*
+PIPE_SIZE = 1 << 20  # the tool must never wait for its reader
 STOP_S = 2  # WATCH_LIBVIRT_STOP_S
 ROUNDS = 50
 UUID = "7c0e5a10-9d1f-4d53-8f7a-5a1f000000{:02x}"
@@ -68,6 +69,7 @@ class Watch:
         self.host, self.lines, self.seen, self._rest = host, [], 0, b""
         self.process = host.popen([tool, "qemu:///system"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         fcntl.fcntl(self.process.stdout, fcntl.F_SETFL, os.O_NONBLOCK)
+        fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     def _read(self):
         with contextlib.suppress(BlockingIOError):
@@ -255,6 +257,8 @@ def notices_a_hung_libvirtd(lab, watch, tool):
         seconds = other.close()  # while its call waits for the hung daemon
         print(f"libvirt_watch_free() with a call stuck in a hung libvirtd: {seconds:.2f} s")
         check(seconds < STOP_S + 1, f"libvirt_watch_free() took {seconds} s")
+        seconds = Watch(host, tool).close()  # while it connects
+        check(seconds < STOP_S + 1, f"libvirt_watch_free() took {seconds} s while connecting")
         lost = watch.next(what="connected", connected=False, timeout=KEEPALIVE_S + 15)
         print(f"hung libvirtd: {lost['reason']}")
     finally:
@@ -295,6 +299,40 @@ def tells_a_hot_move(lab, watches, tool):
     return vm
 
 
+def tells_an_aborted_move(lab, watches, vm):
+    """From hv2 to hv1, which it never reaches."""
+    target, source = watches
+    start = source.seen
+    migration = lab.migration(vm, "hv2", "hv1", extra=["--bandwidth", "5"])
+    target.next(what="domain", vm=vm.uuid, state="incoming")
+    source.next(what="qemu", vm=vm.uuid, event="MIGRATION", status="active")
+    migration.abort()
+    check(migration.wait(check=False) is None, "the aborted move fails")
+    target.next(what="domain", vm=vm.uuid, state="stopped")
+    source.next(what="qemu", vm=vm.uuid, event="MIGRATION", status="cancelled")
+    check(source.ask(f"refresh {vm.uuid}") == 0, "refresh")
+    line = source.next(what="domain", vm=vm.uuid)
+    check((line["state"], line["migrating_out"]) == ("running", False), f"it goes on at its host: {line}")
+    check_consistent(source.lines[start:], vm.uuid)
+
+
+def tells_the_move_of_a_paused_one(lab, watches, vm):
+    """It arrives paused: no RESUME ends its coming in."""
+    target, source = watches
+    lab["hv2"].virsh("suspend", vm.name)
+    source.next(what="domain", vm=vm.uuid, state="paused")
+    start = target.seen
+    migration = lab.migration(vm, "hv2", "hv1", extra=["--bandwidth", "40"])
+    target.next(what="domain", vm=vm.uuid, state="incoming")
+    migration.wait()
+    target.next(what="domain", vm=vm.uuid, state="paused")
+    source.next(what="domain", vm=vm.uuid, state="stopped")
+    check("RESUME" not in names(target.lines[start:]), "nobody resumed it")
+    lab["hv1"].virsh("resume", vm.name)
+    target.next(what="domain", vm=vm.uuid, state="running")
+    check_consistent(target.lines[start:], vm.uuid)
+
+
 def unplugs_and_announces(lab, watch, vm):
     """On a guest that answers unplug requests."""
     host = watch.host
@@ -328,6 +366,9 @@ def main(tool):
         print("tells_a_hot_move: passed")
         unplugs_and_announces(lab, target, vm)
         print("unplugs_and_announces: passed")
+        for test in (tells_an_aborted_move, tells_the_move_of_a_paused_one):
+            test(lab, (source, target), vm)
+            print(f"{test.__name__}: passed")
         notices_a_hung_libvirtd(lab, source, tool)
         print("notices_a_hung_libvirtd: passed")
         for watch in (source, target):

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_watch_qemu.c - a real QEMU (no guest, TCG) under watch: its status, its events, its end, and a broken connection.
+ * test_watch_qemu.c - a real QEMU (no guest, TCG) under watch: its status, its events, its end, and
+ * a broken connection.
  *
- * Each QEMU has two monitors: one for the watch, one through which the test gives its orders. For the broken
- * connection a relay stands between the watch and QEMU, and is cut.
+ * Each QEMU has two monitors: one for the watch, one through which the test gives its orders. For
+ * the broken connection a relay stands between the watch and QEMU, and is cut.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -24,8 +26,9 @@
 enum {
 	EVENTS_MAX = 256,
 	START_TIMEOUT_MS = 20000,
-	ROUNDS = 50,		/* of stop and cont, for the order and the delay */
-	DELAY_MAX_US = 500000,	/* far above what a loaded machine needs, far below a lost wake-up */
+	ROUNDS = 50, /* of stop and cont, for the order and the delay */
+	EVENTS_WANTED = 2 * ROUNDS,
+	DELAY_MAX_US = 500000, /* far above what a loaded machine needs, far below a lost wake-up */
 	RELAY_SIZE = 4096,
 };
 
@@ -37,7 +40,7 @@ struct scene {
 	unsigned statuses, gones, wanted;
 	bool running, incoming;
 	struct qmp_event events[EVENTS_MAX];
-	uint64_t heard_us[EVENTS_MAX];	/* CLOCK_REALTIME */
+	uint64_t heard_us[EVENTS_MAX]; /* CLOCK_REALTIME */
 	size_t count;
 	bool free_in_status, free_in_event, free_in_gone;
 };
@@ -117,8 +120,9 @@ static void qemu_start(struct scene *scene, const char *incoming)
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-S", "-machine", "pc,accel=tcg", "-m", "16", "-nodefaults",
-		       "-display", "none", "-qmp", watched, "-qmp", orders, incoming ? "-incoming" : NULL, incoming, NULL);
+		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-S", "-machine", "pc,accel=tcg",
+		       "-m", "16", "-nodefaults", "-display", "none", "-qmp", watched, "-qmp",
+		       orders, incoming ? "-incoming" : NULL, incoming, NULL);
 		_exit(127);
 	}
 	CU_ASSERT_FATAL(pid > 0);
@@ -165,7 +169,7 @@ static int order(struct qmp_client *client, const char *command)
 
 static void up_in(struct scene *scene, const char *name, struct loop *loop)
 {
-	*scene = (struct scene) { .loop = loop };
+	*scene = (struct scene){ .loop = loop };
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene->loop);
 	snprintf(scene->path, sizeof(scene->path), "/run/%s.qmp", name);
 	snprintf(scene->orders, sizeof(scene->orders), "/run/%s.orders", name);
@@ -178,7 +182,8 @@ static void up(struct scene *scene, const char *name)
 
 static void watch(struct scene *scene, const char *path)
 {
-	CU_ASSERT_EQUAL_FATAL(qemu_watch_new(scene->loop, path, &callbacks, scene, &scene->watch), 0);
+	CU_ASSERT_EQUAL_FATAL(qemu_watch_new(scene->loop, path, &callbacks, scene, &scene->watch),
+			      0);
 }
 
 static void end(struct scene *scene)
@@ -259,7 +264,7 @@ static int compare_u64(const void *a, const void *b)
 
 static void tells_stop_and_resume_in_order_and_soon(void)
 {
-	uint64_t delays_us[2 * ROUNDS];
+	uint64_t delays_us[EVENTS_WANTED];
 	struct qmp_client *orders;
 	struct scene scene;
 	pthread_t thread;
@@ -271,20 +276,22 @@ static void tells_stop_and_resume_in_order_and_soon(void)
 	CU_ASSERT(until(&scene, has_statuses, 1));
 	orders = orders_open(&scene);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, stop_and_go, orders), 0);
-	CU_ASSERT(until(&scene, has_events, 2 * ROUNDS));
+	CU_ASSERT(until(&scene, has_events, EVENTS_WANTED));
 	pthread_join(thread, &done);
 	CU_ASSERT_PTR_NOT_NULL(done);
 
-	CU_ASSERT_EQUAL_FATAL(scene.count, 2 * ROUNDS);
+	CU_ASSERT_EQUAL_FATAL(scene.count, EVENTS_WANTED);
 	for (size_t i = 0; i < scene.count; i++) {
 		CU_ASSERT_EQUAL(scene.events[i].kind, i % 2 ? QMP_EVENT_STOP : QMP_EVENT_RESUME);
-		CU_ASSERT(i == 0 || scene.events[i].timestamp_us >= scene.events[i - 1].timestamp_us);
+		CU_ASSERT(i == 0 ||
+			  scene.events[i].timestamp_us >= scene.events[i - 1].timestamp_us);
 		delays_us[i] = scene.heard_us[i] - scene.events[i].timestamp_us;
 	}
 	qsort(delays_us, scene.count, sizeof(delays_us[0]), compare_u64);
-	printf("QEMU's timestamp to callback, us: min %lu median %lu max %lu\n", delays_us[0], delays_us[ROUNDS],
-	       delays_us[2 * ROUNDS - 1]);
-	CU_ASSERT(delays_us[2 * ROUNDS - 1] < DELAY_MAX_US);
+	printf("QEMU's timestamp to callback, us: min %" PRIu64 " median %" PRIu64 " max %" PRIu64
+	       "\n",
+	       delays_us[0], delays_us[ROUNDS], delays_us[EVENTS_WANTED - 1]);
+	CU_ASSERT(delays_us[EVENTS_WANTED - 1] < DELAY_MAX_US);
 	qmp_client_free(orders);
 	down(&scene);
 }
@@ -292,7 +299,8 @@ static void tells_stop_and_resume_in_order_and_soon(void)
 static bool saw_status(const struct scene *scene, enum qmp_migration_status status)
 {
 	for (size_t i = 0; i < scene->count; i++)
-		if (scene->events[i].kind == QMP_EVENT_MIGRATION && scene->events[i].status == status)
+		if (scene->events[i].kind == QMP_EVENT_MIGRATION &&
+		    scene->events[i].status == status)
 			return true;
 	return false;
 }
@@ -342,7 +350,7 @@ static void tells_the_end_of_a_killed_one(void)
 	killed_us = clock_monotonic_us();
 	qemu_reap(&scene);
 	CU_ASSERT(until(&scene, is_gone, 0));
-	printf("kill -9 to gone(): %lu us\n", clock_monotonic_us() - killed_us);
+	printf("kill -9 to gone(): %" PRIu64 " us\n", clock_monotonic_us() - killed_us);
 	CU_ASSERT_EQUAL(scene.gones, 1);
 	CU_ASSERT_EQUAL(qemu_watch_announce(scene.watch), -ENOTCONN);
 
@@ -439,8 +447,10 @@ static void on_accept(void *userdata, unsigned ready)
 
 	relay->client = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC);
 	relay->server = unix_socket_connect(relay->target, SCENE_TIMEOUT_MS);
-	relay->on_client = loop_watch_new(relay->loop, "relay", relay->client, LOOP_READ, from_client, relay);
-	relay->on_server = loop_watch_new(relay->loop, "relay", relay->server, LOOP_READ, from_server, relay);
+	relay->on_client =
+		loop_watch_new(relay->loop, "relay", relay->client, LOOP_READ, from_client, relay);
+	relay->on_server =
+		loop_watch_new(relay->loop, "relay", relay->server, LOOP_READ, from_server, relay);
 }
 
 static void relay_cut(struct relay *relay)
@@ -458,10 +468,11 @@ static void comes_back_after_a_broken_connection(void)
 	struct scene scene;
 
 	up(&scene, "a");
-	relay = (struct relay) { .loop = scene.loop, .target = scene.path };
+	relay = (struct relay){ .loop = scene.loop, .target = scene.path };
 	relay.listener = unix_socket_listen("/run/relay.qmp", 0600);
 	CU_ASSERT_FATAL(relay.listener >= 0);
-	relay.on_listener = loop_watch_new(scene.loop, "relay", relay.listener, LOOP_READ, on_accept, &relay);
+	relay.on_listener =
+		loop_watch_new(scene.loop, "relay", relay.listener, LOOP_READ, on_accept, &relay);
 	qemu_start(&scene, NULL);
 	orders = orders_open(&scene);
 	watch(&scene, "/run/relay.qmp");
@@ -470,7 +481,8 @@ static void comes_back_after_a_broken_connection(void)
 		CU_ASSERT_EQUAL(scene.running, i % 2 == 0);
 		CU_ASSERT_EQUAL(order(orders, i % 2 ? "cont" : "stop"), 0);
 		CU_ASSERT(until(&scene, has_events, i));
-		CU_ASSERT_EQUAL(scene.events[i - 1].kind, i % 2 ? QMP_EVENT_RESUME : QMP_EVENT_STOP);
+		CU_ASSERT_EQUAL(scene.events[i - 1].kind,
+				i % 2 ? QMP_EVENT_RESUME : QMP_EVENT_STOP);
 		relay_cut(&relay);
 	}
 	CU_ASSERT_EQUAL(scene.gones, 0);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * watch_libvirt_tool.c - shows what watch_libvirt.h tells, one JSON object per line, for test_watch_libvirt.py.
- * usage: watch_libvirt_tool URI
- * Takes lines on stdin: "refresh UUID", "announce UUID", "again" (frees the watch and makes a new one); ends at their end.
+ * watch_libvirt_tool.c - shows what watch_libvirt.h tells, one JSON object per line, for
+ * test_watch_libvirt.py. usage: watch_libvirt_tool URI Takes lines on stdin: "refresh UUID",
+ * "announce UUID", "again" (frees the watch and makes a new one); ends at their end.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +69,8 @@ static struct json_object *ports(const struct domain *domain)
 	return array;
 }
 
-static void on_domain(void *userdata, const struct domain *domain, enum libvirt_domain_state state, bool migrating_out)
+static void on_domain(void *userdata, const struct domain *domain, enum libvirt_domain_state state,
+		      bool migrating_out)
 {
 	struct json_object *object = say("domain");
 	char text[UUID_TEXT_SIZE];
@@ -100,7 +101,8 @@ static void on_qemu(void *userdata, struct uuid vm, const struct qmp_event *even
 	show(object);
 }
 
-static const struct libvirt_watch_events callbacks = { on_connected, on_domain, on_resynced, on_qemu };
+static const struct libvirt_watch_events callbacks = { on_connected, on_domain, on_resynced,
+						       on_qemu };
 
 static int start(struct tool *tool)
 {
@@ -179,6 +181,6 @@ int main(int argc, char **argv)
 	loop_watch_free(tool.input);
 	lines_free(tool.lines);
 	loop_free(tool.loop);
-	printf("{\"what\":\"ended\",\"took_us\":%lu}\n", (unsigned long) ending_us);
+	printf("{\"what\":\"ended\",\"took_us\":%" PRIu64 "}\n", ending_us);
 	return 0;
 }

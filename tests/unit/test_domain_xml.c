@@ -10,7 +10,9 @@
 
 #define UUID "6a6c1f6e-8f0b-4c1e-9a53-0f6f0c3a7d11"
 #define HEAD "<domain>\n<name>vm1</name>\n<uuid>" UUID "</uuid>\n"
-#define PORT "<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/></interface>\n"
+#define PORT                                                                  \
+	"<interface type='bridge'><mac address='52:54:00:00:00:01'/><source " \
+	"bridge='br0'/></interface>\n"
 
 static const char running[] =
 	"<domain type='kvm' id='3' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
@@ -21,13 +23,17 @@ static const char running[] =
 	"    <interface type='bridge'>\n"
 	"      <mac address='52:54:00:aa:00:10'/><source bridge='br100'/><target dev='vnet0'/>\n"
 	"    </interface>\n"
-	"    <interface type='network'>\n"	/* resolved by libvirt */
-	"      <mac address='52:54:00:AA:00:11'/><source network='lan' bridge='br-of-15-bytes-'/><target dev='vnet1'/>\n"
+	"    <interface type='network'>\n" /* resolved by libvirt */
+	"      <mac address='52:54:00:AA:00:11'/><source network='lan' "
+	"bridge='br-of-15-bytes-'/><target dev='vnet1'/>\n"
 	"    </interface>\n"
-	"    <interface type='network'><mac address='52:54:00:aa:00:12'/><source network='lan'/></interface>\n"
-	"    <interface type='ethernet'><mac address='52:54:00:aa:00:13'/><target dev='tap7' managed='no'/></interface>\n"
+	"    <interface type='network'><mac address='52:54:00:aa:00:12'/><source "
+	"network='lan'/></interface>\n"
+	"    <interface type='ethernet'><mac address='52:54:00:aa:00:13'/><target dev='tap7' "
+	"managed='no'/></interface>\n"
 	"    <interface type='user'><mac address='52:54:00:aa:00:14'/></interface>\n"
-	"    <interface type='direct'><mac address='52:54:00:aa:00:15'/><source dev='eth0'/></interface>\n"
+	"    <interface type='direct'><mac address='52:54:00:aa:00:15'/><source "
+	"dev='eth0'/></interface>\n"
 	"    <interface type='vhostuser'/>\n"
 	"  </devices>\n"
 	"  <qemu:commandline><qemu:arg value='-name'/></qemu:commandline>\n"
@@ -39,7 +45,8 @@ static int parse(const char *xml, struct domain *domain, char *message)
 	return domain_xml_parse(xml, strlen(xml), domain, message);
 }
 
-static void check_port(const struct domain_port *port, const char *mac, const char *bridge, const char *tap)
+static void check_port(const struct domain_port *port, const char *mac, const char *bridge,
+		       const char *tap)
 {
 	char text[MAC_TEXT_SIZE];
 
@@ -56,7 +63,7 @@ static void reads_name_uuid_and_ports(void)
 	CU_ASSERT_EQUAL_FATAL(parse(running, &domain, message), 0);
 	CU_ASSERT_STRING_EQUAL(domain.name, "web & mail");
 	CU_ASSERT_STRING_EQUAL(uuid_text(domain.uuid, uuid), UUID);
-	CU_ASSERT_EQUAL_FATAL(domain.port_count, 4);	/* user, direct and vhostuser have no tap */
+	CU_ASSERT_EQUAL_FATAL(domain.port_count, 4); /* user, direct and vhostuser have no tap */
 	check_port(&domain.ports[0], "52:54:00:aa:00:10", "br100", "vnet0");
 	check_port(&domain.ports[1], "52:54:00:aa:00:11", "br-of-15-bytes-", "vnet1");
 	check_port(&domain.ports[2], "52:54:00:aa:00:12", "", "");
@@ -92,7 +99,7 @@ static void refuses_every_truncation(void)
 static const struct {
 	const char *xml;
 	int error;
-	const char *message;	/* the whole of it, or NULL where the text is libxml2's */
+	const char *message; /* the whole of it, or NULL where the text is libxml2's */
 } refused[] = {
 	{ "", -EBADMSG, "domain XML, line 1: there is none" },
 	{ "not XML", -EBADMSG, NULL },
@@ -101,22 +108,30 @@ static const struct {
 	{ "<domain><name>\xff</name></domain>", -EBADMSG, NULL },
 	{ "<domain><name>&later;</name></domain>", -EBADMSG, NULL },
 	{ "<network/>", -EBADMSG, "domain XML, line 1: expected <domain>, found <network>" },
-	{ "<d:domain xmlns:d='urn:d'/>", -EBADMSG, "domain XML, line 1: expected <domain>, found <domain>" },
-	{ "\n<domain><uuid>" UUID "</uuid></domain>", -EBADMSG, "domain XML, line 2: the domain has no <name>" },
+	{ "<d:domain xmlns:d='urn:d'/>", -EBADMSG,
+	  "domain XML, line 1: expected <domain>, found <domain>" },
+	{ "\n<domain><uuid>" UUID "</uuid></domain>", -EBADMSG,
+	  "domain XML, line 2: the domain has no <name>" },
 	{ "<domain><name/><uuid>" UUID "</uuid></domain>", -EBADMSG,
 	  "domain XML, line 1: <name> must have 1 to 255 bytes" },
-	{ "<domain><name>vm1</name></domain>", -EBADMSG, "domain XML, line 1: the domain has no <uuid>" },
+	{ "<domain><name>vm1</name></domain>", -EBADMSG,
+	  "domain XML, line 1: the domain has no <uuid>" },
 	{ "<domain><name>vm1</name>\n<uuid>1\n2</uuid></domain>", -EBADMSG,
 	  "domain XML, line 2: <uuid> is not a UUID: '1 2'" },
 	{ HEAD "<devices>\n<interface type='bridge'/></devices></domain>", -EBADMSG,
 	  "domain XML, line 5: the interface has no <mac address='...'/>" },
-	{ HEAD "<devices><interface type='bridge'>\n<mac address='52:54'/></interface></devices></domain>", -EBADMSG,
-	  "domain XML, line 5: <mac address> is not a MAC address: '52:54'" },
-	{ HEAD "<devices><interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br-of-16-bytes--'/>"
-	  "</interface></devices></domain>", -EBADMSG,
+	{ HEAD "<devices><interface type='bridge'>\n<mac "
+	       "address='52:54'/></interface></devices></domain>",
+	  -EBADMSG, "domain XML, line 5: <mac address> is not a MAC address: '52:54'" },
+	{ HEAD "<devices><interface type='bridge'><mac address='52:54:00:00:00:01'/><source "
+	       "bridge='br-of-16-bytes--'/>"
+	       "</interface></devices></domain>",
+	  -EBADMSG,
 	  "domain XML, line 4: <source bridge> is longer than the 15 bytes of an interface name" },
-	{ HEAD "<devices><interface type='ethernet'><mac address='52:54:00:00:00:01'/><target dev='tap-of-16-bytes-'/>"
-	  "</interface></devices></domain>", -EBADMSG,
+	{ HEAD "<devices><interface type='ethernet'><mac address='52:54:00:00:00:01'/><target "
+	       "dev='tap-of-16-bytes-'/>"
+	       "</interface></devices></domain>",
+	  -EBADMSG,
 	  "domain XML, line 4: <target dev> is longer than the 15 bytes of an interface name" },
 	{ "<!DOCTYPE domain>" HEAD "</domain>", -EBADMSG,
 	  "domain XML: a document type declaration is not accepted" },
@@ -158,7 +173,8 @@ static char *domain_of(size_t count)
 
 static void caps_the_ports(void)
 {
-	_cleanup_free_ char *most = domain_of(DOMAIN_PORTS_MAX), *too_many = domain_of(DOMAIN_PORTS_MAX + 1);
+	_cleanup_free_ char *most = domain_of(DOMAIN_PORTS_MAX),
+			    *too_many = domain_of(DOMAIN_PORTS_MAX + 1);
 	char message[DOMAIN_XML_MESSAGE_SIZE];
 	static struct domain domain;
 
@@ -170,13 +186,16 @@ static void caps_the_ports(void)
 
 static void caps_the_name(void)
 {
-	char name[DOMAIN_NAME_SIZE + 1], xml[DOMAIN_NAME_SIZE + 128], message[DOMAIN_XML_MESSAGE_SIZE];
+	char name[DOMAIN_NAME_SIZE + 1], xml[DOMAIN_NAME_SIZE + 128],
+		message[DOMAIN_XML_MESSAGE_SIZE];
 	static struct domain domain;
 
 	memset(name, 'n', sizeof(name));
 	for (int length = DOMAIN_NAME_SIZE - 1; length <= DOMAIN_NAME_SIZE; length++) {
-		snprintf(xml, sizeof(xml), "<domain><name>%.*s</name><uuid>" UUID "</uuid></domain>", length, name);
-		CU_ASSERT_EQUAL(parse(xml, &domain, message), length < DOMAIN_NAME_SIZE ? 0 : -EBADMSG);
+		snprintf(xml, sizeof(xml),
+			 "<domain><name>%.*s</name><uuid>" UUID "</uuid></domain>", length, name);
+		CU_ASSERT_EQUAL(parse(xml, &domain, message),
+				length < DOMAIN_NAME_SIZE ? 0 : -EBADMSG);
 	}
 	CU_ASSERT_EQUAL(strlen(domain.name), DOMAIN_NAME_SIZE - 1);
 }
@@ -193,15 +212,12 @@ static void caps_the_size(void)
 	memset(xml, ' ', DOMAIN_XML_SIZE_MAX + 1);
 	memcpy(xml, whole, sizeof(whole) - 1);
 	CU_ASSERT_EQUAL(domain_xml_parse(xml, DOMAIN_XML_SIZE_MAX, &domain, message), 0);
-	CU_ASSERT_EQUAL(domain_xml_parse(xml, DOMAIN_XML_SIZE_MAX + 1, &domain, message), -EMSGSIZE);
+	CU_ASSERT_EQUAL(domain_xml_parse(xml, DOMAIN_XML_SIZE_MAX + 1, &domain, message),
+			-EMSGSIZE);
 	CU_ASSERT_STRING_EQUAL(message, "domain XML: larger than 1048576 bytes");
 }
 
-UNIT_MAIN("domain_xml",
-	  UNIT_TEST(reads_name_uuid_and_ports),
-	  UNIT_TEST(accepts_a_domain_without_ports),
-	  UNIT_TEST(refuses_every_truncation),
-	  UNIT_TEST(says_what_is_wrong_and_where),
-	  UNIT_TEST(caps_the_ports),
-	  UNIT_TEST(caps_the_name),
-	  UNIT_TEST(caps_the_size))
+UNIT_MAIN("domain_xml", UNIT_TEST(reads_name_uuid_and_ports),
+	  UNIT_TEST(accepts_a_domain_without_ports), UNIT_TEST(refuses_every_truncation),
+	  UNIT_TEST(says_what_is_wrong_and_where), UNIT_TEST(caps_the_ports),
+	  UNIT_TEST(caps_the_name), UNIT_TEST(caps_the_size))

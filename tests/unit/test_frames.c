@@ -132,11 +132,16 @@ static void ignores_padding(void)
 	}
 }
 
+enum {
+	ND_FIRST_SAMPLE = 4,
+	ND_FIRST_BIT = 22 * 8, /* of the IPv6 source address */
+};
+
 /* No flipped bit of an ND message or of its addresses passes the checksum. */
 static void sees_every_flipped_bit(void)
 {
-	for (size_t i = 4; i < ARRAY_SIZE(samples); i++) {
-		for (size_t bit = 22 * 8; bit < samples[i].size * 8; bit++) {
+	for (size_t i = ND_FIRST_SAMPLE; i < ARRAY_SIZE(samples); i++) {
+		for (size_t bit = ND_FIRST_BIT; bit < samples[i].size * 8; bit++) {
 			uint8_t copy[FRAME_BUILD_SIZE];
 			struct frame frame = { .kind = FRAME_OTHER };
 

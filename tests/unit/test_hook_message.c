@@ -10,7 +10,8 @@ static const struct hook_call call = { "a \"b\"\nc", "migrate", "begin", "-" };
 static void builds_one_line_with_all_members(void)
 {
 	static const char wanted[] =
-		"{\"op\":\"hook\",\"operation\":\"migrate\",\"sub\":\"begin\",\"extra\":\"-\",\"vm\":\"a \\\"b\\\"\\nc\","
+		"{\"op\":\"hook\",\"operation\":\"migrate\",\"sub\":\"begin\",\"extra\":\"-\","
+		"\"vm\":\"a \\\"b\\\"\\nc\","
 		"\"uuid\":\"01234567-89ab-cdef-0123-456789abcdef\",\"ports\":["
 		"{\"mac\":\"52:54:00:aa:00:10\",\"bridge\":\"br100\",\"tap\":\"vnet0\"},"
 		"{\"mac\":\"52:54:00:aa:00:11\",\"bridge\":\"br100\"},"
@@ -25,7 +26,8 @@ static void builds_one_line_with_all_members(void)
 	};
 	_cleanup_free_ char *line = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(uuid_from_text("01234567-89ab-cdef-0123-456789abcdef", &domain.uuid), 0);
+	CU_ASSERT_EQUAL_FATAL(uuid_from_text("01234567-89ab-cdef-0123-456789abcdef", &domain.uuid),
+			      0);
 	CU_ASSERT_EQUAL_FATAL(hook_message_build(&call, &domain, &line), 0);
 	CU_ASSERT_STRING_EQUAL(line, wanted);
 }
@@ -44,14 +46,17 @@ static const struct {
 	enum hook_answer answer;
 	const char *text;
 } replies[] = {
+	/* clang-format off */
 	{ "{\"ok\":true}",					HOOK_ANSWER_READY,	"" },
 	{ " {\"ok\":true,\"extra\":[1]} ",			HOOK_ANSWER_READY,	"" },
 	{ "{\"ok\":false,\"error\":\"no VNI\"}",		HOOK_ANSWER_ERROR,	"no VNI" },
 	{ "{\"ok\":false}",					HOOK_ANSWER_ERROR,	"" },
 	{ "{\"ok\":false,\"error\":7}",				HOOK_ANSWER_ERROR,	"" },
-	{ "{\"ok\":false,\"error\":\"a\\nb\\u001bc\",\"refuse\":true}", HOOK_ANSWER_REFUSE, "a b c" },
+	{ "{\"ok\":false,\"error\":\"a\\nb\\u001bc\",\"refuse\":true}", 
+	  HOOK_ANSWER_REFUSE, "a b c" },
 	{ "{\"ok\":false,\"refuse\":false}",			HOOK_ANSWER_ERROR,	"" },
-	{ "{\"ok\":true,\"refuse\":true}",			HOOK_ANSWER_READY,	"" },	/* ok decides */
+	/* ok decides */
+	{ "{\"ok\":true,\"refuse\":true}",			HOOK_ANSWER_READY,	"" },
 	{ "{\"ok\":false,\"refuse\":1}",			HOOK_ANSWER_GARBLED,	"" },
 	{ "{\"ok\":\"true\"}",					HOOK_ANSWER_GARBLED,	"" },
 	{ "{\"ok\":null}",					HOOK_ANSWER_GARBLED,	"" },
@@ -59,6 +64,7 @@ static const struct {
 	{ "[]",							HOOK_ANSWER_GARBLED,	"" },
 	{ "",							HOOK_ANSWER_GARBLED,	"" },
 	{ "HTTP/1.1 400 Bad Request",				HOOK_ANSWER_GARBLED,	"" },
+	/* clang-format on */
 };
 
 static void reads_every_kind_of_reply(void)
@@ -92,9 +98,6 @@ static void cuts_a_long_error(void)
 	CU_ASSERT_EQUAL(strlen(text), HOOK_TEXT_SIZE - 1);
 }
 
-UNIT_MAIN("hook_message",
-	  UNIT_TEST(builds_one_line_with_all_members),
-	  UNIT_TEST(builds_a_vm_without_ports),
-	  UNIT_TEST(reads_every_kind_of_reply),
-	  UNIT_TEST(takes_no_truncated_reply),
-	  UNIT_TEST(cuts_a_long_error))
+UNIT_MAIN("hook_message", UNIT_TEST(builds_one_line_with_all_members),
+	  UNIT_TEST(builds_a_vm_without_ports), UNIT_TEST(reads_every_kind_of_reply),
+	  UNIT_TEST(takes_no_truncated_reply), UNIT_TEST(cuts_a_long_error))

@@ -9,7 +9,10 @@
 
 /* libvirt docs/hooks.rst, "/etc/libvirt/hooks/qemu". */
 static const char *const documented[] = {
-	"prepare", "start", "started", "stopped", "release", "migrate", "restore", "reconnect", "attach",
+	/* clang-format off */
+	"prepare", "start", "started", "stopped", "release", "migrate",
+	"restore", "reconnect", "attach",
+	/* clang-format on */
 };
 
 static void knows_every_documented_operation(void)
@@ -20,7 +23,8 @@ static void knows_every_documented_operation(void)
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(operation);
 		CU_ASSERT_STRING_EQUAL(operation->name, documented[i]);
-		CU_ASSERT(operation->carries_xml && operation->tells_agent && operation->comment[0]);
+		CU_ASSERT(operation->carries_xml && operation->tells_agent &&
+			  operation->comment[0]);
 	}
 }
 
@@ -35,21 +39,24 @@ static void knows_no_other(void)
 static void only_an_incoming_migration_may_be_refused(void)
 {
 	for (size_t i = 0; i < hook_operation_count; i++)
-		CU_ASSERT_EQUAL(hook_operations[i].may_refuse, strcmp(hook_operations[i].name, "migrate") == 0);
+		CU_ASSERT_EQUAL(hook_operations[i].may_refuse,
+				strcmp(hook_operations[i].name, "migrate") == 0);
 }
 
 static const struct {
-	enum hook_answer answer;
 	const char *name;
+	enum hook_answer answer;
 	bool refuses_strict_migrate;
 } expected[] = {
-	{ HOOK_ANSWER_READY,	"ready",	false },
-	{ HOOK_ANSWER_ERROR,	"error",	false },
-	{ HOOK_ANSWER_REFUSE,	"refuse",	true },
-	{ HOOK_ANSWER_AWAY,	"away",		true },
-	{ HOOK_ANSWER_SILENT,	"silent",	true },
-	{ HOOK_ANSWER_GARBLED,	"garbled",	true },
-	{ HOOK_ANSWER_UNASKED,	"unasked",	true },
+	/* clang-format off */
+	{ "ready",	HOOK_ANSWER_READY,	false },
+	{ "error",	HOOK_ANSWER_ERROR,	false },
+	{ "refuse",	HOOK_ANSWER_REFUSE,	true },
+	{ "away",	HOOK_ANSWER_AWAY,	true },
+	{ "silent",	HOOK_ANSWER_SILENT,	true },
+	{ "garbled",	HOOK_ANSWER_GARBLED,	true },
+	{ "unasked",	HOOK_ANSWER_UNASKED,	true },
+	/* clang-format on */
 };
 static_assert(ARRAY_SIZE(expected) == HOOK_ANSWER_COUNT, "an answer is not tested");
 
@@ -59,7 +66,8 @@ static void decides_for_every_answer(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
 		CU_ASSERT_STRING_EQUAL(hook_answer_name(expected[i].answer), expected[i].name);
-		CU_ASSERT_EQUAL(hook_refuses(migrate, expected[i].answer, true), expected[i].refuses_strict_migrate);
+		CU_ASSERT_EQUAL(hook_refuses(migrate, expected[i].answer, true),
+				expected[i].refuses_strict_migrate);
 		CU_ASSERT_FALSE(hook_refuses(migrate, expected[i].answer, false));
 	}
 }
@@ -69,16 +77,16 @@ static void refuses_nothing_else(void)
 	for (size_t i = 0; i < hook_operation_count; i++)
 		for (size_t j = 0; j < ARRAY_SIZE(expected); j++)
 			if (strcmp(hook_operations[i].name, "migrate") != 0) {
-				CU_ASSERT_FALSE(hook_refuses(&hook_operations[i], expected[j].answer, true));
-				CU_ASSERT_FALSE(hook_refuses(&hook_operations[i], expected[j].answer, false));
+				CU_ASSERT_FALSE(hook_refuses(&hook_operations[i],
+							     expected[j].answer, true));
+				CU_ASSERT_FALSE(hook_refuses(&hook_operations[i],
+							     expected[j].answer, false));
 			}
 	for (size_t j = 0; j < ARRAY_SIZE(expected); j++)
-		CU_ASSERT_FALSE(hook_refuses(NULL, expected[j].answer, true));	/* a newer libvirt's operation */
+		CU_ASSERT_FALSE(hook_refuses(NULL, expected[j].answer,
+					     true)); /* a newer libvirt's operation */
 }
 
-UNIT_MAIN("hook_operation",
-	  UNIT_TEST(knows_every_documented_operation),
-	  UNIT_TEST(knows_no_other),
-	  UNIT_TEST(only_an_incoming_migration_may_be_refused),
-	  UNIT_TEST(decides_for_every_answer),
+UNIT_MAIN("hook_operation", UNIT_TEST(knows_every_documented_operation), UNIT_TEST(knows_no_other),
+	  UNIT_TEST(only_an_incoming_migration_may_be_refused), UNIT_TEST(decides_for_every_answer),
 	  UNIT_TEST(refuses_nothing_else))

@@ -98,6 +98,24 @@ static void check_forwarding(enum mobility_state state, enum mobility_input inpu
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_RETURN));
 }
 
+/* What is held leaves only when the VM is surely gone from here, and never stays held once it is. */
+static void check_release(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+{
+	bool sure = input == MOBILITY_TAKEN || input == MOBILITY_UNPLUG || input == MOBILITY_TIMEOUT_HOLD;
+
+	if (does(step, MOBILITY_DO_RELEASE))
+		CU_ASSERT_TRUE(sure);
+	if (step->next == MOBILITY_FORWARDING && state != MOBILITY_FORWARDING)
+		CU_ASSERT_TRUE(does(step, MOBILITY_DO_RELEASE));
+	if (step->next == MOBILITY_SWITCHED && sure && input != MOBILITY_TAKEN)
+		CU_ASSERT_TRUE(does(step, MOBILITY_DO_RELEASE));
+}
+
+static void what_is_held_leaves_when_the_move_is_sure(void)
+{
+	for_all(check_release);
+}
+
 static void forwarding_is_armed_and_disarmed(void)
 {
 	for_all(check_forwarding);
@@ -234,6 +252,7 @@ UNIT_MAIN("mobility",
 	UNIT_TEST(every_pair_is_as_written_down),
 	UNIT_TEST(every_list_of_effects_ends),
 	UNIT_TEST(forwarding_is_armed_and_disarmed),
+	UNIT_TEST(what_is_held_leaves_when_the_move_is_sure),
 	UNIT_TEST(consent_needs_both_sides),
 	UNIT_TEST(absence_leaves_nothing),
 	UNIT_TEST(a_guard_never_outlives_the_move),

@@ -53,7 +53,9 @@ static void shows_times(void)
 
 static char *print_rows(const char *json, int wanted)
 {
-	static const struct view_column columns[] = { { "MAC", "mac" }, { "IPS", "ips" }, { "VM", "vm" } };
+	static const struct view_column columns[] = { { "MAC", "mac" },
+						      { "IPS", "ips" },
+						      { "VM", "vm" } };
 	_cleanup_(json_unrefp) struct json_object *rows = parse(json);
 	char *text = NULL;
 	size_t size;
@@ -66,28 +68,32 @@ static char *print_rows(const char *json, int wanted)
 
 static void aligns_both_families(void)
 {
-	_cleanup_free_ char *text = print_rows(
-		"[{\"mac\":\"52:54:00:aa:00:10\",\"ips\":[\"192.0.2.50\"],\"vm\":\"a\"},"
-		"{\"mac\":\"52:54:00:aa:00:11\",\"ips\":[\"2001:db8:1111:2222:3333:4444:5555:6666\"],\"vm\":\"\xc3\xbc\"},"
-		"{\"mac\":\"52:54:00:aa:00:12\",\"ips\":[],\"vm\":null}]", 0);
+	_cleanup_free_ char *text =
+		print_rows("[{\"mac\":\"52:54:00:aa:00:10\",\"ips\":[\"192.0.2.50\"],\"vm\":\"a\"},"
+			   "{\"mac\":\"52:54:00:aa:00:11\",\"ips\":[\"2001:db8:1111:2222:3333:4444:"
+			   "5555:6666\"],\"vm\":\"\xc3\xbc\"},"
+			   "{\"mac\":\"52:54:00:aa:00:12\",\"ips\":[],\"vm\":null}]",
+			   0);
 
-	CU_ASSERT_STRING_EQUAL(text,
-		"MAC                IPS                                     VM\n"
-		"52:54:00:aa:00:10  192.0.2.50                              a\n"
-		"52:54:00:aa:00:11  2001:db8:1111:2222:3333:4444:5555:6666  \xc3\xbc\n"
-		"52:54:00:aa:00:12  -                                       -\n");
+	CU_ASSERT_STRING_EQUAL(
+		text, "MAC                IPS                                     VM\n"
+		      "52:54:00:aa:00:10  192.0.2.50                              a\n"
+		      "52:54:00:aa:00:11  2001:db8:1111:2222:3333:4444:5555:6666  \xc3\xbc\n"
+		      "52:54:00:aa:00:12  -                                       -\n");
 }
 
 static void keeps_a_wide_character_in_its_column(void)
 {
-	_cleanup_free_ char *text = print_rows("[{\"mac\":\"\xc3\xbc\",\"ips\":[],\"vm\":1},{\"mac\":\"xx\"}]", 0);
+	_cleanup_free_ char *text =
+		print_rows("[{\"mac\":\"\xc3\xbc\",\"ips\":[],\"vm\":1},{\"mac\":\"xx\"}]", 0);
 
 	CU_ASSERT_STRING_EQUAL(text, "MAC  IPS  VM\n\xc3\xbc    -    1\nxx   -    -\n");
 }
 
 static void disarms_control_characters(void)
 {
-	_cleanup_free_ char *text = print_rows("[{\"mac\":\"m\",\"vm\":\"\\u001b[2J\\n\\u007f\"}]", 0);
+	_cleanup_free_ char *text =
+		print_rows("[{\"mac\":\"m\",\"vm\":\"\\u001b[2J\\n\\u007f\"}]", 0);
 
 	CU_ASSERT_STRING_EQUAL(text, "MAC  IPS  VM\nm    -    ?[2J??\n");
 }
@@ -109,23 +115,25 @@ static void refuses_a_row_that_is_no_object(void)
 static void tells_progress(void)
 {
 	const struct progress_sample sample = {
-		.total_bytes = 256 << 20, .remaining_bytes = 64 << 20, .transferred_bytes = 300 << 20, .pass = 2,
+		.total_bytes = 256 << 20,
+		.remaining_bytes = 64 << 20,
+		.transferred_bytes = 300 << 20,
+		.pass = 2,
 	};
-	const struct progress_sample nothing = { 0 }, more_than_all = { .total_bytes = 1, .remaining_bytes = 2 };
+	const struct progress_sample nothing = { 0 },
+				     more_than_all = { .total_bytes = 1, .remaining_bytes = 2 };
 	char text[PROGRESS_TEXT_SIZE];
 
-	CU_ASSERT_STRING_EQUAL(progress_text(&sample, 10 << 20, text), " 75%, 64.0 MiB left, pass 2, 10.0 MiB/s");
-	CU_ASSERT_STRING_EQUAL(progress_text(&nothing, 0, text), "  0%, 0.0 MiB left, pass 0, 0.0 MiB/s");
-	CU_ASSERT_STRING_EQUAL(progress_text(&more_than_all, 0, text), "  0%, 0.0 MiB left, pass 0, 0.0 MiB/s");
+	CU_ASSERT_STRING_EQUAL(progress_text(&sample, 10 << 20, text),
+			       " 75%, 64.0 MiB left, pass 2, 10.0 MiB/s");
+	CU_ASSERT_STRING_EQUAL(progress_text(&nothing, 0, text),
+			       "  0%, 0.0 MiB left, pass 0, 0.0 MiB/s");
+	CU_ASSERT_STRING_EQUAL(progress_text(&more_than_all, 0, text),
+			       "  0%, 0.0 MiB left, pass 0, 0.0 MiB/s");
 }
 
-UNIT_MAIN("nvectl_view",
-	  UNIT_TEST(shows_every_type),
-	  UNIT_TEST(shows_durations),
-	  UNIT_TEST(shows_times),
-	  UNIT_TEST(aligns_both_families),
-	  UNIT_TEST(keeps_a_wide_character_in_its_column),
-	  UNIT_TEST(disarms_control_characters),
-	  UNIT_TEST(says_none),
-	  UNIT_TEST(refuses_a_row_that_is_no_object),
+UNIT_MAIN("nvectl_view", UNIT_TEST(shows_every_type), UNIT_TEST(shows_durations),
+	  UNIT_TEST(shows_times), UNIT_TEST(aligns_both_families),
+	  UNIT_TEST(keeps_a_wide_character_in_its_column), UNIT_TEST(disarms_control_characters),
+	  UNIT_TEST(says_none), UNIT_TEST(refuses_a_row_that_is_no_object),
 	  UNIT_TEST(tells_progress))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The packet counter's judgement: loss, duplicates, order, silences and pace, against hand-made and random streams. */
+/*
+ * The packet counter's judgement: loss, duplicates, order, silences and pace, against hand-made and
+ * random streams.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -23,8 +26,8 @@ static void receive_range(struct probe_stats *stats, uint32_t first, uint32_t la
 		CU_ASSERT_EQUAL(probe_stats_receive(stats, seq), 1);
 }
 
-static void expect_lost(const struct probe_stats *stats, uint32_t from, uint32_t sent, uint32_t first,
-			uint32_t last)
+static void expect_lost(const struct probe_stats *stats, uint32_t from, uint32_t sent,
+			uint32_t first, uint32_t last)
 {
 	uint32_t got_first = 0, got_last = 0;
 
@@ -70,15 +73,18 @@ static void all_can_be_lost(void)
 	_cleanup_(probe_stats_freep) struct probe_stats *stats = new_stats();
 
 	expect_lost(stats, 0, 1, 0, 0);
-	expect_lost(stats, 0, 100000000, 0, 99999999);	/* far beyond the bitmap's first size */
+	expect_lost(stats, 0, 100000000, 0, 99999999); /* far beyond the bitmap's first size */
 	CU_ASSERT_EQUAL(probe_stats_received(stats, 100000000), 0);
 }
 
 /* Runs that begin, end and lie across the 64-bit words of the bitmap. */
 static void finds_every_lost_run(void)
 {
-	static const struct { uint32_t first, last; } runs[] = {
-		{ 0, 0 }, { 2, 2 }, { 62, 63 }, { 65, 127 }, { 190, 194 }, { 256, 511 }, { 998, 999 },
+	static const struct {
+		uint32_t first, last;
+	} runs[] = {
+		{ 0, 0 },     { 2, 2 },	    { 62, 63 },	  { 65, 127 },
+		{ 190, 194 }, { 256, 511 }, { 998, 999 },
 	};
 	_cleanup_(probe_stats_freep) struct probe_stats *stats = new_stats();
 	uint32_t next = 0, received = 0;
@@ -96,7 +102,7 @@ static void finds_every_lost_run(void)
 	}
 	expect_nothing_lost(stats, next, 1000);
 	CU_ASSERT_EQUAL(probe_stats_received(stats, 1000), received);
-	CU_ASSERT_EQUAL(probe_stats_reordered(stats), 0);	/* a hole alone is no reordering */
+	CU_ASSERT_EQUAL(probe_stats_reordered(stats), 0); /* a hole alone is no reordering */
 }
 
 static void a_duplicate_is_counted_once_each_time(void)
@@ -110,7 +116,7 @@ static void a_duplicate_is_counted_once_each_time(void)
 	CU_ASSERT_EQUAL(probe_stats_receive(stats, 3), 0);
 	CU_ASSERT_EQUAL(probe_stats_receive(stats, 9), 0);
 	CU_ASSERT_EQUAL(probe_stats_duplicated(stats), 3);
-	CU_ASSERT_EQUAL(probe_stats_reordered(stats), 0);	/* late doubles are no reordering */
+	CU_ASSERT_EQUAL(probe_stats_reordered(stats), 0); /* late doubles are no reordering */
 	CU_ASSERT_EQUAL(probe_stats_received(stats, 10), 10);
 	list = probe_stats_duplicated_list(stats, &n);
 	CU_ASSERT_EQUAL_FATAL(n, 3);
@@ -119,7 +125,10 @@ static void a_duplicate_is_counted_once_each_time(void)
 	CU_ASSERT_EQUAL(list[2], 9);
 }
 
-/* RFC 4737 section 3.3: each packet below the next expected number is reordered; those that overtook are not. */
+/*
+ * RFC 4737 section 3.3: each packet below the next expected number is reordered; those that
+ * overtook are not.
+ */
 static void order_is_judged_by_the_next_expected_number(void)
 {
 	static const uint32_t arrivals[] = { 0, 1, 5, 2, 3, 6, 4, 7 };
@@ -172,7 +181,8 @@ static void lists_are_cut_but_counts_are_not(void)
 	for (uint32_t seq = 0; seq < 1000; seq++)
 		CU_ASSERT_EQUAL(probe_stats_receive(stats, seq), 0);
 	CU_ASSERT_EQUAL(probe_stats_duplicated(stats), 1000);
-	CU_ASSERT_EQUAL(probe_stats_duplicated_list(stats, &n)[PROBE_LIST_MAX - 1], PROBE_LIST_MAX - 1);
+	CU_ASSERT_EQUAL(probe_stats_duplicated_list(stats, &n)[PROBE_LIST_MAX - 1],
+			PROBE_LIST_MAX - 1);
 	CU_ASSERT_EQUAL(n, PROBE_LIST_MAX);
 }
 
@@ -220,7 +230,10 @@ static void a_random_stream_is_judged_as_by_the_model(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(model);
 	model->highest = -1;
 	for (uint32_t i = 0; i < MODEL_ARRIVALS; i++) {
-		/* Forward in the large, disordered in the small: losses, doubles and swaps come of themselves. */
+		/*
+		 * Forward in the large, disordered in the small: losses, doubles and swaps come of
+		 * themselves.
+		 */
 		uint32_t base = (uint32_t) ((uint64_t) i * (MODEL_NUMBERS - 64) / MODEL_ARRIVALS);
 		uint32_t seq = base + (uint32_t) nrand48(seed) % 64;
 
@@ -265,7 +278,7 @@ static void a_silence_is_told_in_both_clocks(void)
 	struct probe_gaps gaps = { 0 };
 
 	probe_gaps_note(&gaps, 1000, 500000, 0, 0);
-	probe_gaps_note(&gaps, 1000 + PROBE_GAP_MIN_US, 500100, 0, 1);	/* just not long enough */
+	probe_gaps_note(&gaps, 1000 + PROBE_GAP_MIN_US, 500100, 0, 1); /* just not long enough */
 	CU_ASSERT_EQUAL(gaps.total, 0);
 	probe_gaps_note(&gaps, 91000, 570100, 3, 8);
 	CU_ASSERT_EQUAL_FATAL(gaps.count, 1);
@@ -275,7 +288,7 @@ static void a_silence_is_told_in_both_clocks(void)
 	CU_ASSERT_EQUAL(gaps.items[0].sender_us, 500100);
 	CU_ASSERT_EQUAL(gaps.items[0].sender_length_us, 70000);
 	CU_ASSERT_EQUAL(gaps.longest_us, 70000);
-	probe_gaps_note(&gaps, 90000, 0, 0, 9);				/* a clock that ran backwards */
+	probe_gaps_note(&gaps, 90000, 0, 0, 9); /* a clock that ran backwards */
 	CU_ASSERT_EQUAL(gaps.total, 1);
 	CU_ASSERT_EQUAL(gaps.longest_us, 70000);
 }
@@ -297,7 +310,8 @@ static void the_longest_silences_are_kept_in_order(void)
 }
 
 /* Asks at each of @ticks ticks and sends all that is due; returns how much that was. */
-static uint64_t run_pacer(struct probe_pacer *pacer, uint64_t *now_ns, uint64_t tick_ns, uint32_t ticks)
+static uint64_t run_pacer(struct probe_pacer *pacer, uint64_t *now_ns, uint64_t tick_ns,
+			  uint32_t ticks)
 {
 	uint64_t sent = 0;
 
@@ -320,9 +334,11 @@ static void the_pace_is_exact_over_hours(void)
 		uint64_t now_ns = 5;
 
 		probe_pacer_start(&pacer, rates[i], now_ns);
-		/* The ticks lie in [0 s, 4000 s): packet n is due at n / rate, the first at once. */
-		CU_ASSERT_EQUAL(run_pacer(&pacer, &now_ns, 1000000, 4000000), UINT64_C(4000) * rates[i] -
-				(rates[i] - 1) / 1000);
+		/*
+		 * The ticks lie in [0 s, 4000 s): packet n is due at n / rate, the first at once.
+		 */
+		CU_ASSERT_EQUAL(run_pacer(&pacer, &now_ns, 1000000, 4000000),
+				UINT64_C(4000) * rates[i] - (rates[i] - 1) / 1000);
 		CU_ASSERT_EQUAL(pacer.skipped, 0);
 	}
 }
@@ -334,7 +350,7 @@ static void a_late_sender_catches_up_at_twice_the_rate(void)
 
 	probe_pacer_start(&pacer, 10000, now_ns);
 	CU_ASSERT_EQUAL(run_pacer(&pacer, &now_ns, 1000000, 100), 991);
-	for (int i = 0; i < 50; i++) {		/* nothing gets out for 50 ms, though asked at each */
+	for (int i = 0; i < 50; i++) { /* nothing gets out for 50 ms, though asked at each */
 		CU_ASSERT_TRUE(probe_pacer_due(&pacer, now_ns) <= 21);
 		now_ns += 1000000;
 	}
@@ -363,21 +379,15 @@ static void a_rate_of_none_is_never_due(void)
 	CU_ASSERT_EQUAL(probe_pacer_due(&pacer, UINT64_C(1) << 60), 0);
 }
 
-UNIT_MAIN("probe_stats",
-	  UNIT_TEST(an_unbroken_stream_has_no_faults),
-	  UNIT_TEST(nothing_sent_is_nothing_lost),
-	  UNIT_TEST(all_can_be_lost),
-	  UNIT_TEST(finds_every_lost_run),
-	  UNIT_TEST(a_duplicate_is_counted_once_each_time),
+UNIT_MAIN("probe_stats", UNIT_TEST(an_unbroken_stream_has_no_faults),
+	  UNIT_TEST(nothing_sent_is_nothing_lost), UNIT_TEST(all_can_be_lost),
+	  UNIT_TEST(finds_every_lost_run), UNIT_TEST(a_duplicate_is_counted_once_each_time),
 	  UNIT_TEST(order_is_judged_by_the_next_expected_number),
-	  UNIT_TEST(numbers_nobody_sent_are_told_apart),
-	  UNIT_TEST(the_cap_on_numbers_holds),
+	  UNIT_TEST(numbers_nobody_sent_are_told_apart), UNIT_TEST(the_cap_on_numbers_holds),
 	  UNIT_TEST(lists_are_cut_but_counts_are_not),
-	  UNIT_TEST(a_random_stream_is_judged_as_by_the_model),
-	  UNIT_TEST(a_summary_adds_its_flows),
+	  UNIT_TEST(a_random_stream_is_judged_as_by_the_model), UNIT_TEST(a_summary_adds_its_flows),
 	  UNIT_TEST(a_silence_is_told_in_both_clocks),
 	  UNIT_TEST(the_longest_silences_are_kept_in_order),
 	  UNIT_TEST(the_pace_is_exact_over_hours),
 	  UNIT_TEST(a_late_sender_catches_up_at_twice_the_rate),
-	  UNIT_TEST(what_is_too_late_is_skipped_and_told),
-	  UNIT_TEST(a_rate_of_none_is_never_due))
+	  UNIT_TEST(what_is_too_late_is_skipped_and_told), UNIT_TEST(a_rate_of_none_is_never_due))

@@ -8,33 +8,33 @@
 #include "tests/unit/unit.h"
 
 static const uint8_t data_bytes[] = {
-	0x72, 0x70,				/* magic */
-	0x10,					/* version 1, type DATA */
-	0x03,					/* flow 3 */
-	0xde, 0xad, 0xbe, 0xef,			/* session */
-	0x00, 0x00, 0x01, 0x02,			/* number 258 */
-	0x00, 0x01, 0x00, 0x00, 0x00, 0x05,	/* time: 2^32 + 5 us */
-	0x00, 0x00, 0x00, 0x07,			/* seen: up to number 6 */
+	0x72, 0x70,			    /* magic */
+	0x10,				    /* version 1, type DATA */
+	0x03,				    /* flow 3 */
+	0xde, 0xad, 0xbe, 0xef,		    /* session */
+	0x00, 0x00, 0x01, 0x02,		    /* number 258 */
+	0x00, 0x01, 0x00, 0x00, 0x00, 0x05, /* time: 2^32 + 5 us */
+	0x00, 0x00, 0x00, 0x07,		    /* seen: up to number 6 */
 };
 
 static const uint8_t open_bytes[] = {
-	0x72, 0x70, 0x11, 0x01,			/* version 1, type OPEN, flow 1 */
-	0x00, 0x00, 0x00, 0x2a,			/* session 42 */
-	0x00, 0x00, 0x00, 0x09,			/* token */
-	0x02,					/* flows */
-	0x00, 0x00, 0x4e, 0x20,			/* up: 20,000 packets/s */
-	0x05, 0x4e,				/* up payload: 1358 */
-	0x00, 0x16,				/* down payload: 22 */
+	0x72, 0x70, 0x11, 0x01, /* version 1, type OPEN, flow 1 */
+	0x00, 0x00, 0x00, 0x2a, /* session 42 */
+	0x00, 0x00, 0x00, 0x09, /* token */
+	0x02,			/* flows */
+	0x00, 0x00, 0x4e, 0x20, /* up: 20,000 packets/s */
+	0x05, 0x4e,		/* up payload: 1358 */
+	0x00, 0x16,		/* down payload: 22 */
 };
 
 static const uint8_t stopped_bytes[] = {
-	0x72, 0x70, 0x16, 0x00,			/* version 1, type STOPPED, flow 0 */
-	0x00, 0x00, 0x00, 0x2a,			/* session */
-	0x00, 0x00, 0x00, 0x0a,			/* token */
-	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,	/* received 256 */
-	0x02,					/* counts of 2 flows */
-	0x00, 0x00, 0x00, 0x05,			/* flow 0 sent 5 */
-	0x00, 0x00, 0x00, 0x06,			/* flow 1 sent 6 */
+	0x72, 0x70, 0x16, 0x00,				/* version 1, type STOPPED, flow 0 */
+	0x00, 0x00, 0x00, 0x2a,				/* session */
+	0x00, 0x00, 0x00, 0x0a,				/* token */
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, /* received 256 */
+	0x02,						/* counts of 2 flows */
+	0x00, 0x00, 0x00, 0x05,				/* flow 0 sent 5 */
+	0x00, 0x00, 0x00, 0x06,				/* flow 1 sent 6 */
 };
 
 static void reads_data(void)
@@ -55,7 +55,8 @@ static void writes_data(void)
 	struct probe_data_wire data;
 
 	/* The time goes modulo 2^48. */
-	probe_wire_encode_data(0xdeadbeef, 3, 258, (UINT64_C(9) << 48) + (UINT64_C(1) << 32) + 5, 7, &data);
+	probe_wire_encode_data(0xdeadbeef, 3, 258, (UINT64_C(9) << 48) + (UINT64_C(1) << 32) + 5, 7,
+			       &data);
 	CU_ASSERT_EQUAL(memcmp(&data, data_bytes, sizeof(data_bytes)), 0);
 }
 
@@ -95,7 +96,10 @@ static void reads_a_stopped(void)
 
 static void refuses_every_truncation_and_any_excess(void)
 {
-	static const struct { const uint8_t *bytes; size_t size; } all[] = {
+	static const struct {
+		const uint8_t *bytes;
+		size_t size;
+	} all[] = {
 		{ data_bytes, sizeof(data_bytes) },
 		{ open_bytes, sizeof(open_bytes) },
 		{ stopped_bytes, sizeof(stopped_bytes) },
@@ -106,7 +110,9 @@ static void refuses_every_truncation_and_any_excess(void)
 		struct probe_message message = { .token = 42 };
 
 		for (size_t size = 0; size < all[i].size; size++) {
-			/* A block of just that size, so that a sanitizer sees any read beyond it. */
+			/*
+			 * A block of just that size, so that a sanitizer sees any read beyond it.
+			 */
 			_cleanup_free_ uint8_t *cut = malloc(size ? size : 1);
 
 			CU_ASSERT_PTR_NOT_NULL_FATAL(cut);
@@ -115,7 +121,8 @@ static void refuses_every_truncation_and_any_excess(void)
 		}
 		memcpy(longer, all[i].bytes, all[i].size);
 		if (i > 0)
-			CU_ASSERT_EQUAL(probe_wire_decode(longer, all[i].size + 1, &message), -EBADMSG);
+			CU_ASSERT_EQUAL(probe_wire_decode(longer, all[i].size + 1, &message),
+					-EBADMSG);
 		CU_ASSERT_EQUAL(message.token, 42);
 	}
 }
@@ -137,11 +144,11 @@ static void refuses_what_is_out_of_range(void)
 	expect_change(data_bytes, sizeof(data_bytes), 2, 0x20, -EPROTONOSUPPORT);
 	expect_change(data_bytes, sizeof(data_bytes), 2, 0x10 | PROBE_TYPE_COUNT, -EBADMSG);
 	expect_change(data_bytes, sizeof(data_bytes), 3, PROBE_FLOWS_MAX, -EBADMSG);
-	expect_change(open_bytes, sizeof(open_bytes), 12, 0, -EBADMSG);			/* no flows */
+	expect_change(open_bytes, sizeof(open_bytes), 12, 0, -EBADMSG); /* no flows */
 	expect_change(open_bytes, sizeof(open_bytes), 12, PROBE_FLOWS_MAX + 1, -EBADMSG);
-	expect_change(open_bytes, sizeof(open_bytes), 13, 0x01, -EBADMSG);		/* 16 million pps */
-	expect_change(open_bytes, sizeof(open_bytes), 17, 0xff, -EBADMSG);		/* payload 65,358 */
-	expect_change(open_bytes, sizeof(open_bytes), 20, 21, -EBADMSG);		/* less than a header */
+	expect_change(open_bytes, sizeof(open_bytes), 13, 0x01, -EBADMSG); /* 16 million pps */
+	expect_change(open_bytes, sizeof(open_bytes), 17, 0xff, -EBADMSG); /* payload 65,358 */
+	expect_change(open_bytes, sizeof(open_bytes), 20, 21, -EBADMSG);   /* less than a header */
 	expect_change(stopped_bytes, sizeof(stopped_bytes), 20, PROBE_FLOWS_MAX + 1, -EBADMSG);
 	expect_change(stopped_bytes, sizeof(stopped_bytes), 20, 1, -EBADMSG);
 }
@@ -150,10 +157,17 @@ static void refuses_what_is_out_of_range(void)
 static struct probe_message full_message(enum probe_type type, const uint8_t *chunk)
 {
 	struct probe_message message = {
-		.type = type, .flow = PROBE_FLOWS_MAX - 1, .session = UINT32_MAX, .token = 0x01020304,
+		.type = type,
+		.flow = PROBE_FLOWS_MAX - 1,
+		.session = UINT32_MAX,
+		.token = 0x01020304,
 		.setup = { PROBE_FLOWS_MAX, PROBE_RATE_MAX, PROBE_FRAME_MAX, PROBE_FRAME_MAX },
-		.received = UINT64_MAX, .counts_size = PROBE_FLOWS_MAX, .total = UINT32_MAX,
-		.offset = UINT32_MAX - 1, .chunk_size = PROBE_CHUNK_MAX, .chunk = chunk,
+		.received = UINT64_MAX,
+		.counts_size = PROBE_FLOWS_MAX,
+		.total = UINT32_MAX,
+		.offset = UINT32_MAX - 1,
+		.chunk_size = PROBE_CHUNK_MAX,
+		.chunk = chunk,
 		.reason = PROBE_REASON_COUNT - 1,
 	};
 
@@ -168,7 +182,8 @@ static void every_control_message_survives_the_way(void)
 
 	memset(chunk, 0xc5, sizeof(chunk));
 	for (int type = PROBE_OPEN; type < PROBE_TYPE_COUNT; type++) {
-		struct probe_message sent = full_message((enum probe_type) type, chunk), got = { 0 };
+		struct probe_message sent = full_message((enum probe_type) type, chunk),
+				     got = { 0 };
 		int size = probe_wire_encode(&sent, buffer, sizeof(buffer));
 
 		CU_ASSERT_TRUE_FATAL(size > 0);
@@ -203,7 +218,8 @@ static void does_not_write_what_it_would_not_read(void)
 static void every_reason_has_a_text(void)
 {
 	for (int reason = 0; reason < PROBE_REASON_COUNT; reason++)
-		CU_ASSERT_STRING_NOT_EQUAL(probe_reason_name((enum probe_reason) reason), "invalid");
+		CU_ASSERT_STRING_NOT_EQUAL(probe_reason_name((enum probe_reason) reason),
+					   "invalid");
 	CU_ASSERT_STRING_EQUAL(probe_reason_name(PROBE_REASON_COUNT), "invalid");
 }
 
@@ -218,9 +234,9 @@ static struct probe_summary *full_summary(void)
 	sum->lost_ranges_total = 1000;
 	sum->lost_count = sum->duplicated_count = sum->reordered_count = PROBE_LIST_MAX;
 	for (uint32_t i = 0; i < PROBE_LIST_MAX; i++) {
-		sum->lost[i] = (struct probe_range) { i * 3, i * 3 + 1, (uint8_t) i };
-		sum->duplicated[i] = (struct probe_mark) { i + 1000, 1 };
-		sum->reordered[i] = (struct probe_mark) { i + 2000, 2 };
+		sum->lost[i] = (struct probe_range){ i * 3, i * 3 + 1, (uint8_t) i };
+		sum->duplicated[i] = (struct probe_mark){ i + 1000, 1 };
+		sum->reordered[i] = (struct probe_mark){ i + 2000, 2 };
 	}
 	probe_gaps_note(&sum->gaps, 0, 0, 0, 0);
 	for (uint32_t i = 1; i <= PROBE_GAPS_MAX; i++)
@@ -234,7 +250,7 @@ static void a_full_report_survives_the_way(void)
 	uint8_t buffer[PROBE_SUMMARY_SIZE_MAX], again[PROBE_SUMMARY_SIZE_MAX];
 	int size = probe_summary_encode(sent, buffer, sizeof(buffer));
 
-	CU_ASSERT_EQUAL_FATAL(size, PROBE_SUMMARY_SIZE_MAX);	/* full: just the most there can be */
+	CU_ASSERT_EQUAL_FATAL(size, PROBE_SUMMARY_SIZE_MAX); /* full: just the most there can be */
 	CU_ASSERT_PTR_NOT_NULL_FATAL(got);
 	CU_ASSERT_EQUAL_FATAL(probe_summary_decode(buffer, (size_t) size, got), 0);
 	CU_ASSERT_EQUAL(memcmp(got->counters, sent->counters, sizeof(got->counters)), 0);
@@ -258,20 +274,14 @@ static void a_report_cut_anywhere_is_refused(void)
 		CU_ASSERT_EQUAL(probe_summary_encode(sum, room, (size_t) cut), -ENOBUFS);
 	}
 	CU_ASSERT_EQUAL(probe_summary_decode(buffer, (size_t) size + 1, got), -EBADMSG);
-	buffer[8 * (PROBE_COUNTER_COUNT + 1)] = PROBE_LIST_MAX + 1;	/* length of the lost list */
+	buffer[8 * (PROBE_COUNTER_COUNT + 1)] = PROBE_LIST_MAX + 1; /* length of the lost list */
 	CU_ASSERT_EQUAL(probe_summary_decode(buffer, (size_t) size, got), -EBADMSG);
 }
 
-UNIT_MAIN("probe_wire",
-	  UNIT_TEST(reads_data),
-	  UNIT_TEST(writes_data),
-	  UNIT_TEST(data_may_be_padded),
-	  UNIT_TEST(reads_an_open),
-	  UNIT_TEST(reads_a_stopped),
+UNIT_MAIN("probe_wire", UNIT_TEST(reads_data), UNIT_TEST(writes_data),
+	  UNIT_TEST(data_may_be_padded), UNIT_TEST(reads_an_open), UNIT_TEST(reads_a_stopped),
 	  UNIT_TEST(refuses_every_truncation_and_any_excess),
 	  UNIT_TEST(refuses_what_is_out_of_range),
 	  UNIT_TEST(every_control_message_survives_the_way),
-	  UNIT_TEST(does_not_write_what_it_would_not_read),
-	  UNIT_TEST(every_reason_has_a_text),
-	  UNIT_TEST(a_full_report_survives_the_way),
-	  UNIT_TEST(a_report_cut_anywhere_is_refused))
+	  UNIT_TEST(does_not_write_what_it_would_not_read), UNIT_TEST(every_reason_has_a_text),
+	  UNIT_TEST(a_full_report_survives_the_way), UNIT_TEST(a_report_cut_anywhere_is_refused))

@@ -17,8 +17,9 @@
 
 enum {
 	PATH_SIZE = 80,
-	PATIENCE_MS = 10000, /* what must happen has happened by then */
-	SHORT_MS = 50,	     /* for what must time out */
+	REQUEST_SIZE = 1 << 24, /* more than a socket's buffer holds */
+	PATIENCE_MS = 10000,	/* what must happen has happened by then */
+	SHORT_MS = 50,		/* for what must time out */
 	SHORT_US = 1000 * SHORT_MS,
 };
 
@@ -122,12 +123,23 @@ static void leaves_other_files_alone(void)
 	CU_ASSERT_EQUAL(unix_socket_listen(place.path, 0600), -EEXIST);
 }
 
-/* A rival process: tells the result through @report, and holds the socket until it is killed. */
-__attribute__((noreturn)) static void rival(const char *path, int report)
+enum {
+	RIVALS = 8,
+	ROUNDS = 20, /* enough that two rivals meet inside an unguarded unix_socket_listen() */
+};
+
+/*
+ * A rival process: begins when the last writer of @start has closed it, tells the result through
+ * @report, and holds the socket until it is killed.
+ */
+__attribute__((noreturn)) static void rival(const char *path, int start, int report)
 {
+	char byte;
 	int fd;
 
 	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (read(start, &byte, 1) != 0)
+		_exit(1);
 	fd = unix_socket_listen(path, 0600);
 	if (write(report, fd >= 0 ? "w" : fd == -EADDRINUSE ? "l" : "?", 1) != 1)
 		_exit(1);
@@ -135,38 +147,51 @@ __attribute__((noreturn)) static void rival(const char *path, int report)
 		pause();
 }
 
-/* Of many that start at once over a dead socket exactly one gets it. */
-static void lets_one_of_many_listen(void)
+/* Starts rivals at one moment, and counts who got the socket and who was told that it is in use. */
+static void compete(const char *path, int *ret_winners, int *ret_losers)
 {
-	enum {
-		RIVALS = 16,
-	};
-	_cleanup_(place_end) struct place place = place_new();
-	int report[2], winners = 0, losers = 0;
+	int start[2], report[2];
 	pid_t pids[RIVALS];
 	char byte;
 
-	leave_dead_socket(place.path);
+	*ret_winners = *ret_losers = 0;
+	CU_ASSERT_EQUAL_FATAL(pipe2(start, O_CLOEXEC), 0);
 	CU_ASSERT_EQUAL_FATAL(pipe2(report, O_CLOEXEC), 0);
 	for (size_t i = 0; i < RIVALS; i++) {
 		pids[i] = fork();
-		if (pids[i] == 0)
-			rival(place.path, report[1]);
+		if (pids[i] == 0) {
+			close(start[1]);
+			rival(path, start[0], report[1]);
+		}
 		CU_ASSERT_TRUE_FATAL(pids[i] > 0);
 	}
+	close(start[1]);
 	for (size_t i = 0; i < RIVALS; i++) {
 		CU_ASSERT_EQUAL(read(report[0], &byte, 1), 1);
-		winners += byte == 'w';
-		losers += byte == 'l';
+		*ret_winners += byte == 'w';
+		*ret_losers += byte == 'l';
 	}
 	for (size_t i = 0; i < RIVALS; i++) {
 		kill(pids[i], SIGKILL);
 		waitpid(pids[i], NULL, 0);
 	}
-	CU_ASSERT_EQUAL(winners, 1);
-	CU_ASSERT_EQUAL(losers, RIVALS - 1);
+	close(start[0]);
 	close(report[0]);
 	close(report[1]);
+}
+
+/* Of many that start at once over a dead socket exactly one gets it. */
+static void lets_one_of_many_listen(void)
+{
+	_cleanup_(place_end) struct place place = place_new();
+	int winners, losers;
+
+	leave_dead_socket(place.path);
+	for (int round = 0; round < ROUNDS; round++) {
+		compete(place.path, &winners, &losers);
+		CU_ASSERT_EQUAL(winners, 1);
+		CU_ASSERT_EQUAL(losers, RIVALS - 1);
+	}
 }
 
 /* The longest path that fits sun_path with its NUL works, one byte more does not. */
@@ -388,16 +413,24 @@ static void times_out_on_half_an_answer(void)
 }
 
 /* A request that fills the socket's buffer while the peer does not read. */
+static char *long_request(void)
+{
+	char *request = malloc(REQUEST_SIZE);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(request);
+	memset(request, 'x', REQUEST_SIZE);
+	request[REQUEST_SIZE - 1] = '\0';
+	return request;
+}
+
 static void times_out_on_a_deaf_peer(void)
 {
 	_cleanup_(place_end) struct place place = place_new();
 	_cleanup_close_ int listener = unix_socket_listen(place.path, 0600);
-	_cleanup_free_ char *request = malloc(1 << 24);
+	_cleanup_free_ char *request = long_request();
 	char *line = NULL;
 
-	CU_ASSERT_TRUE_FATAL(listener >= 0 && request);
-	memset(request, 'x', 1 << 24);
-	request[(1 << 24) - 1] = '\0';
+	CU_ASSERT_TRUE_FATAL(listener >= 0);
 	CU_ASSERT_EQUAL(unix_socket_ask(place.path, request, SHORT_MS, 64, &line), -ETIMEDOUT);
 	CU_ASSERT_PTR_NULL(line);
 }
@@ -433,13 +466,13 @@ static void refuses_a_reply_with_nul(void)
 	CU_ASSERT_PTR_NULL(line);
 }
 
-/* A server that is full may answer and close without reading. */
+/* A server that is full may answer and close without reading, while the question is being sent. */
 static void hears_an_answer_given_before_the_question(void)
 {
 	struct peer peer = { .reply = "busy\n", .reply_size = 5 };
-	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ char *request = long_request(), *line = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(ask(&peer, "x", PATIENCE_MS, 64, &line), 0);
+	CU_ASSERT_EQUAL_FATAL(ask(&peer, request, PATIENCE_MS, 64, &line), 0);
 	CU_ASSERT_STRING_EQUAL(line, "busy");
 }
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""QEMU's events of the guest on each hypervisor, by a libvirt client of their own, with the time QEMU gave them.
+
+`virsh qemu-monitor-event` without --timestamp prints QEMU's own timestamp (microseconds, the machine's real-time
+clock); with it, the time virsh heard of the event.
+"""
+
+import re
+from dataclasses import dataclass
+
+from lab import LabError, wait_until
+
+NAME = "qemu-events"
+EVENT_TIMEOUT_S = 10
+_EVENT = re.compile(r"^event (\S+) at (\d+)\.(\d{6}) for domain '([^']*)': (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Event:
+    """At_us: microseconds of CLOCK_REALTIME."""
+    name: str
+    at_us: int
+    domain: str
+    data: str
+
+
+class QemuEvents:
+    """Watches one host from its making until the end of the lab."""
+
+    def __init__(self, host):
+        self.host = host
+        self._daemon = host.daemon(NAME, ["virsh", "-q", "-c", "qemu:///system", "qemu-monitor-event", "--loop"])
+
+    def all(self):
+        self._daemon.require_running()
+        return [Event(name, int(seconds) * 1000000 + int(micros), domain, data)
+                for name, seconds, micros, domain, data in _EVENT.findall(self._daemon.output())]
+
+    def count(self):
+        return len(self.all())
+
+    def first(self, name, skip):
+        """The first event NAME after the first SKIP ones, or None."""
+        return next((event for event in self.all()[skip:] if event.name == name), None)
+
+    def wait(self, name, skip=0, timeout=EVENT_TIMEOUT_S):
+        return wait_until(lambda: self.first(name, skip), f"{name} of QEMU on {self.host.name}", timeout)
+
+
+def require_one(events, name, skip):
+    """There is exactly one NAME after SKIP: a guest that stopped twice was not moved in one go."""
+    found = [event for event in events.all()[skip:] if event.name == name]
+    if len(found) != 1:
+        raise LabError(f"{len(found)} events {name} of QEMU on {events.host.name}, not one")
+    return found[0]

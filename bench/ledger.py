@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""rehome's own account of moves, from `nvectl moves --json` of each NVE."""
+
+import json
+
+from lab import wait_until
+
+OVER_TIMEOUT_S = 60  # the forward timeout's default and what comes around it
+
+
+def _ctl(lab, host, *words):
+    return json.loads(lab.system.ctl(host, *words, "--json").stdout)
+
+
+def moves(lab, since_us):
+    """[(host, move)] of the hypervisors that began at SINCE_US or later."""
+    return [(host, move) for host in lab.hypervisors for move in _ctl(lab, host, "moves")["moves"]
+            if move["started_us"] >= since_us]
+
+
+def wait_over(lab, since_us, timeout=OVER_TIMEOUT_S):
+    """Waits until both ends of a move that began after SINCE_US say it is over; [(host, move)]."""
+    def both_over():
+        found = moves(lab, since_us)
+        return found if len(found) >= 2 and all(move["over"] for _, move in found) else None
+    return wait_until(both_over, "end of the move in the agents' ledgers", timeout, poll=0.05)
+
+
+def timeline(found, stop_us):
+    """The events of [(host, move)], oldest first: (milliseconds since STOP_US, host name, what, detail)."""
+    events = [((event["at_us"] - stop_us) / 1000, host.name, event["what"], event.get("detail", ""))
+              for host, move in found for event in move["events"]]
+    return sorted(events)
+
+
+def ports(lab, host, mac):
+    """What the agent of HOST says of its ports of MAC."""
+    return [port for port in _ctl(lab, host, "ports")["ports"] if port["mac"] == mac]
+
+
+def all_mappings(lab, host):
+    """The directory's mappings, as the agent of HOST has them."""
+    return _ctl(lab, host, "mappings")["mappings"]
+
+
+def mappings(lab, host, mac):
+    """Those of MAC."""
+    return [mapping for mapping in all_mappings(lab, host) if mapping["mac"] == mac]
+
+
+def status(lab, host):
+    """`nvectl status` of HOST."""
+    return _ctl(lab, host, "status")
+
+
+def disagreements(lab):
+    """Mappings that the kernel of an NVE does not have as the directory says, as texts."""
+    return [f"{host.name}: {mapping['mac']} at {mapping['vtep']} is not so in the kernel"
+            for host in lab.nves for mapping in all_mappings(lab, host) if not mapping["in_kernel"]]

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One move under load, as a record of figures.
+
+The stream runs a second before the move and a second after the last NVE has the guest's new place. All times are
+of one clock (one machine): QEMU's events, the kernel's FDB notices, the agents' ledgers.
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+from lab import LabError, TimedOut, wait_until
+
+from . import ledger, leftovers
+from .events import require_one
+from .stream import Stream, artefacts
+
+FRAME_MIN = 64  # Ethernet without FCS
+SIDE_S = 1.0  # how long the stream runs at least before and after a move
+CONVERGE_TIMEOUT_S = 10  # FRR takes 60 ms; what takes this long is not converged
+SETTLE_TIMEOUT_S = 10  # for the traces of a move to go, once the system says that it is over
+
+
+@dataclass
+class Load:
+    """What streams while the guest moves."""
+    pps: int = 1000
+    family: int = 4
+    frame_size: int = 64
+    tcp: bool = False
+    postcopy: bool = False
+    peer_on: str = "peer"
+    extra: tuple = ()  # words for `virsh migrate`
+
+
+@dataclass
+class Move:
+    """What was seen of one move; record() has the figures."""
+    source: object
+    target: object
+    load: Load
+    began_us: int
+    seconds: float = 0.0
+    stop: object = None  # events.Event
+    resume: object = None
+    tracks: dict = field(default_factory=dict)  # NVE name: its fdb.Track
+    report: dict = None
+    ledger: list = field(default_factory=list)
+    leftover: list = field(default_factory=list)
+    backlog_drops: int = 0
+
+    @property
+    def downtime_ms(self):
+        return (self.resume.at_us - self.stop.at_us) / 1000
+
+    def converged(self):
+        """Milliseconds from RESUME until each other NVE sent frames to the target; None: it does not."""
+        return {name: None if at_us is None else max(0.0, (at_us - self.resume.at_us) / 1000)
+                for name, at_us in self.settled_us().items()}
+
+    def settled_us(self):
+        """Since when each other NVE has sent frames to the target; None: it does not."""
+        return {name: track.settled_us(self.target.vtep) for name, track in self.tracks.items()
+                if name != self.target.name}
+
+
+def _backlog_drops():
+    """Packets that all of the machine's CPUs dropped from full backlogs (netdev_max_backlog), whoever sent them."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as file:
+        return sum(int(line.split()[1], 16) for line in file)
+
+
+def _wait_converged(move):
+    try:
+        wait_until(lambda: None not in move.settled_us().values(), "new place in all FDBs", CONVERGE_TIMEOUT_S,
+                   poll=0.05)
+    except TimedOut:
+        pass  # said in the record
+
+
+def _watch(room, move):
+    """Migrates; fills in the times."""
+    lab, guest = room.lab, room.guest
+    stops, resumes = room.events[move.source.name], room.events[move.target.name]
+    skip_stops, skip_resumes = stops.count(), resumes.count()
+    move.tracks = {name: watch.begin(guest.mac) for name, watch in room.fdbs.items()}
+    move.seconds = lab.migrate(guest, move.source, move.target, postcopy=move.load.postcopy, extra=move.load.extra)
+    room.home = move.target
+    resumes.wait("RESUME", skip_resumes)
+    move.stop = require_one(stops, "STOP", skip_stops)
+    move.resume = require_one(resumes, "RESUME", skip_resumes)
+    _wait_converged(move)
+
+
+def _settle(room, move):
+    """Waits until the system says the move is over and its traces are gone; what does not go is left over."""
+    if room.system == "rehome":
+        move.ledger = ledger.wait_over(room.lab, move.began_us)
+
+    def left():
+        return leftovers.compare(room.baseline, leftovers.snapshot(room.lab, room.guest, room.home))
+    try:
+        wait_until(lambda: not left(), "end of the move's traces", SETTLE_TIMEOUT_S, poll=0.2)
+    except TimedOut:
+        move.leftover = left()
+
+
+def measure(room, load):
+    """Moves the guest to the other hypervisor under LOAD; a Move."""
+    move = Move(room.home, room.other(), load, began_us=time.time_ns() // 1000)
+    drops = _backlog_drops()
+    stream = Stream(room.lab, room.tenant(load.peer_on), room.probe, room.address(load.family), load.pps,
+                    load.frame_size, load.tcp)
+    try:
+        stream.run_for(SIDE_S)
+        _watch(room, move)
+        stream.run_for(SIDE_S)
+        move.report = stream.finish()
+    except LabError as error:
+        stream.kill()
+        raise LabError(f"{error}\n{room.console()}") from None
+    except BaseException:
+        stream.kill()
+        raise
+    move.backlog_drops = _backlog_drops() - drops
+    _settle(room, move)
+    return move
+
+
+class Held:
+    """A TCP connection held over several moves; .result after its end."""
+
+    def __init__(self, stream):
+        self._stream, self.result = stream, None
+
+    def end(self):
+        """Closes it and keeps what the probe says of it."""
+        tcp = self._stream.finish()["tcp"]
+        self.result = {key: tcp[key] for key in ("alive", "echoes", "longest_stall_ms", "retransmissions", "timeouts")}
+
+
+@contextlib.contextmanager
+def hold_tcp(room, family, peer_on="peer"):
+    """Context: 64 bytes are echoed over one TCP connection every 2 ms, beside one UDP packet per second."""
+    stream = Stream(room.lab, room.tenant(peer_on), room.probe, room.address(family), 1, FRAME_MIN, tcp=True)
+    held = Held(stream)
+    try:
+        yield held
+        held.end()
+    except BaseException:
+        stream.kill()
+        raise
+
+
+def _rounded(value):
+    return None if value is None else round(value, 3)
+
+
+def _direction(stream, suffix, gap_ms):
+    return {**{name + suffix: stream[name] for name in ("sent", "lost", "duplicated", "reordered")},
+            f"longest_gap{suffix}_ms": gap_ms}
+
+
+def _tcp(tcp):
+    return {"longest_stall_ms": tcp["longest_stall_ms"], "retransmissions": tcp["retransmissions"],
+            "timeouts": tcp["timeouts"], "tcp_alive": tcp["alive"]}
+
+
+def record(room, move):
+    """The figures of MOVE as a JSON object; docs: bench/move --help."""
+    load, report, converged = move.load, move.report, move.converged()
+    to_guest, from_guest = artefacts(report, move.downtime_ms)
+    return {
+        "system": room.system, "pps": load.pps, "family": load.family, "underlay": room.underlay,
+        "frame_size": report["frame_size"], "postcopy": load.postcopy, "peer_on": load.peer_on,
+        "direction": f"{move.source.name}->{move.target.name}",
+        **_direction(report["down"], "", report["down"]["host"]["longest_gap_ms"]),
+        **_direction(report["up"], "_from_guest", report["up"]["longest_gap_ms"]),
+        "guest_downtime_ms": _rounded(move.downtime_ms),
+        "converged_ms": None if None in converged.values() else _rounded(max(converged.values())),
+        "converged_each_ms": {name: _rounded(value) for name, value in converged.items()},
+        "leftovers": len(move.leftover), "leftover_items": move.leftover,
+        "migration_s": round(move.seconds, 3), "machine_drops": move.backlog_drops,
+        "invalid": to_guest, "invalid_from_guest": from_guest,
+        **(_tcp(report["tcp"]) if load.tcp else {}),
+    }

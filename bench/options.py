@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command line of bench/move."""
+
+import argparse
+
+from .measure import Load
+from .programs import DEFAULT
+from .room import NAMES, PEERS
+
+FRAME_MIN, FRAME_MAX = 64, 1514  # Ethernet without FCS; the lab's overlay has an MTU of 1500
+FRAME_MIN_IPV6 = 84  # the least that holds the probe's header; see `probe run --help`
+PPS_MAX = 100000  # far above what an emulated guest takes
+
+_DESCRIPTION = """\
+Moves a guest to and fro between two hypervisors while packets stream to it and from it, and counts exactly
+what each move costs. Real libvirt, QEMU and kernel VXLAN, in namespaces of this machine; as root, after
+tests/lab/setup."""
+
+_EPILOG = """\
+--system, --pps, --family, --underlay and --frame-size may be repeated; each combination is a cell, with --moves
+moves, there and back in turn.
+
+One JSON object per move (--json):
+  system pps family underlay frame_size postcopy peer_on direction
+  sent lost duplicated reordered              to the guest, by sequence numbers at both ends
+  sent_from_guest lost_from_guest ...         the same from the guest
+  longest_gap_ms, longest_gap_from_guest_ms   longest silence: in what the guest had received, as it reported;
+                                              in what came from it (both by the peer's clock)
+  guest_downtime_ms    from the source QEMU's STOP to the destination QEMU's RESUME, by the timestamps that
+                       QEMU gives these events (`virsh qemu-monitor-event` on both hosts)
+  converged_ms         from RESUME until the last other NVE sent frames for the guest's MAC to the new host and
+                       went on doing so (kernel notices, `bridge monitor fdb`); null: not in 10 s
+  converged_each_ms    the same for each NVE
+  leftovers            links, queues, filters, nft rules and FDB entries that differ from before the first move
+                       once the move is over; leftover_items names them
+  longest_stall_ms retransmissions timeouts tcp_alive   with --tcp: 64 bytes echoed every 2 ms
+  machine_drops        packets that the whole machine meanwhile dropped from full backlogs (/proc/net/softnet_stat):
+                       not 0 on a machine that does other things; then a loss may be of the lab's making
+  invalid, invalid_from_guest   why this move's counts are the lab's fault (a full socket buffer, a rate that was
+                       not held); such counts are left out of the summary
+The last object has "summary": true, and a cell each with totals, medians and maxima; downtime_packets is what the
+downtimes alone would cost (packets/s x downtime).
+
+Exit status: 0 measured; 1 a cell failed; 2 usage."""
+
+
+def number(least, most):
+    """An argparse type: a whole number from LEAST to MOST."""
+    def parse(text):
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        return value
+    parse.__name__ = "number"
+    return parse
+
+
+def parser():
+    """The ArgumentParser."""
+    top = argparse.ArgumentParser(prog="bench/move", description=_DESCRIPTION, epilog=_EPILOG,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = top.add_argument
+    add("--system", action="append", choices=[*NAMES, "all"], help="what keeps the guest reachable (default: rehome)")
+    add("--moves", type=number(1, 100000), default=2, metavar="N", help="moves per cell (default: 2)")
+    add("--pps", type=number(1, PPS_MAX), action="append", metavar="P",
+        help="packets per second in each direction (default: 1000)")
+    add("--family", type=int, choices=(4, 6), action="append", help="of the guest's address (default: both)")
+    add("--underlay", type=int, choices=(4, 6), action="append", help="family of the VTEPs (default: both)")
+    add("--frame-size", type=number(FRAME_MIN, FRAME_MAX), action="append", metavar="B",
+        help=f"bytes of each Ethernet frame without FCS (default: 64; on IPv6 at least {FRAME_MIN_IPV6})")
+    add("--tcp", action="store_true", help="also hold a TCP connection")
+    add("--postcopy", action="store_true", help="let the guest run at the destination after the first pass")
+    add("--peer-on", choices=sorted(PEERS), default="peer",
+        help="who streams: a tenant on the third host, or one on hv1, where the first move starts (default: peer)")
+    add("--json", action="store_true", help="print JSON lines; the table goes to stderr")
+    add("--table", action="store_true", help="print the table as Markdown")
+    add("--build", default=DEFAULT, metavar="DIR", help="build directory, made if there is none (default: build)")
+    add("--keep-logs", action="store_true", help="leave the lab's directories with the logs behind")
+    return top
+
+
+def parse(argv=None):
+    """The options with defaults filled in."""
+    options = parser().parse_args(argv)
+    systems = options.system or ["rehome"]
+    options.system = list(NAMES) if "all" in systems else list(dict.fromkeys(systems))
+    options.pps = options.pps or [1000]
+    options.family = options.family or [4, 6]
+    options.underlay = options.underlay or [4, 6]
+    options.frame_size = options.frame_size or [FRAME_MIN]
+    return options
+
+
+def loads(options):
+    """A Load per cell of one system and underlay."""
+    sizes = {4: options.frame_size, 6: dict.fromkeys(max(size, FRAME_MIN_IPV6) for size in options.frame_size)}
+    return [Load(pps, family, size, options.tcp, options.postcopy, options.peer_on)
+            for family in options.family for pps in options.pps for size in sizes[family]]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A lab of one system and underlay with a running guest and its observers: where moves are measured."""
+
+import os
+
+from lab import Lab, systems
+from lab.systems import overlay
+
+from . import leftovers, programs
+from .events import QemuEvents
+from .fdb import FdbWatch
+
+NAMES = {"rehome": "rehome", "flood": "flood", "frr-evpn": "frr_evpn"}  # as told, as package lab has it
+CONSOLE_SHOWN = 1500  # characters
+PEERS = {"peer": "ts-peer", "source": "ts-hv1"}  # --peer-on
+
+
+class Room:
+    """Context manager. .lab, .guest, .home (where the guest is), .events and .fdbs (by host name)."""
+
+    def __init__(self, system, underlay, build, say, guest=None, keep_logs=False):
+        self.system, self.underlay, self.build = system, underlay, build
+        self.lab = Lab(systems.by_name(NAMES[system], build), underlay, build=build, say=say, keep_logs=keep_logs)
+        self._guest_wanted = guest
+        self.guest = self.home = self.baseline = None
+        self.events, self.fdbs = {}, {}
+
+    def __enter__(self):
+        self.lab.__enter__()
+        try:
+            self._furnish()
+        except BaseException as error:
+            self.lab.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.lab.__exit__(kind, error, trace)
+
+    def _furnish(self):
+        lab = self.lab
+        self.events = {host.name: QemuEvents(host) for host in lab.hypervisors}
+        self.fdbs = {host.name: FdbWatch(host, overlay.VXLAN) for host in lab.nves}
+        self.guest, self.home = lab.guest_start("hv1", self._guest_wanted), lab["hv1"]
+        self.events["hv1"].wait("RESUME")  # libvirt starts guests paused: the client hears QEMU
+        self.baseline = leftovers.snapshot(lab, self.guest, self.home)
+
+    def other(self):
+        """The hypervisor where the guest is not."""
+        return next(host for host in self.lab.hypervisors if host is not self.home)
+
+    def tenant(self, peer_on="peer"):
+        return self.lab.tenants[PEERS[peer_on]]
+
+    def console(self):
+        """The end of what the guest wrote to its console, on each host where it was."""
+        said = [(host.name, self.lab.console(self.guest, host)[-CONSOLE_SHOWN:]) for host in self.lab.hypervisors]
+        return "\n".join(f"console of {self.guest.name} on {name}: {text.strip()}" for name, text in said if text)
+
+    @property
+    def probe(self):
+        return os.path.join(self.build, programs.PROBE)
+
+    def address(self, family):
+        return self.guest.ip4 if family == 4 else self.guest.ip6

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nveagent/tail.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+
+struct tail {
+	int fd;
+	uint8_t *ring;		/* TAIL_BLOCKS * TAIL_BLOCK_SIZE */
+	unsigned first;		/* the oldest block that is ours */
+	unsigned count;		/* how many are ours, looked at so far */
+	uint64_t trimmed;	/* frames in blocks given back */
+	uint64_t captured;	/* frames the kernel has taken */
+	bool overflowed;
+};
+
+/* --- opening --- */
+
+/* Outgoing frames whose destination is @mac; Linux's ancillary data gives the direction (filter.h, SKF_AD_PKTTYPE). */
+static int set_filter(int fd, struct mac mac)
+{
+	const uint32_t high = (uint32_t) mac.octet[0] << 24 | (uint32_t) mac.octet[1] << 16 |
+			      (uint32_t) mac.octet[2] << 8 | mac.octet[3];
+	const uint32_t low = (uint32_t) mac.octet[4] << 8 | mac.octet[5];
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, high, 0, 3),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, low, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
+static int make_ring(struct tail *tail)
+{
+	const int version = TPACKET_V3, on = 1;
+	struct tpacket_req3 request = {
+		.tp_block_size = TAIL_BLOCK_SIZE,
+		.tp_block_nr = TAIL_BLOCKS,
+		.tp_frame_size = TPACKET_ALIGNMENT << 7, /* not used by V3, but it must divide */
+		.tp_frame_nr = TAIL_BLOCKS * (TAIL_BLOCK_SIZE / (TPACKET_ALIGNMENT << 7)),
+		.tp_retire_blk_tov = TAIL_RETIRE_MS,
+	};
+	void *ring;
+
+	if (setsockopt(tail->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0 ||
+	    setsockopt(tail->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
+	    setsockopt(tail->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request)) < 0)
+		return -errno;
+	ring = mmap(NULL, (size_t) TAIL_BLOCKS * TAIL_BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, tail->fd, 0);
+	if (ring == MAP_FAILED)
+		return -errno;
+	tail->ring = ring;
+	return 0;
+}
+
+static int bind_to(int fd, uint32_t ifindex)
+{
+	const struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int) ifindex,
+	};
+
+	return bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+int tail_open(uint32_t ifindex, struct mac mac, struct tail **ret_tail)
+{
+	_cleanup_(tail_freep) struct tail *tail = calloc(1, sizeof(*tail));
+	int r;
+
+	if (!tail)
+		return -ENOMEM;
+	/* Protocol 0: nothing arrives before the filter is there and the socket is bound. */
+	tail->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (tail->fd < 0)
+		return -errno;
+	r = set_filter(tail->fd, mac);
+	if (r == 0)
+		r = make_ring(tail);
+	if (r == 0)
+		r = bind_to(tail->fd, ifindex);
+	if (r < 0)
+		return r;
+	*ret_tail = TAKE_PTR(tail);
+	return 0;
+}
+
+struct tail *tail_free(struct tail *tail)
+{
+	if (!tail)
+		return NULL;
+	if (tail->ring)
+		(void) munmap(tail->ring, (size_t) TAIL_BLOCKS * TAIL_BLOCK_SIZE);
+	if (tail->fd >= 0)
+		close(tail->fd);
+	free(tail);
+	return NULL;
+}
+
+/* --- blocks --- */
+
+static struct tpacket_block_desc *block_at(const struct tail *tail, unsigned index)
+{
+	return (struct tpacket_block_desc *) (void *) (tail->ring + (size_t) (index % TAIL_BLOCKS) * TAIL_BLOCK_SIZE);
+}
+
+/* Takes note of the blocks the kernel has closed since the last look. */
+static void look(struct tail *tail)
+{
+	while (tail->count < TAIL_BLOCKS) {
+		struct tpacket_block_desc *block = block_at(tail, tail->first + tail->count);
+
+		if (!(__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+			break;
+		tail->count++;
+	}
+}
+
+static void give_back_oldest(struct tail *tail)
+{
+	struct tpacket_block_desc *block = block_at(tail, tail->first);
+
+	tail->trimmed += block->hdr.bh1.num_pkts;
+	__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+	tail->first = (tail->first + 1) % TAIL_BLOCKS;
+	tail->count--;
+}
+
+static void count_captured(struct tail *tail)
+{
+	struct tpacket_stats_v3 stats = { 0 };
+	socklen_t size = sizeof(stats);
+
+	/* Reading resets the kernel's counters; tp_packets includes the dropped ones. */
+	if (getsockopt(tail->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) < 0)
+		return;
+	tail->captured += stats.tp_packets - stats.tp_drops;
+	tail->overflowed |= stats.tp_drops > 0;
+}
+
+static uint64_t visible(const struct tail *tail)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < tail->count; i++)
+		n += block_at(tail, tail->first + i)->hdr.bh1.num_pkts;
+	return n;
+}
+
+void tail_trim(struct tail *tail)
+{
+	look(tail);
+	while (tail->count > TAIL_BLOCKS_KEPT)
+		give_back_oldest(tail);
+}
+
+int tail_settle(struct tail *tail)
+{
+	uint64_t deadline = clock_monotonic_us() + TAIL_SETTLE_MS * 1000;
+
+	for (;;) {
+		struct pollfd wait = { .fd = tail->fd, .events = POLLIN };
+
+		count_captured(tail);
+		look(tail);
+		if (tail->trimmed + visible(tail) >= tail->captured)
+			return tail->overflowed ? -EOVERFLOW : 0;
+		if (clock_monotonic_us() >= deadline)
+			return -ETIMEDOUT;
+		(void) poll(&wait, 1, 1);
+	}
+}
+
+/* The frame number @index of @block, by walking from its first. */
+static const struct tpacket3_hdr *frame_at(const struct tpacket_block_desc *block, size_t index)
+{
+	const uint8_t *at = (const uint8_t *) block + block->hdr.bh1.offset_to_first_pkt;
+
+	for (size_t i = 0; i < index; i++)
+		at += ((const struct tpacket3_hdr *) (const void *) at)->tp_next_offset;
+	return (const struct tpacket3_hdr *) (const void *) at;
+}
+
+bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame)
+{
+	for (unsigned i = tail->count; i-- > 0;) {
+		const struct tpacket_block_desc *block = block_at(tail, tail->first + i);
+		const struct tpacket3_hdr *frame;
+
+		if (age >= block->hdr.bh1.num_pkts) {
+			age -= block->hdr.bh1.num_pkts;
+			continue;
+		}
+		frame = frame_at(block, block->hdr.bh1.num_pkts - 1 - age);
+		if (frame->tp_snaplen < frame->tp_len)
+			return false;
+		ret_frame->data = (const uint8_t *) frame + frame->tp_mac;
+		ret_frame->size = frame->tp_snaplen;
+		ret_frame->at_us = frame->tp_sec * UINT64_C(1000000) + frame->tp_nsec / 1000;
+		memcpy(&ret_frame->vnet, ret_frame->data - sizeof(ret_frame->vnet), sizeof(ret_frame->vnet));
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* watch_libvirt_client.h - what those files of watch_libvirt.h share that know libvirt. */
+#ifndef REHOME_NVEAGENT_WATCH_LIBVIRT_CLIENT_H
+#define REHOME_NVEAGENT_WATCH_LIBVIRT_CLIENT_H
+
+#include <libvirt/libvirt.h>
+
+#include "nveagent/watch_libvirt_internal.h"
+
+/* --- watch_libvirt_events.c: the callbacks of one connection --- */
+
+enum {
+	LIBVIRT_REGISTRATIONS = 4,
+};
+struct libvirt_registrations {
+	int ids[LIBVIRT_REGISTRATIONS]; /* -1: not registered */
+	bool close_callback;
+};
+/*
+ * Returns 0, or -EIO with libvirt's last error set. What was registered must be taken back in
+ * either case.
+ */
+int libvirt_events_register(struct libvirt_shared *shared, virConnectPtr connection,
+			    struct libvirt_registrations *registrations);
+void libvirt_events_deregister(virConnectPtr connection,
+			       struct libvirt_registrations *registrations);
+
+/* --- watch_libvirt_ask.c: calls about one domain; they wait for libvirtd --- */
+
+struct libvirt_answer {
+	bool valid; /* libvirt answered all we need; nothing may be told otherwise */
+	enum libvirt_domain_state state;
+	bool migrating_out;
+	const char *name;      /* borrowed from the virDomainPtr; NULL: no such domain */
+	struct domain *domain; /* owned; needed unless STOPPED */
+};
+
+/*
+ * @listing: also ask what can wait for QEMU's monitor. The answer's name lives as long as @domain.
+ */
+struct libvirt_answer libvirt_ask(virDomainPtr domain, bool listing);
+/*
+ * True when the last call failed because there is no such domain; a broken connection must not look
+ * like that.
+ */
+bool libvirt_no_such_domain(void);
+/* Has QEMU announce itself; taints the domain. A failure is logged at debug level. */
+void libvirt_announce(virDomainPtr domain);
+
+#endif

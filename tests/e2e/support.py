@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the end-to-end tests share: a room with rehome in it, and what must be true around a move."""
+
+import os
+import unittest
+
+from bench import account, ledger, leftovers
+from bench.measure import Load, measure
+from bench.room import Room
+from bench.stream import Stream
+from lab import TimedOut, wait_until
+
+BUILD = os.environ["REHOME_BUILD"]
+KEEP_LOGS = "REHOME_KEEP_LOGS" in os.environ  # the lab's directory then stays, also when all is well
+PPS = 500  # what sanitized daemons, an emulated guest and everything else on two cores hold
+FRAME_SIZE = 128
+CONVERGED_MS = 1000  # that it is done at all; bench/move has the figures
+AGREE_TIMEOUT_S = 20
+TRACES_TIMEOUT_S = 15
+
+
+def say(text):
+    print(text, flush=True)
+
+
+class Case(unittest.TestCase):
+    """A test with rooms and the assertions about them."""
+
+    maxDiff = None
+
+    def room(self, underlay=4):
+        """A Room with rehome and a guest on hv1, for the rest of the test."""
+        return self.enterContext(Room("rehome", underlay, BUILD, say, keep_logs=KEEP_LOGS))
+
+    def stream(self, room, family=4, tcp=True, tenant="peer"):
+        """A Stream of PPS to and from the guest."""
+        stream = Stream(room.lab, room.tenant(tenant), room.probe, room.address(family), PPS, FRAME_SIZE, tcp)
+        self.addCleanup(stream.kill)
+        return stream
+
+    def assert_nothing_lost(self, report):
+        """Every packet arrived once and in order, both ways; the connection is alive."""
+        for name in ("down", "up"):
+            counts = {key: report[name][key] for key in ("lost", "duplicated", "reordered")}
+            self.assertEqual(counts, {"lost": 0, "duplicated": 0, "reordered": 0}, f"{name}: {report[name]}")
+            self.assertGreater(report[name]["sent"], 0)
+        self.assertTrue(report["tcp"]["alive"])
+
+    def assert_at_home(self, room):
+        """Every agent and kernel has the guest on room.home, and nothing of a move is there."""
+        lab, mac = room.lab, room.guest.mac
+
+        def amiss():
+            found = ledger.disagreements(lab)
+            for host in lab.nves:
+                vteps = [mapping["vtep"] for mapping in ledger.mappings(lab, host, mac)]
+                states = [port["state"] for port in ledger.ports(lab, host, mac)]
+                if vteps != [room.home.vtep]:
+                    found.append(f"{host.name} has {mac} at {vteps}")
+                if states != (["resident"] if host is room.home else []):
+                    found.append(f"{host.name} has ports of {mac}: {states}")
+            return found
+        self._assert_ends(amiss, AGREE_TIMEOUT_S)
+        self._assert_ends(lambda: leftovers.compare(room.baseline, leftovers.snapshot(lab, room.guest, room.home)),
+                          TRACES_TIMEOUT_S)
+        self.assertIs(lab.where(room.guest), room.home)
+
+    def _assert_ends(self, amiss, timeout):
+        """What amiss() lists is gone within TIMEOUT."""
+        try:
+            wait_until(lambda: not amiss(), "end of what is amiss", timeout, poll=0.1)
+        except TimedOut:
+            self.assertEqual(amiss(), [])
+
+    def assert_reachable(self, room):
+        """Tenants on every host reach the guest, over both families."""
+        for tenant in room.lab.tenants.values():
+            for address in (room.guest.ip4, room.guest.ip6):
+                self.assertTrue(tenant.ping(address, count=3, timeout=3), f"{tenant.name} -> {address}")
+
+    def assert_moves(self, room, family=4):
+        """Moves the guest to the other host under load; what every move must be."""
+        told = account.as_object(room, measure(room, Load(PPS, family, FRAME_SIZE)))
+        said = "\n".join(account.lines(told, 1))
+        say(said)
+        self.assertEqual(told["lost_from_guest"], 0, said)
+        self.assertLess(told["lost"], PPS * told["guest_downtime_ms"] / 1000, said)
+        self.assertIsNotNone(told["converged_ms"], said)
+        self.assertLess(told["converged_ms"], CONVERGED_MS, said)
+        self.assertEqual(told["leftover_items"], [], said)
+        self.assert_at_home(room)
+        self.assert_reachable(room)
+        return told

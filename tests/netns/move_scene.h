@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * move_scene.h - three NVEs in namespaces, a VM's MAC moving from one to another under traffic from the third.
+ *
+ *        peer ------\                    sender thread: s0 -- s1, a port of br100
+ *        old  ------ hub (a bridge)      tap0, held by a child process that plays QEMU: it reads until told to stop
+ *        new  ------/                    tap0, read by a thread of ours: the VM at its new place
+ *
+ * The sender is as fast as the old NVE receives: it never has more than SCENE_WINDOW frames on the way there, because a packet
+ * socket knows no other back pressure and the kernel drops what a CPU's backlog cannot hold.
+ * Every frame bears a number; the old and the new QEMU note the numbers they get.
+ */
+#ifndef REHOME_TESTS_NETNS_MOVE_SCENE_H
+#define REHOME_TESTS_NETNS_MOVE_SCENE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "nveagent/inflight.h"
+#include "nveagent/raw_port.h"
+#include "tests/netns/netns.h"
+
+enum {
+	SCENE_NUMBERS_MAX = 1 << 20,	/* frames of one run */
+	SCENE_TAP_PACKETS = 65536,	/* nothing is lost for want of room */
+	SCENE_WINDOW = 256,		/* frames between the sender and the old NVE: netdev_max_backlog is 1000 */
+	SCENE_GSO_SIZE = 1200,
+	SCENE_GSO_PAYLOAD = 12 * 1200,	/* bytes of one bundle */
+};
+
+/* What one QEMU has read, in order. */
+struct scene_log {
+	_Atomic size_t count;
+	uint32_t numbers[SCENE_NUMBERS_MAX];
+};
+
+/* Shared with the child. */
+struct scene_shared {
+	_Atomic bool run, stopped, quit;
+	struct scene_log old_log;
+};
+
+struct scene_nve {
+	int netns;
+	struct kernel *kernel;
+	struct vni_devices devices;
+};
+
+struct scene {
+	const struct underlay *underlay;
+	bool bundles;			/* the sender sends GSO bundles with unfinished checksums */
+	struct mac vm, sender_mac;
+	int hub;
+	struct scene_nve peer, old, new;
+	uint32_t old_tap, new_tap;	/* ifindex */
+	pid_t qemu;			/* plays the old QEMU */
+	struct scene_shared *shared;
+
+	int tap;			/* of the new NVE */
+	struct scene_log *new_log;
+	pthread_t reader;
+	_Atomic bool reader_quit;
+
+	pthread_t sender;
+	uint32_t first, total;		/* numbers of this run */
+	_Atomic uint32_t sent;
+};
+
+struct scene *scene_new(const struct underlay *underlay, bool bundles);
+struct scene *scene_free(struct scene *scene);
+DEFINE_CLEANUP(struct scene, scene_free)
+
+/* Starts a run: empties the logs, lets the old QEMU read, sends @total frames at full speed. */
+void scene_send(struct scene *scene, uint32_t total);
+void scene_await_sent(struct scene *scene, uint32_t at_least);
+/* The old QEMU stops reading, as at QMP STOP; returns when it has. */
+void scene_stop_old(struct scene *scene);
+void scene_run_old(struct scene *scene);
+/* Waits until every frame of the run has been read by someone. */
+bool scene_await_all(struct scene *scene);
+
+/* What became of the run. A bundle counts as the segments that it is. */
+struct scene_result {
+	size_t old_count, new_count;
+	size_t lost, doubled, disordered;
+};
+struct scene_result scene_judge(const struct scene *scene);
+
+/* The VM has its bridge entry at the old NVE, and remote NVEs send there. */
+void scene_place_at_old(struct scene *scene);
+
+#endif
