@@ -47,7 +47,6 @@ class Move:
     report: dict = None
     ledger: list = field(default_factory=list)
     leftover: list = field(default_factory=list)
-    backlog_drops: int = 0
 
     @property
     def downtime_ms(self):
@@ -62,12 +61,6 @@ class Move:
         """Since when each other NVE has sent frames to the target; None: it does not."""
         return {name: track.settled_us(self.target.vtep) for name, track in self.tracks.items()
                 if name != self.target.name}
-
-
-def _backlog_drops():
-    """Packets that all of the machine's CPUs dropped from full backlogs (netdev_max_backlog), whoever sent them."""
-    with open("/proc/net/softnet_stat", encoding="ascii") as file:
-        return sum(int(line.split()[1], 16) for line in file)
 
 
 def _wait_converged(move):
@@ -108,48 +101,33 @@ def _settle(room, move):
 def measure(room, load):
     """Moves the guest to the other hypervisor under LOAD; a Move."""
     move = Move(room.home, room.other(), load, began_us=time.time_ns() // 1000)
-    drops = _backlog_drops()
-    stream = Stream(room.lab, room.tenant(load.peer_on), room.probe, room.address(load.family), load.pps,
-                    load.frame_size, load.tcp)
     try:
-        stream.run_for(SIDE_S)
-        _watch(room, move)
-        stream.run_for(SIDE_S)
-        move.report = stream.finish()
+        with Stream(room.lab, room.tenant(load.peer_on), room.probe, room.address(load.family), load.pps,
+                    load.frame_size, load.tcp) as stream:
+            stream.run_for(SIDE_S)
+            _watch(room, move)
+            stream.run_for(SIDE_S)
+            move.report = stream.finish()
     except LabError as error:
-        stream.kill()
         raise LabError(f"{error}\n{room.console()}") from None
-    except BaseException:
-        stream.kill()
-        raise
-    move.backlog_drops = _backlog_drops() - drops
     _settle(room, move)
     return move
 
 
 class Held:
-    """A TCP connection held over several moves; .result after its end."""
+    """A TCP connection held over several moves; .result after the end."""
 
-    def __init__(self, stream):
-        self._stream, self.result = stream, None
-
-    def end(self):
-        """Closes it and keeps what the probe says of it."""
-        tcp = self._stream.finish()["tcp"]
-        self.result = {key: tcp[key] for key in ("alive", "echoes", "longest_stall_ms", "retransmissions", "timeouts")}
+    result = None
 
 
 @contextlib.contextmanager
 def hold_tcp(room, family, peer_on="peer"):
-    """Context: 64 bytes are echoed over one TCP connection every 2 ms, beside one UDP packet per second."""
-    stream = Stream(room.lab, room.tenant(peer_on), room.probe, room.address(family), 1, FRAME_MIN, tcp=True)
-    held = Held(stream)
-    try:
+    """Context, a Held: 64 bytes are echoed over one TCP connection every 2 ms, beside one UDP packet per second."""
+    held = Held()
+    with Stream(room.lab, room.tenant(peer_on), room.probe, room.address(family), 1, FRAME_MIN, tcp=True) as stream:
         yield held
-        held.end()
-    except BaseException:
-        stream.kill()
-        raise
+        tcp = stream.finish()["tcp"]
+    held.result = {key: tcp[key] for key in ("alive", "echoes", "longest_stall_ms", "retransmissions", "timeouts")}
 
 
 def _rounded(value):
@@ -180,7 +158,7 @@ def record(room, move):
         "converged_ms": None if None in converged.values() else _rounded(max(converged.values())),
         "converged_each_ms": {name: _rounded(value) for name, value in converged.items()},
         "leftovers": len(move.leftover), "leftover_items": move.leftover,
-        "migration_s": round(move.seconds, 3), "machine_drops": move.backlog_drops,
+        "migration_s": round(move.seconds, 3), "machine_drops": report["up"]["backlog_drops"],
         "invalid": to_guest, "invalid_from_guest": from_guest,
         **(_tcp(report["tcp"]) if load.tcp else {}),
     }

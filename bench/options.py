@@ -39,7 +39,8 @@ One JSON object per move (--json):
   invalid, invalid_from_guest   why this move's counts are the lab's fault (a full socket buffer, a rate that was
                        not held); such counts are left out of the summary
 The last object has "summary": true, and a cell each with totals, medians and maxima; downtime_packets is what the
-downtimes alone would cost (packets/s x downtime).
+downtimes alone would cost (packets/s x downtime). With --tcp, tcp_held is what became of one more connection, held
+through all moves of the cell.
 
 Exit status: 0 measured; 1 a cell failed; 2 usage."""
 

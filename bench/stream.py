@@ -20,7 +20,7 @@ _serial = itertools.count(1)
 
 
 class Stream:
-    """Runs from its making until finish(); .down and .up of the report are to and from the guest."""
+    """Runs from its making until finish(), or the end of its `with` block."""
 
     def __init__(self, lab, tenant, probe, address, pps, frame_size, tcp=False):
         self._log = os.path.join(lab.dir, f"probe-{next(_serial)}.log")
@@ -65,21 +65,33 @@ class Stream:
             raise LabError(f"the probe's counts are not complete: {report.get('error')}")
         return report
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.kill()  # if the block did not come to finish()
+
     def kill(self):
         """Ends it without a report, if it runs."""
-        self._process.kill()
-        self._process.communicate()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
 
-def _artefacts(stream, asked, shortfall):
-    found = [f"{name} {stream[name]}" for name in ("socket_drops", "uncounted", "unexpected") if stream[name]]
+def _artefacts(stream, counters, asked, shortfall):
+    found = [f"{name} {stream[name]}" for name in counters if stream[name]]
     if stream["sent"] < asked * (1 - shortfall) - 1:
         found.append(f"sent {stream['sent']} of {asked:.0f}")
     return found
 
 
 def artefacts(report, stopped_ms):
-    """What the lab itself spoiled, as texts: (to the guest, from the guest). STOPPED_MS: the guest's own pause."""
+    """
+    What the lab itself spoiled, as texts: (to the guest, from the guest). STOPPED_MS: the guest's own pause.
+    The peer's backlog_drops are not here: they are those of the whole machine.
+    """
+    counters = ("socket_drops", "uncounted", "unexpected")
     seconds = (report["stopped_us"] - report["started_us"]) / 1e6
-    return (_artefacts(report["down"], report["down_pps"] * seconds, SHORTFALL),
-            _artefacts(report["up"], report["up_pps"] * (seconds - stopped_ms / 1000), SHORTFALL_FROM_GUEST))
+    return (_artefacts(report["down"], (*counters, "backlog_drops"), report["down_pps"] * seconds, SHORTFALL),
+            _artefacts(report["up"], counters, report["up_pps"] * (seconds - stopped_ms / 1000),
+                       SHORTFALL_FROM_GUEST))

@@ -3,9 +3,6 @@
 
 from statistics import median
 
-CELL_KEYS = ("system", "underlay", "family", "pps", "frame_size", "postcopy", "peer_on")
-
-
 def _spread(values, digits=None):
     values = [value for value in values if value is not None]
     if not values:
@@ -17,8 +14,8 @@ def _figures(records, keys):
     return {key: _spread([record.get(key) for record in records], 3) for key in keys}
 
 
-def summarise(cell, records):
-    """CELL: its keys and values. RECORDS: those of its moves."""
+def summarise(cell, records, tcp_held=None):
+    """CELL: its keys and values. RECORDS: those of its moves. TCP_HELD: of the connection held through all of them."""
     to_guest = [record for record in records if not record["invalid"]]
     from_guest = [record for record in records if not record["invalid_from_guest"]]
     tcp = ("longest_stall_ms", "retransmissions", "timeouts")
@@ -31,7 +28,7 @@ def summarise(cell, records):
         "downtime_packets": _spread([record["pps"] * record["guest_downtime_ms"] / 1000 for record in to_guest], 1),
         "not_converged": sum(record["converged_ms"] is None for record in records),
         "leftovers": sum(record["leftovers"] for record in records),
-        "tcp_alive": all(record.get("tcp_alive", True) for record in records),
+        "tcp_alive": all(record.get("tcp_alive", True) for record in records), "tcp_held": tcp_held,
     }
 
 

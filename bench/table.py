@@ -55,6 +55,7 @@ _FIGURES = (
 _TCP = (
     ("TCP stall ms: median / max", lambda s: _middle(s["longest_stall_ms"])),
     ("retransmissions / timeouts", lambda s: f"{_total(s['retransmissions'])} / {_total(s['timeouts'])}"),
+    ("TCP through all moves", lambda s: "alive" if s["tcp_held"]["alive"] else "DEAD"),
 )
 
 

@@ -83,7 +83,8 @@ size_t frame_build_rarp_request(struct mac mac, uint8_t *buffer)
 {
 	struct arp_end self = { .mac = mac };
 
-	return build_arp(ETHER_TYPE_RARP, RARP_OPERATION_REQUEST, mac_broadcast, self, self, buffer);
+	return build_arp(ETHER_TYPE_RARP, RARP_OPERATION_REQUEST, mac_broadcast, self, self,
+			 buffer);
 }
 
 size_t frame_build_rarp_reply(struct mac server_mac, struct ip server_ip, struct mac mac,

@@ -7,6 +7,7 @@
 #include <event2/listener.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/json.h"
@@ -16,9 +17,9 @@
 struct client {
 	LIST_ENTRY(client) link;
 	struct control *control;
-	struct bufferevent *stream;	/* owned */
-	struct lines *lines;		/* owned */
-	bool ended;			/* it asks no more, but may still read */
+	struct bufferevent *stream; /* owned */
+	struct lines *lines;	    /* owned */
+	bool ended;		    /* it asks no more, but may still read */
 };
 
 struct control {
@@ -33,8 +34,8 @@ struct control {
 /* --- operations --- */
 
 /* Each fills @reply, or writes a static text to *reterr_text. Returns 0 or a negative errno. */
-static int reply_status(const struct directory *directory, struct json_object *request, struct json_object *reply,
-			const char **reterr_text)
+static int reply_status(const struct directory *directory, struct json_object *request,
+			struct json_object *reply, const char **reterr_text)
 {
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
 
@@ -47,8 +48,8 @@ static int reply_status(const struct directory *directory, struct json_object *r
 	return 0;
 }
 
-static int reply_mappings(const struct directory *directory, struct json_object *request, struct json_object *reply,
-			  const char **reterr_text)
+static int reply_mappings(const struct directory *directory, struct json_object *request,
+			  struct json_object *reply, const char **reterr_text)
 {
 	struct json_object *mappings = NULL;
 	uint32_t vni = 0;
@@ -65,15 +66,15 @@ static int reply_mappings(const struct directory *directory, struct json_object 
 
 static const struct operation {
 	const char *name;
-	int (*reply)(const struct directory *directory, struct json_object *request, struct json_object *reply,
-		     const char **reterr_text);
+	int (*reply)(const struct directory *directory, struct json_object *request,
+		     struct json_object *reply, const char **reterr_text);
 } operations[] = {
 	{ "status", reply_status },
 	{ "mappings", reply_mappings },
 };
 
-static int dispatch(const struct directory *directory, struct json_object *request, struct json_object *reply,
-		    const char **reterr_text)
+static int dispatch(const struct directory *directory, struct json_object *request,
+		    struct json_object *reply, const char **reterr_text)
 {
 	const char *name;
 
@@ -116,7 +117,8 @@ static int send_error(struct client *client, const char *text)
 {
 	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
 
-	if (!reply || json_add_bool(reply, "ok", false) < 0 || json_add_string(reply, "error", text) < 0)
+	if (!reply || json_add_bool(reply, "ok", false) < 0 ||
+	    json_add_string(reply, "error", text) < 0)
 		return -ENOMEM;
 	return send_line(client, reply);
 }
@@ -141,7 +143,10 @@ static bool is_full(const struct client *client)
 	return evbuffer_get_length(bufferevent_get_output(client->stream)) > CONTROL_OUTPUT_PAUSE;
 }
 
-/* Answers lines until there are none, or the client has too much to read. Returns 0 or a negative errno. */
+/*
+ * Answers lines until there are none, or the client has too much to read. Returns 0 or a negative
+ * errno.
+ */
 static int answer_lines(struct client *client)
 {
 	const char *line;
@@ -163,7 +168,8 @@ static int take_input(struct client *client)
 	char chunk[CONTROL_LINE_MAX];
 	int n, r = 0;
 
-	while (r == 0 && !is_full(client) && (n = evbuffer_remove(input, chunk, sizeof(chunk))) > 0) {
+	while (r == 0 && !is_full(client) &&
+	       (n = evbuffer_remove(input, chunk, sizeof(chunk))) > 0) {
 		r = lines_push(client->lines, chunk, (size_t) n);
 		if (r == 0)
 			r = answer_lines(client);
@@ -178,7 +184,8 @@ static void serve(struct client *client)
 
 	if (r == 0)
 		r = take_input(client);
-	if (r < 0 || (client->ended && evbuffer_get_length(bufferevent_get_output(client->stream)) == 0))
+	if (r < 0 ||
+	    (client->ended && evbuffer_get_length(bufferevent_get_output(client->stream)) == 0))
 		client_free(client);
 }
 
@@ -214,7 +221,7 @@ static int client_new(struct control *control, int fd)
 	client->stream = bufferevent_socket_new(control->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!client->lines || !client->stream) {
 		if (client->stream)
-			(void) bufferevent_setfd(client->stream, -1);	/* stays the caller's */
+			(void) bufferevent_setfd(client->stream, -1); /* stays the caller's */
 		if (client->stream)
 			bufferevent_free(client->stream);
 		lines_free(client->lines);
@@ -229,13 +236,16 @@ static int client_new(struct control *control, int fd)
 	return 0;
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
-		      void *userdata)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+		      int size, void *userdata)
 {
+	static const char full[] = "{\"ok\":false,\"error\":\"too many clients: try again\"}\n";
 	struct control *control = userdata;
 
-	if (control->client_count >= CONTROL_CLIENTS_MAX || client_new(control, fd) < 0)
-		evutil_closesocket(fd);
+	if (control->client_count < CONTROL_CLIENTS_MAX && client_new(control, fd) == 0)
+		return;
+	(void) send(fd, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	evutil_closesocket(fd);
 }
 
 /* --- life --- */
@@ -255,8 +265,8 @@ int control_new(struct event_base *base, const char *path, const struct director
 	if (fd < 0)
 		return fd;
 	control->path = strdup(path);
-	control->listener = evconnlistener_new(base, on_accept, control,
-					       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	control->listener = evconnlistener_new(
+		base, on_accept, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (!control->path || !control->listener)
 		return -ENOMEM;
 	(void) TAKE_FD(fd);

@@ -4,7 +4,7 @@
  *
  *   {"op":"status"}              -> {"ok":true, "name":..., "nves":[...], "vnis":[...], "counters":{...}}
  *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all VNIs
- *   anything else                -> {"ok":false, "error":"..."}
+ *   anything else                -> {"ok":false, "error":"..."}           as for a client over the cap, unasked
  */
 #ifndef REHOME_NVA_CONTROL_H
 #define REHOME_NVA_CONTROL_H
@@ -17,7 +17,8 @@
 enum {
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_LINE_MAX = 4096,
-	CONTROL_OUTPUT_PAUSE = 1 << 20,	/* a client that does not read its answers is not read from */
+	CONTROL_OUTPUT_PAUSE =
+		1 << 20, /* a client that does not read its answers is not read from */
 };
 
 struct control;

@@ -15,7 +15,8 @@
  *   2. B is N: nothing changes but what N says about it;
  *   3. B consents to N: N may commit the generation after B's;
  *   4. otherwise N is refused, and told whose it is.
- * So a generation of one MAC is given to one NVE only, and an NVE that reads a lower one knows that it is old news.
+ * So a generation of one MAC is given to one NVE only, and an NVE that reads a lower one knows that
+ * it is old news.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +24,8 @@
 #include "common/json.h"
 #include "nva/directory_internal.h"
 
-int directory_new(const struct directory_config *config, uint64_t now_us, struct directory **ret_directory)
+int directory_new(const struct directory_config *config, uint64_t now_us,
+		  struct directory **ret_directory)
 {
 	struct directory *directory = calloc(1, sizeof(*directory));
 
@@ -73,7 +75,7 @@ struct directory *directory_free(struct directory *directory)
 	outputs_clear(directory);
 	while (!TAILQ_EMPTY(&directory->vnis))
 		free_vni(directory, TAILQ_FIRST(&directory->vnis));
-	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++)
+	for (size_t i = 0; i < directory->nve_end; i++)
 		free(directory->nves[i]);
 	tombstones_clear(directory);
 	table_clear(&directory->vni_table);
@@ -137,7 +139,8 @@ static void query_take(struct directory *directory, uint64_t now_us, struct nve 
 static void status_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 			const struct nvo3_message *message)
 {
-	static const char too_long[] = "{\"error\":\"too long for a message: ask the NVA's control socket\"}";
+	static const char too_long[] =
+		"{\"error\":\"too long for a message: ask the NVA's control socket\"}";
 	struct nvo3_message reply = { .kind = NVO3_STATUS_REPLY, .id = message->id };
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
 	const char *text;
@@ -182,7 +185,7 @@ int directory_receive(struct directory *directory, uint64_t now_us, uint32_t id,
 		return -EPROTO;
 	}
 	if (message->kind == NVO3_ACK && message->revision > nve->sent) {
-		*reterr_what = "revision";	/* it confirms what it was never sent */
+		*reterr_what = "revision"; /* it confirms what it was never sent */
 		return -EPROTO;
 	}
 	takers[message->kind](directory, now_us, nve, message);
@@ -203,7 +206,7 @@ int directory_tick(struct directory *directory, uint64_t now_us)
 {
 	struct vni *vni;
 
-	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++)
+	for (size_t i = 0; i < directory->nve_end; i++)
 		if (directory->nves[i])
 			tick_nve(directory, now_us, directory->nves[i]);
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory) {

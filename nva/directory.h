@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * directory.h - who serves which MAC and which address, in each VN. Pure: no sockets, no clock, no log.
+ * directory.h - who serves which MAC and which address, in each VN. Pure: no sockets, no clock, no
+ * log.
  *
- * Inputs are sessions that begin and end, messages, and the time; outputs are messages to NVEs. The same inputs in the
- * same order give the same outputs. Times are microseconds of any clock that never runs backwards.
+ * Inputs are sessions that begin and end, messages, and the time; outputs are messages to NVEs. The
+ * same inputs in the same order give the same outputs. Times are microseconds of any clock that
+ * never runs backwards.
  *
- * Any function that returns -ENOMEM leaves a directory that can only be freed: what it then no longer could
- * tell an NVE would be missing there for good, while a new start makes every NVE tell and ask anew.
+ * Any function that returns -ENOMEM leaves a directory that can only be freed: what it then no
+ * longer could tell an NVE would be missing there for good, while a new start makes every NVE tell
+ * and ask anew.
  */
 #ifndef REHOME_NVA_DIRECTORY_H
 #define REHOME_NVA_DIRECTORY_H
@@ -18,6 +21,7 @@
 #include "common/cleanup.h"
 #include "nva/wire.h"
 
+/* clang-format off */
 enum {
 	DIRECTORY_NVES_MAX = 4096,
 	DIRECTORY_VNIS_MAX = 4096,
@@ -28,42 +32,48 @@ enum {
 	DIRECTORY_CONVERGENCES_MAX = 4096,	/* committed, not confirmed by all */
 	DIRECTORY_TOMBSTONES_MAX = 1 << 16,	/* generations of withdrawn mappings */
 	DIRECTORY_TOMBSTONE_AGE_S = 86400,	/* no NVE holds an entry of before yesterday */
-	DIRECTORY_HANDOVER_MS = 200,		/* the old NVE is waited for this long before the others are told */
+	DIRECTORY_HANDOVER_MS = 200,		/* the old NVE is waited for, before the others are told */
 	DIRECTORY_CONVERGE_MAX_S = 300,		/* a member that never confirms is given up */
 	DIRECTORY_STATUS_MOVES_MAX = 256,	/* shown in a status; the count tells all */
-	DIRECTORY_STATUS_VNIS_MAX = 8192,	/* numbers in all its NVEs' lists together; the counts tell all */
+	DIRECTORY_STATUS_VNIS_MAX = 8192,	/* in all its NVEs' lists together; the counts tell all */
 };
+/* clang-format on */
 
-/* A NVE may go on from a generation it remembers (the NVA may have lost its memory), but not from one that would wrap. */
+/*
+ * An NVE may go on from a generation it remembers (the NVA may have lost its memory), but not from
+ * one that would wrap.
+ */
 #define DIRECTORY_CLAIM_MAX (NVO3_GENERATION_MAX >> 1)
 
 struct directory_config {
-	char name[NVO3_NAME_MAX + 1];	/* of this NVA */
-	uint64_t incarnation;		/* of this start, not 0 */
-	uint64_t hash_seed;		/* random */
-	uint64_t lease_us;		/* an NVE without a session keeps its place this long */
-	uint64_t consent_timeout_us;	/* a present NVE has this long to answer */
+	char name[NVO3_NAME_MAX + 1]; /* of this NVA */
+	uint64_t incarnation;	      /* of this start, not 0 */
+	uint64_t hash_seed;	      /* random */
+	uint64_t lease_us;	      /* an NVE without a session keeps its place this long */
+	uint64_t consent_timeout_us;  /* a present NVE has this long to answer */
 };
 
 struct directory;
 
 /* Returns 0 or -ENOMEM. */
-int directory_new(const struct directory_config *config, uint64_t now_us, struct directory **ret_directory);
+int directory_new(const struct directory_config *config, uint64_t now_us,
+		  struct directory **ret_directory);
 struct directory *directory_free(struct directory *directory);
 DEFINE_CLEANUP(struct directory, directory_free)
 
 /*
- * A session began and its first message is @hello. *ret_nve names the NVE in later calls until directory_disconnect();
- * an NVE that was connected already is taken over by the new session: *ret_replaced, and the caller closes the older one
- * without telling the directory.
- * Returns 0, or with @reterr_text (NVO3_TEXT_MAX + 1 bytes) for the peer
+ * A session began and its first message is @hello. *ret_nve names the NVE in later calls until
+ * directory_disconnect(); an NVE that was connected already is taken over by the new session:
+ * *ret_replaced, and the caller closes the older one without telling the directory. Returns 0, or
+ * with @reterr_text (NVO3_TEXT_MAX + 1 bytes) for the peer
  *   -EPROTO   another protocol version
  *   -EEXIST   the name or the VTEP belongs to another NVE that is connected or whose lease has not ended
  *   -ENOSPC   DIRECTORY_NVES_MAX
  * or -ENOMEM.
  */
-int directory_connect(struct directory *directory, uint64_t now_us, const struct nvo3_message *hello,
-		      uint32_t *ret_nve, bool *ret_replaced, char *reterr_text);
+int directory_connect(struct directory *directory, uint64_t now_us,
+		      const struct nvo3_message *hello, uint32_t *ret_nve, bool *ret_replaced,
+		      char *reterr_text);
 
 /* The session of @nve ended. It stays a member and keeps its mappings for lease_us. */
 void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t nve);
@@ -78,7 +88,10 @@ int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve
 /* Deals with what became due: call it several times a second. Returns 0 or -ENOMEM. */
 int directory_tick(struct directory *directory, uint64_t now_us);
 
-/* One message for any number of NVEs (none: they left meanwhile) that are connected, gateways first. */
+/*
+ * One message for any number of NVEs (none: they left meanwhile) that are connected, gateways
+ * first.
+ */
 struct directory_output {
 	struct nvo3_message message;
 	size_t to_count;
@@ -89,14 +102,19 @@ struct directory_output *directory_output_free(struct directory_output *output);
 DEFINE_CLEANUP(struct directory_output, directory_output_free)
 
 /*
- * The next message to send; the caller owns *ret_output. Changes made since the last call travel together, one UPDATE per
- * VNI: call it until it returns 0, after as many inputs as arrived at once.
- * Returns 1, 0 when there is none, or -ENOMEM.
+ * The next message to send; the caller owns *ret_output. Changes made since the last call travel
+ * together, one UPDATE per VNI: call it until it returns 0, after as many inputs as arrived at
+ * once. Returns 1, 0 when there is none, or -ENOMEM.
  */
 int directory_next_output(struct directory *directory, struct directory_output **ret_output);
 
-/* What NVO3_STATUS answers, and the mappings of one VNI (0: of all). The caller owns the object. 0 or -ENOMEM. */
-int directory_status(const struct directory *directory, uint64_t now_us, struct json_object **ret_status);
-int directory_mappings(const struct directory *directory, uint32_t vni, struct json_object **ret_mappings);
+/*
+ * What NVO3_STATUS answers, and the mappings of one VNI (0: of all). The caller owns the object. 0
+ * or -ENOMEM.
+ */
+int directory_status(const struct directory *directory, uint64_t now_us,
+		     struct json_object **ret_status);
+int directory_mappings(const struct directory *directory, uint32_t vni,
+		       struct json_object **ret_mappings);
 
 #endif

@@ -2,22 +2,24 @@
 /*
  * directory_converge.c - when has everybody confirmed a move?
  *
- * A convergence waits for each member of the VNI that is subscribed in its present session. It keeps a pointer to the
- * first one that has not confirmed; until that one does, nothing need be looked at, and then the search goes
- * on from there: those before it have confirmed, and a confirmation is not taken back. What does change the queue
- * (a member leaves, or subscribes and must confirm its snapshot) restarts the search.
+ * A convergence waits for each member of the VNI that is subscribed in its present session. It
+ * keeps a pointer to the first one that has not confirmed; until that one does, nothing need be
+ * looked at, and then the search goes on from there: those before it have confirmed, and a
+ * confirmation is not taken back. What does change the queue (a member leaves, or subscribes and
+ * must confirm its snapshot) restarts the search.
  */
 #include "nva/directory_internal.h"
 
-static void convergence_free(struct directory *directory, struct vni *vni, struct convergence *convergence)
+static void convergence_free(struct directory *directory, struct vni *vni,
+			     struct convergence *convergence)
 {
 	TAILQ_REMOVE(&vni->convergences, convergence, of_vni);
 	directory->convergence_count--;
 	free(convergence);
 }
 
-void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni, const struct entry *entry,
-		     struct nve *from)
+void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni,
+		     const struct entry *entry, struct nve *from)
 {
 	struct convergence *convergence;
 
@@ -97,7 +99,8 @@ void convergences_check(struct directory *directory, struct vni *vni, bool resta
 {
 	struct convergence *convergence, *following;
 
-	QUEUE_FOREACH_SAFE(convergence, &vni->convergences, of_vni, following) {
+	QUEUE_FOREACH_SAFE(convergence, &vni->convergences, of_vni, following)
+	{
 		if (restart)
 			convergence->blocker = NULL;
 		if (!has_converged(vni, convergence))
@@ -125,7 +128,8 @@ void convergences_tick(struct directory *directory, uint64_t now_us, struct vni 
 {
 	struct convergence *convergence, *following;
 
-	QUEUE_FOREACH_SAFE(convergence, &vni->convergences, of_vni, following) {
+	QUEUE_FOREACH_SAFE(convergence, &vni->convergences, of_vni, following)
+	{
 		if (now_us < convergence->deadline_us)
 			continue;
 		directory->counters[COUNTER_NOT_CONVERGED]++;

@@ -2,12 +2,13 @@
 /*
  * directory_handover.c - the old NVE is told of a committed move before anybody else.
  *
- * From the VM's stop on, the old NVE holds what arrives for it. If the other NVEs learned of the move first, what they
- * then send straight to the new NVE would overtake that. So:
+ * From the VM's stop on, the old NVE holds what arrives for it. If the other NVEs learned of the
+ * move first, what they then send straight to the new NVE would overtake that. So:
  *
  *   COMMIT ──▶ UPDATE to the old NVE alone ──▶ it releases what it held, and ACKs ──▶ UPDATE to everybody
  *
- * An old NVE that has no session, or does not confirm within DIRECTORY_HANDOVER_MS, is not waited for.
+ * An old NVE that has no session, or does not confirm within DIRECTORY_HANDOVER_MS, is not waited
+ * for.
  */
 #include "nva/directory_internal.h"
 
@@ -44,7 +45,8 @@ static void tell_old_nve(struct directory *directory, struct entry *entry)
 	tell(directory, entry->handover_from, &update);
 }
 
-void handover_new(struct directory *directory, uint64_t now_us, struct entry *entry, struct nve *from)
+void handover_new(struct directory *directory, uint64_t now_us, struct entry *entry,
+		  struct nve *from)
 {
 	const struct member *member = from ? member_find(directory, entry->vni, from) : NULL;
 
@@ -72,7 +74,8 @@ void handovers_check(struct directory *directory, uint64_t now_us, struct vni *v
 {
 	struct entry *entry, *following;
 
-	QUEUE_FOREACH_SAFE(entry, &vni->handovers, of_handover, following) {
+	QUEUE_FOREACH_SAFE(entry, &vni->handovers, of_handover, following)
+	{
 		const struct nve *from = entry->handover_from;
 		bool confirmed = from->acked >= entry->handover_revision;
 
@@ -86,6 +89,6 @@ void handovers_member_left(struct directory *directory, struct vni *vni, const s
 	struct entry *entry, *following;
 
 	QUEUE_FOREACH_SAFE(entry, &vni->handovers, of_handover, following)
-		if (entry->handover_from == nve)
-			finish(directory, entry);
+	if (entry->handover_from == nve)
+		finish(directory, entry);
 }

@@ -21,13 +21,14 @@
 #include "nva/table.h"
 
 /* TAILQ_FOREACH that allows @item to be removed; glibc's <sys/queue.h> lacks it. */
-#define QUEUE_FOREACH_SAFE(item, queue, link, following) \
-	for ((item) = TAILQ_FIRST(queue); \
-	     (item) && ((following) = TAILQ_NEXT(item, link), 1); (item) = (following))
+#define QUEUE_FOREACH_SAFE(item, queue, link, following)                                       \
+	for ((item) = TAILQ_FIRST(queue); (item) && ((following) = TAILQ_NEXT(item, link), 1); \
+	     (item) = (following))
 
 struct vni;
 struct entry;
 
+/* clang-format off */
 enum counter {
 	COUNTER_REGISTERED,
 	COUNTER_REFUSED,		/* registrations */
@@ -175,7 +176,7 @@ struct directory {
 	uint64_t last_consent_id;
 	bool out_of_memory;
 	struct nve *nves[DIRECTORY_NVES_MAX];
-	size_t nve_count;
+	size_t nve_end;			/* past the highest number ever given */
 	struct vni_queue vnis, vnis_to_tell;
 	struct table vni_table;
 	struct table tombstones;
@@ -184,6 +185,7 @@ struct directory {
 	size_t move_count, convergence_count;
 	uint64_t counters[COUNTER_COUNT];
 };
+/* clang-format on */
 
 const char *move_state_name(enum move_state state);
 
@@ -197,18 +199,22 @@ bool vni_is_unused(const struct vni *vni);
 struct entry *entry_find(const struct directory *directory, const struct vni *vni, struct mac mac);
 /* The entry that claimed @ip last. */
 struct entry *entry_find_ip(const struct directory *directory, const struct vni *vni, struct ip ip);
-/* A MAC not yet in @vni. NULL at the cap or without memory. The caller sets its owner and the rest. */
+/*
+ * A MAC not yet in @vni. NULL at the cap or without memory. The caller sets its owner and the rest.
+ */
 struct entry *entry_new(struct directory *directory, struct vni *vni, struct mac mac);
 void entry_set_owner(struct entry *entry, struct nve *owner);
 /* Each address once; true when that changed anything. */
-bool entry_set_addresses(struct directory *directory, struct entry *entry, const struct ip *ips, size_t count);
+bool entry_set_addresses(struct directory *directory, struct entry *entry, const struct ip *ips,
+			 size_t count);
 /* Takes it out of the tables and leaves a tombstone; it is freed when that has been told. */
 void entry_remove(struct directory *directory, uint64_t now_us, struct entry *entry);
 struct entry *entry_free(struct entry *entry);
 void entry_mapping(const struct entry *entry, struct mapping *ret_mapping);
 
 /* The first generation of a MAC nobody serves, for an NVE that remembers @claimed. */
-uint64_t generation_next(const struct directory *directory, uint32_t vni, struct mac mac, uint64_t claimed);
+uint64_t generation_next(const struct directory *directory, uint32_t vni, struct mac mac,
+			 uint64_t claimed);
 void tombstones_age(struct directory *directory, uint64_t now_us);
 void tombstones_clear(struct directory *directory);
 
@@ -225,40 +231,49 @@ void tell_subscriber(struct directory *directory, struct member *member);
 void outputs_clear(struct directory *directory);
 
 /* --- directory_member.c: NVEs and their VNIs --- */
-struct member *member_find(const struct directory *directory, const struct vni *vni, const struct nve *nve);
-void member_subscribe(struct directory *directory, struct nve *nve, const struct nvo3_message *message);
+struct member *member_find(const struct directory *directory, const struct vni *vni,
+			   const struct nve *nve);
+void member_subscribe(struct directory *directory, struct nve *nve,
+		      const struct nvo3_message *message);
 void member_remove(struct directory *directory, uint64_t now_us, struct member *member);
 bool nve_has_ended(const struct nve *nve, uint64_t now_us);
 void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve);
 void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve);
 
 /* --- directory_register.c: registrations --- */
-/* The generation @nve gets @mapping's MAC with, without anyone's consent; 0: only its owner can give it up. */
+/*
+ * The generation @nve gets @mapping's MAC with, without anyone's consent; 0: only its owner can
+ * give it up.
+ */
 uint64_t generation_free(const struct directory *directory, uint64_t now_us, const struct vni *vni,
 			 const struct entry *entry, const struct mapping *mapping);
 /* Both name a VM, and not the same. */
 bool is_another_vm(const struct entry *entry, const struct mapping *mapping);
 /*
- * Makes @nve the owner of @mapping's MAC; what is known of the same VM is kept. @entry: the present one, or NULL.
- * Returns NULL at a cap or without memory.
+ * Makes @nve the owner of @mapping's MAC; what is known of the same VM is kept. @entry: the present
+ * one, or NULL. Returns NULL at a cap or without memory.
  */
-struct entry *entry_assign(struct directory *directory, struct vni *vni, struct entry *entry, struct nve *nve,
-			   const struct mapping *mapping, uint64_t generation);
+struct entry *entry_assign(struct directory *directory, struct vni *vni, struct entry *entry,
+			   struct nve *nve, const struct mapping *mapping, uint64_t generation);
 void registration_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		       const struct nvo3_message *message);
 void withdrawal_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		     const struct nvo3_message *message);
 
 /* --- directory_move.c: moves --- */
-void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve, const struct nvo3_message *message);
+void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		 const struct nvo3_message *message);
 void consented_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		    const struct nvo3_message *message);
-void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve, const struct nvo3_message *message);
-void abort_take(struct directory *directory, uint64_t now_us, struct nve *nve, const struct nvo3_message *message);
+void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		 const struct nvo3_message *message);
+void abort_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		const struct nvo3_message *message);
 /* @entry has another owner than before (or is new): whoever wants it too must ask that one. */
 void moves_owner_changed(struct directory *directory, uint64_t now_us, struct entry *entry);
 /* Nobody serves @mac any more: whoever asked for it gets it. */
-void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *vni, struct mac mac);
+void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *vni,
+		      struct mac mac);
 /* @nve is no longer a member of @vni. */
 void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve);
 /* Asks @nve, which is back, again. */
@@ -267,8 +282,12 @@ void moves_tick(struct directory *directory, uint64_t now_us, struct vni *vni);
 void moves_clear(struct directory *directory, struct vni *vni);
 
 /* --- directory_handover.c: the old NVE first --- */
-/* @entry has just been committed to its owner; @from (or NULL) served it before. Tells @from, and once it has confirmed, all. */
-void handover_new(struct directory *directory, uint64_t now_us, struct entry *entry, struct nve *from);
+/*
+ * @entry has just been committed to its owner; @from (or NULL) served it before. Tells @from, and
+ * once it has confirmed, all.
+ */
+void handover_new(struct directory *directory, uint64_t now_us, struct entry *entry,
+		  struct nve *from);
 /* Nobody need be waited for any more: the entry goes, or has yet another owner. */
 void handover_drop(struct entry *entry);
 /* Ends those that are confirmed, overdue, or whose old NVE has no session. */
@@ -276,9 +295,12 @@ void handovers_check(struct directory *directory, uint64_t now_us, struct vni *v
 void handovers_member_left(struct directory *directory, struct vni *vni, const struct nve *nve);
 
 /* --- directory_converge.c: who has confirmed --- */
-void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni, const struct entry *entry,
-		     struct nve *from);
-/* The UPDATE with everything committed until now has this revision; what is being handed over is not in it. */
+void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni,
+		     const struct entry *entry, struct nve *from);
+/*
+ * The UPDATE with everything committed until now has this revision; what is being handed over is
+ * not in it.
+ */
 void convergences_told(const struct directory *directory, struct vni *vni, uint64_t revision);
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);

@@ -76,11 +76,14 @@ static int add_nve_vnis(struct json_object *object, const struct nve *nve, size_
 
 static int fill_nve(struct json_object *object, const struct nve *nve, size_t *room)
 {
-	if (json_add_string(object, "name", nve->name) < 0 || add_ip(object, "vtep", nve->vtep) < 0 ||
-	    json_add_string(object, "role", nve->role == NVO3_ROLE_GATEWAY ? "gateway" : "nve") < 0 ||
+	if (json_add_string(object, "name", nve->name) < 0 ||
+	    add_ip(object, "vtep", nve->vtep) < 0 ||
+	    json_add_string(object, "role", nve->role == NVO3_ROLE_GATEWAY ? "gateway" : "nve") <
+		    0 ||
 	    json_add_bool(object, "connected", nve->connected) < 0 ||
 	    json_add_u64(object, "acked_revision", nve->acked) < 0 ||
-	    json_add_u64(object, "vni_count", nve->member_count) < 0 || add_nve_vnis(object, nve, room) < 0)
+	    json_add_u64(object, "vni_count", nve->member_count) < 0 ||
+	    add_nve_vnis(object, nve, room) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -89,7 +92,7 @@ static int append_nves(struct json_object *array, const struct directory *direct
 {
 	size_t room = DIRECTORY_STATUS_VNIS_MAX;
 
-	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++) {
+	for (size_t i = 0; i < directory->nve_end; i++) {
 		struct json_object *object;
 
 		if (!directory->nves[i])
@@ -118,7 +121,8 @@ static int append_vnis(struct json_object *array, const struct directory *direct
 
 static int fill_move(struct json_object *object, const struct move *move)
 {
-	if (json_add_u64(object, "vni", move->mapping.vni) < 0 || add_mac(object, move->mapping.mac) < 0 ||
+	if (json_add_u64(object, "vni", move->mapping.vni) < 0 ||
+	    add_mac(object, move->mapping.mac) < 0 ||
 	    json_add_string(object, "from", move->from ? move->from->name : "-") < 0 ||
 	    json_add_string(object, "to", move->to->name) < 0 ||
 	    json_add_string(object, "state", move_state_name(move->state)) < 0 ||
@@ -160,7 +164,8 @@ static int add_counters(struct json_object *status, const struct directory *dire
 }
 
 static int add_array(struct json_object *status, const char *key, const struct directory *directory,
-		     int (*append_all)(struct json_object *array, const struct directory *directory))
+		     int (*append_all)(struct json_object *array,
+				       const struct directory *directory))
 {
 	struct json_object *array = json_object_new_array();
 
@@ -169,7 +174,8 @@ static int add_array(struct json_object *status, const char *key, const struct d
 	return append_all(array, directory);
 }
 
-int directory_status(const struct directory *directory, uint64_t now_us, struct json_object **ret_status)
+int directory_status(const struct directory *directory, uint64_t now_us,
+		     struct json_object **ret_status)
 {
 	_cleanup_(json_unrefp) struct json_object *status = json_object_new_object();
 
@@ -236,10 +242,11 @@ static int fill_mapping(struct json_object *object, const struct entry *entry)
 
 	entry_mapping(entry, &mapping);
 	if (json_add_u64(object, "vni", mapping.vni) < 0 || add_mac(object, mapping.mac) < 0 ||
-	    add_ips(object, &mapping) < 0 || json_add_string(object, "nve", entry->owner->name) < 0 ||
+	    add_ips(object, &mapping) < 0 ||
+	    json_add_string(object, "nve", entry->owner->name) < 0 ||
 	    add_ip(object, "vtep", mapping.vtep) < 0 ||
-	    json_add_u64(object, "generation", mapping.generation) < 0 || add_vm(object, mapping.vm) < 0 ||
-	    add_flags(object, mapping.flags) < 0)
+	    json_add_u64(object, "generation", mapping.generation) < 0 ||
+	    add_vm(object, mapping.vm) < 0 || add_flags(object, mapping.flags) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -258,7 +265,8 @@ static int append_mappings(struct json_object *array, const struct vni *vni)
 	return 0;
 }
 
-int directory_mappings(const struct directory *directory, uint32_t number, struct json_object **ret_mappings)
+int directory_mappings(const struct directory *directory, uint32_t number,
+		       struct json_object **ret_mappings)
 {
 	_cleanup_(json_unrefp) struct json_object *array = json_object_new_array();
 	const struct vni *vni;

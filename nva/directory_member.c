@@ -10,8 +10,9 @@
  *             what this session has not      everything of it is
  *             confirmed is removed           removed; unknown again
  *
- * A member that has no session, or has not subscribed in this one, is still shown to the others (its VMs run), but is sent
- * nothing and waited for by nobody: when it comes back it gets a snapshot.
+ * A member that has no session, or has not subscribed in this one, is still shown to the others
+ * (its VMs run), but is sent nothing and waited for by nobody: when it comes back it gets a
+ * snapshot.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static uint64_t hash_of_nve(const struct directory *directory, const struct nve 
 	return table_hash(directory->config.hash_seed, &nve->id, sizeof(nve->id));
 }
 
-struct member *member_find(const struct directory *directory, const struct vni *vni, const struct nve *nve)
+struct member *member_find(const struct directory *directory, const struct vni *vni,
+			   const struct nve *nve)
 {
 	struct table_link *link = table_first(&vni->member_table, hash_of_nve(directory, nve));
 
@@ -43,7 +45,8 @@ static struct member *member_new(struct directory *directory, struct vni *vni, s
 {
 	struct member *member = calloc(1, sizeof(*member));
 
-	if (!member || table_add(&vni->member_table, &member->link, hash_of_nve(directory, nve)) < 0) {
+	if (!member ||
+	    table_add(&vni->member_table, &member->link, hash_of_nve(directory, nve)) < 0) {
 		directory->out_of_memory = true;
 		free(member);
 		return NULL;
@@ -63,7 +66,8 @@ static void remove_entries_of(struct directory *directory, uint64_t now_us, stru
 {
 	struct entry *entry, *following;
 
-	QUEUE_FOREACH_SAFE(entry, &member->nve->entries, of_owner, following) {
+	QUEUE_FOREACH_SAFE(entry, &member->nve->entries, of_owner, following)
+	{
 		struct mac mac = entry->mac;
 
 		if (entry->vni != member->vni)
@@ -96,15 +100,18 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 	tell_later(directory, vni);
 }
 
-static void refuse_subscription(struct directory *directory, struct nve *nve, uint32_t number, const char *cap)
+static void refuse_subscription(struct directory *directory, struct nve *nve, uint32_t number,
+				const char *cap)
 {
 	struct nvo3_message refusal = { .kind = NVO3_MEMBERS, .vni = number };
 
-	(void) snprintf(refusal.text, sizeof(refusal.text), "VNI %u: the NVA has no room for %s", number, cap);
+	(void) snprintf(refusal.text, sizeof(refusal.text), "VNI %u: the NVA has no room for %s",
+			number, cap);
 	tell(directory, nve, &refusal);
 }
 
-void member_subscribe(struct directory *directory, struct nve *nve, const struct nvo3_message *message)
+void member_subscribe(struct directory *directory, struct nve *nve,
+		      const struct nvo3_message *message)
 {
 	struct vni *vni = vni_get(directory, message->vni);
 	struct member *member = vni ? member_find(directory, vni, nve) : NULL;
@@ -140,7 +147,6 @@ void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve)
 	while (!TAILQ_EMPTY(&nve->members))
 		member_remove(directory, now_us, TAILQ_FIRST(&nve->members));
 	directory->nves[nve->id] = NULL;
-	directory->nve_count--;
 	free(nve);
 }
 
@@ -151,9 +157,10 @@ void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve)
 
 	nve->resync_end_us = 0;
 	QUEUE_FOREACH_SAFE(member, &nve->members, of_nve, following_member)
-		if (!member->subscribed)
-			member_remove(directory, now_us, member);
-	QUEUE_FOREACH_SAFE(entry, &nve->entries, of_owner, following_entry) {
+	if (!member->subscribed)
+		member_remove(directory, now_us, member);
+	QUEUE_FOREACH_SAFE(entry, &nve->entries, of_owner, following_entry)
+	{
 		struct vni *vni = entry->vni;
 		struct mac mac = entry->mac;
 
@@ -192,7 +199,7 @@ void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t
 
 static struct nve *find_nve(const struct directory *directory, const char *name, struct ip vtep)
 {
-	for (size_t i = 0; i < DIRECTORY_NVES_MAX; i++) {
+	for (size_t i = 0; i < directory->nve_end; i++) {
 		struct nve *nve = directory->nves[i];
 
 		if (nve && (strcmp(nve->name, name) == 0 || ip_cmp(nve->vtep, vtep) == 0))
@@ -201,7 +208,8 @@ static struct nve *find_nve(const struct directory *directory, const char *name,
 	return NULL;
 }
 
-static int nve_new(struct directory *directory, const struct nvo3_message *hello, struct nve **ret_nve)
+static int nve_new(struct directory *directory, const struct nvo3_message *hello,
+		   struct nve **ret_nve)
 {
 	struct nve *nve;
 	uint32_t id = 0;
@@ -220,18 +228,21 @@ static int nve_new(struct directory *directory, const struct nvo3_message *hello
 	TAILQ_INIT(&nve->members);
 	TAILQ_INIT(&nve->entries);
 	directory->nves[id] = nve;
-	directory->nve_count++;
+	if (id >= directory->nve_end)
+		directory->nve_end = id + 1;
 	*ret_nve = nve;
 	return 0;
 }
 
-static void explain_conflict(const struct nve *nve, uint64_t now_us, const struct nvo3_message *hello, char *text)
+static void explain_conflict(const struct nve *nve, uint64_t now_us,
+			     const struct nvo3_message *hello, char *text)
 {
 	char vtep[IP_TEXT_SIZE], until[64] = "is connected";
 
 	if (!nve->connected)
 		(void) snprintf(until, sizeof(until), "keeps them for another %llu s",
-				(unsigned long long) (nve->lease_end_us - now_us + 999999) / 1000000);
+				(unsigned long long) (nve->lease_end_us - now_us + 999999) /
+					1000000);
 	(void) snprintf(text, NVO3_TEXT_MAX + 1, "%s belongs to NVE %s (%s), which %s",
 			strcmp(nve->name, hello->name) == 0 ? "this name" : "this VTEP", nve->name,
 			ip_text(nve->vtep, vtep), until);
@@ -254,8 +265,8 @@ static int identify(struct directory *directory, uint64_t now_us, const struct n
 	}
 	r = nve_new(directory, hello, ret_nve);
 	if (r == -ENOSPC)
-		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "the NVA has no room for more than %d NVEs",
-				DIRECTORY_NVES_MAX);
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1,
+				"the NVA has no room for more than %d NVEs", DIRECTORY_NVES_MAX);
 	return r;
 }
 
@@ -278,19 +289,21 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 	moves_ask_again(directory, nve);
 }
 
-int directory_connect(struct directory *directory, uint64_t now_us, const struct nvo3_message *hello,
-		      uint32_t *ret_nve, bool *ret_replaced, char *reterr_text)
+int directory_connect(struct directory *directory, uint64_t now_us,
+		      const struct nvo3_message *hello, uint32_t *ret_nve, bool *ret_replaced,
+		      char *reterr_text)
 {
 	struct nve *nve = NULL;
 	bool replaced;
 	int r;
 
 	if (hello->version != NVO3_VERSION) {
-		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "version %u is not spoken here, %d is",
-				hello->version, NVO3_VERSION);
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1,
+				"version %u is not spoken here, %d is", hello->version,
+				NVO3_VERSION);
 		return -EPROTO;
 	}
-	r = directory_tick(directory, now_us);	/* whose lease has ended is in nobody's way */
+	r = directory_tick(directory, now_us); /* whose lease has ended is in nobody's way */
 	if (r == 0)
 		r = identify(directory, now_us, hello, &nve, reterr_text);
 	if (r < 0)

@@ -8,11 +8,13 @@
  *                     │
  *                     └── CONSENTED no, or the deadline passes ──▶ refused
  *
- * Several NVEs may want one MAC: a VM may go A ─▶ B ─▶ C faster than B's commit arrives. Each has its own move, and when the
- * owner changes, the moves that remain ask the new owner. An explicit consent ends what was granted to another NVE before.
+ * Several NVEs may want one MAC: a VM may go from A to B to C faster than B's commit arrives. Each
+ * has its own move, and when the owner changes, the moves that remain ask the new owner. An
+ * explicit consent ends what was granted to another NVE before.
  *
- * A COMMIT that comes before the answer waits for it; the VM runs at the new NVE already. If the owner then neither answers in
- * time nor has a session, its host is taken for dead and the commit is done; if it has a session, the commit is refused.
+ * A COMMIT that comes before the answer waits for it; the VM runs at the new NVE already. If the
+ * owner then neither answers in time nor has a session, its host is taken for dead and the commit
+ * is done; if it has a session, the commit is refused.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,8 +63,9 @@ static void move_free(struct directory *directory, struct move *move)
 /* --- messages --- */
 
 /* MOVE_GRANTED or COMMITTED with a yes. */
-static void tell_yes(struct directory *directory, const struct nve *nve, enum nvo3_kind kind, uint64_t id,
-		     const struct mapping *mapping, uint64_t generation, const struct nve *old)
+static void tell_yes(struct directory *directory, const struct nve *nve, enum nvo3_kind kind,
+		     uint64_t id, const struct mapping *mapping, uint64_t generation,
+		     const struct nve *old)
 {
 	struct nvo3_message yes = {
 		.kind = kind,
@@ -71,15 +74,15 @@ static void tell_yes(struct directory *directory, const struct nve *nve, enum nv
 		.mac = mapping->mac,
 		.generation = generation,
 		.granted = true,
-		.vtep = old ? old->vtep : (struct ip) { 0 },
+		.vtep = old ? old->vtep : (struct ip){ 0 },
 	};
 
 	tell(directory, nve, &yes);
 }
 
 /* MOVE_GRANTED or COMMITTED with a no. */
-static void tell_no(struct directory *directory, const struct nve *nve, enum nvo3_kind kind, uint64_t id,
-		    uint32_t vni, struct mac mac, const char *reason)
+static void tell_no(struct directory *directory, const struct nve *nve, enum nvo3_kind kind,
+		    uint64_t id, uint32_t vni, struct mac mac, const char *reason)
 {
 	struct nvo3_message no = { .kind = kind, .id = id, .vni = vni, .mac = mac };
 
@@ -87,16 +90,16 @@ static void tell_no(struct directory *directory, const struct nve *nve, enum nvo
 	tell(directory, nve, &no);
 }
 
-static void refuse_intent(struct directory *directory, const struct nve *nve, const struct nvo3_message *intent,
-			  const char *reason)
+static void refuse_intent(struct directory *directory, const struct nve *nve,
+			  const struct nvo3_message *intent, const char *reason)
 {
 	directory->counters[COUNTER_MOVES_REFUSED]++;
-	tell_no(directory, nve, NVO3_MOVE_GRANTED, intent->id, intent->mappings[0].vni, intent->mappings[0].mac,
-		reason);
+	tell_no(directory, nve, NVO3_MOVE_GRANTED, intent->id, intent->mappings[0].vni,
+		intent->mappings[0].mac, reason);
 }
 
-static void refuse_commit(struct directory *directory, const struct nve *nve, uint64_t id, uint32_t vni,
-			  struct mac mac, const char *reason)
+static void refuse_commit(struct directory *directory, const struct nve *nve, uint64_t id,
+			  uint32_t vni, struct mac mac, const char *reason)
 {
 	directory->counters[COUNTER_COMMITS_REFUSED]++;
 	tell_no(directory, nve, NVO3_COMMITTED, id, vni, mac, reason);
@@ -118,7 +121,8 @@ static void ask_owner(struct directory *directory, const struct move *move)
 
 /* --- the steps of one move --- */
 
-static void move_ask(struct directory *directory, uint64_t now_us, struct move *move, const struct entry *entry)
+static void move_ask(struct directory *directory, uint64_t now_us, struct move *move,
+		     const struct entry *entry)
 {
 	move->state = MOVE_ASKED;
 	move->from = entry->owner;
@@ -129,7 +133,8 @@ static void move_ask(struct directory *directory, uint64_t now_us, struct move *
 }
 
 /* The VM runs at move->to from now on. Frees @move. */
-static void move_commit(struct directory *directory, uint64_t now_us, struct move *move, uint64_t commit_id)
+static void move_commit(struct directory *directory, uint64_t now_us, struct move *move,
+			uint64_t commit_id)
 {
 	struct vni *vni = move->vni;
 	struct entry *entry = entry_find(directory, vni, move->mapping.mac);
@@ -137,8 +142,8 @@ static void move_commit(struct directory *directory, uint64_t now_us, struct mov
 	entry = entry_assign(directory, vni, entry, move->to, &move->mapping, move->generation);
 	if (entry) {
 		directory->counters[COUNTER_MOVES_COMMITTED]++;
-		tell_yes(directory, move->to, NVO3_COMMITTED, commit_id, &move->mapping, entry->generation,
-			 move->from);
+		tell_yes(directory, move->to, NVO3_COMMITTED, commit_id, &move->mapping,
+			 entry->generation, move->from);
 		handover_new(directory, now_us, entry, move->from);
 		convergence_new(directory, now_us, vni, entry, move->from);
 	} else {
@@ -151,12 +156,14 @@ static void move_commit(struct directory *directory, uint64_t now_us, struct mov
 }
 
 /* May free @move: a COMMIT that waited is done. */
-static void move_grant(struct directory *directory, uint64_t now_us, struct move *move, uint64_t generation)
+static void move_grant(struct directory *directory, uint64_t now_us, struct move *move,
+		       uint64_t generation)
 {
 	move->state = MOVE_GRANTED;
 	move->generation = generation;
 	directory->counters[COUNTER_MOVES_GRANTED]++;
-	tell_yes(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, &move->mapping, generation, move->from);
+	tell_yes(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, &move->mapping,
+		 generation, move->from);
 	if (move->commit_held)
 		move_commit(directory, now_us, move, move->commit_id);
 }
@@ -167,14 +174,17 @@ static void move_refuse(struct directory *directory, struct move *move, const ch
 	const struct mapping *mapping = &move->mapping;
 
 	directory->counters[COUNTER_MOVES_REFUSED]++;
-	tell_no(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, mapping->vni, mapping->mac, reason);
+	tell_no(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, mapping->vni, mapping->mac,
+		reason);
 	if (move->commit_held)
-		refuse_commit(directory, move->to, move->commit_id, mapping->vni, mapping->mac, reason);
+		refuse_commit(directory, move->to, move->commit_id, mapping->vni, mapping->mac,
+			      reason);
 	move_free(directory, move);
 }
 
 /* Tells @other that @move is off, and frees it. */
-static void move_abort(struct directory *directory, struct move *move, const struct nve *other, const char *reason)
+static void move_abort(struct directory *directory, struct move *move, const struct nve *other,
+		       const char *reason)
 {
 	struct nvo3_message abort = {
 		.kind = NVO3_ABORT,
@@ -194,8 +204,9 @@ static void move_abort(struct directory *directory, struct move *move, const str
 /* --- MOVE_INTENT --- */
 
 /* What makes an intent impossible, or NULL. */
-static const char *intent_fault(const struct directory *directory, const struct vni *vni, const struct nve *nve,
-				const struct entry *entry, const struct mapping *mapping)
+static const char *intent_fault(const struct directory *directory, const struct vni *vni,
+				const struct nve *nve, const struct entry *entry,
+				const struct mapping *mapping)
 {
 	if (!vni || !member_find(directory, vni, nve))
 		return "this NVE has not subscribed to the VNI";
@@ -230,7 +241,8 @@ static void intent_begin(struct directory *directory, uint64_t now_us, struct nv
 	uint64_t generation = generation_free(directory, now_us, vni, entry, mapping);
 	struct move *move;
 
-	if (directory->move_count >= DIRECTORY_MOVES_MAX || count_moves(vni, mapping->mac) >= DIRECTORY_MAC_MOVES_MAX) {
+	if (directory->move_count >= DIRECTORY_MOVES_MAX ||
+	    count_moves(vni, mapping->mac) >= DIRECTORY_MAC_MOVES_MAX) {
 		refuse_intent(directory, nve, message, "the NVA has no room for another move");
 		return;
 	}
@@ -247,16 +259,18 @@ static void intent_begin(struct directory *directory, uint64_t now_us, struct nv
 }
 
 /* The same NVE says it again, perhaps in a new session: its new id is answered. */
-static void intent_repeat(struct directory *directory, struct move *move, const struct nvo3_message *message)
+static void intent_repeat(struct directory *directory, struct move *move,
+			  const struct nvo3_message *message)
 {
 	move->mapping = message->mappings[0];
 	move->intent_id = message->id;
 	if (move->state == MOVE_GRANTED)
-		tell_yes(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, &move->mapping, move->generation,
-			 move->from);
+		tell_yes(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, &move->mapping,
+			 move->generation, move->from);
 }
 
-void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve, const struct nvo3_message *message)
+void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		 const struct nvo3_message *message)
 {
 	const struct mapping *mapping = &message->mappings[0];
 	struct vni *vni = vni_find(directory, mapping->vni);
@@ -268,7 +282,8 @@ void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve, 
 	if (fault)
 		refuse_intent(directory, nve, message, fault);
 	else if (entry && entry->owner == nve)
-		tell_yes(directory, nve, NVO3_MOVE_GRANTED, message->id, mapping, entry->generation, nve);
+		tell_yes(directory, nve, NVO3_MOVE_GRANTED, message->id, mapping, entry->generation,
+			 nve);
 	else if (move)
 		intent_repeat(directory, move, message);
 	else
@@ -282,9 +297,9 @@ static void abort_other_grants(struct directory *directory, const struct move *g
 	struct move *move, *following;
 
 	QUEUE_FOREACH_SAFE(move, &granted->vni->moves, of_vni, following)
-		if (move != granted && move->state == MOVE_GRANTED &&
-		    mac_cmp(move->mapping.mac, granted->mapping.mac) == 0)
-			move_abort(directory, move, move->to, "the present NVE lets the VM go elsewhere");
+	if (move != granted && move->state == MOVE_GRANTED &&
+	    mac_cmp(move->mapping.mac, granted->mapping.mac) == 0)
+		move_abort(directory, move, move->to, "the present NVE lets the VM go elsewhere");
 }
 
 void consented_take(struct directory *directory, uint64_t now_us, struct nve *nve,
@@ -300,7 +315,8 @@ void consented_take(struct directory *directory, uint64_t now_us, struct nve *nv
 	if (!move || !entry || move->from != nve || mac_cmp(move->mapping.mac, message->mac) != 0)
 		return;
 	if (!message->granted) {
-		move_refuse(directory, move, message->text[0] ? message->text : "the present NVE says no");
+		move_refuse(directory, move,
+			    message->text[0] ? message->text : "the present NVE says no");
 		return;
 	}
 	abort_other_grants(directory, move);
@@ -317,7 +333,7 @@ static void commit_granted(struct directory *directory, uint64_t now_us, struct 
 	if (message->generation != 0 && message->generation != move->generation)
 		fault = "another generation was granted";
 	else if (entry && entry->generation >= move->generation)
-		fault = "the present mapping has that generation already";	/* a tie keeps the owner */
+		fault = "the present mapping has that generation already"; /* a tie keeps the owner */
 	if (!fault)
 		move_commit(directory, now_us, move, message->id);
 	else
@@ -331,8 +347,8 @@ static void commit_hold(struct move *move, const struct nvo3_message *message)
 }
 
 /* Nothing was asked before: right only if nobody would have had to be asked. */
-static void commit_unasked(struct directory *directory, uint64_t now_us, struct nve *nve, struct vni *vni,
-			   struct entry *entry, const struct nvo3_message *message)
+static void commit_unasked(struct directory *directory, uint64_t now_us, struct nve *nve,
+			   struct vni *vni, struct entry *entry, const struct nvo3_message *message)
 {
 	const struct mapping mapping = {
 		.vni = message->vni,
@@ -359,7 +375,8 @@ static void commit_unasked(struct directory *directory, uint64_t now_us, struct 
 	move_commit(directory, now_us, move, message->id);
 }
 
-void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve, const struct nvo3_message *message)
+void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		 const struct nvo3_message *message)
 {
 	const struct mapping endpoint = { .vni = message->vni, .mac = message->mac };
 	struct vni *vni = vni_find(directory, message->vni);
@@ -367,10 +384,12 @@ void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve, 
 	struct move *move = vni ? move_find(vni, message->mac, nve) : NULL;
 
 	if (!vni || !member_find(directory, vni, nve) || message->generation > DIRECTORY_CLAIM_MAX)
-		refuse_commit(directory, nve, message->id, message->vni, message->mac,
-			      "this NVE has not subscribed to the VNI, or the generation is impossible");
+		refuse_commit(
+			directory, nve, message->id, message->vni, message->mac,
+			"this NVE has not subscribed to the VNI, or the generation is impossible");
 	else if (entry && entry->owner == nve)
-		tell_yes(directory, nve, NVO3_COMMITTED, message->id, &endpoint, entry->generation, nve);
+		tell_yes(directory, nve, NVO3_COMMITTED, message->id, &endpoint, entry->generation,
+			 nve);
 	else if (!move)
 		commit_unasked(directory, now_us, nve, vni, entry, message);
 	else if (move->state == MOVE_GRANTED)
@@ -381,14 +400,16 @@ void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve, 
 
 /* --- ABORT --- */
 
-void abort_take(struct directory *directory, uint64_t now_us, struct nve *nve, const struct nvo3_message *message)
+void abort_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		const struct nvo3_message *message)
 {
 	struct vni *vni = vni_find(directory, message->vni);
 	struct move *move, *following;
 
 	if (!vni)
 		return;
-	QUEUE_FOREACH_SAFE(move, &vni->moves, of_vni, following) {
+	QUEUE_FOREACH_SAFE(move, &vni->moves, of_vni, following)
+	{
 		bool late = message->generation != 0 && move->state == MOVE_GRANTED &&
 			    message->generation != move->generation;
 
@@ -408,7 +429,8 @@ void moves_owner_changed(struct directory *directory, uint64_t now_us, struct en
 	const struct mapping endpoint = { .vni = entry->vni->number, .mac = entry->mac };
 	struct move *move, *following;
 
-	QUEUE_FOREACH_SAFE(move, &entry->vni->moves, of_vni, following) {
+	QUEUE_FOREACH_SAFE(move, &entry->vni->moves, of_vni, following)
+	{
 		if (mac_cmp(move->mapping.mac, entry->mac) != 0)
 			continue;
 		if (move->to != entry->owner) {
@@ -416,8 +438,8 @@ void moves_owner_changed(struct directory *directory, uint64_t now_us, struct en
 			continue;
 		}
 		if (move->commit_held)
-			tell_yes(directory, move->to, NVO3_COMMITTED, move->commit_id, &endpoint, entry->generation,
-				 move->from);
+			tell_yes(directory, move->to, NVO3_COMMITTED, move->commit_id, &endpoint,
+				 entry->generation, move->from);
 		move_free(directory, move);
 	}
 }
@@ -436,16 +458,21 @@ void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *
 {
 	struct move *move;
 
-	/* A grant can lead to a commit, whose new owner the others then ask: so look anew each time. */
+	/*
+	 * A grant can lead to a commit, whose new owner the others then ask: so look anew each
+	 * time.
+	 */
 	while (!entry_find(directory, vni, mac) && (move = find_asked(vni, mac)))
-		move_grant(directory, now_us, move, generation_next(directory, vni->number, mac, 0));
+		move_grant(directory, now_us, move,
+			   generation_next(directory, vni->number, mac, 0));
 }
 
 void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve)
 {
 	struct move *move, *following;
 
-	QUEUE_FOREACH_SAFE(move, &vni->moves, of_vni, following) {
+	QUEUE_FOREACH_SAFE(move, &vni->moves, of_vni, following)
+	{
 		if (move->to == nve)
 			move_abort(directory, move, move->from, "the new NVE is gone");
 		else if (move->from == nve)
@@ -475,8 +502,10 @@ static void give_up(struct directory *directory, uint64_t now_us, struct move *m
 		move_grant(directory, now_us, move, entry->generation + 1);
 		return;
 	}
-	(void) snprintf(reason, sizeof(reason), "NVE %s %s", move->from ? move->from->name : "(gone)",
-			connected ? "did not consent in time" : "could not be asked in time: it has no session");
+	(void) snprintf(reason, sizeof(reason), "NVE %s %s",
+			move->from ? move->from->name : "(gone)",
+			connected ? "did not consent in time"
+				  : "could not be asked in time: it has no session");
 	move_refuse(directory, move, reason);
 }
 
@@ -494,7 +523,10 @@ void moves_tick(struct directory *directory, uint64_t now_us, struct vni *vni)
 {
 	struct move *move;
 
-	/* A commit may change the queue anywhere: look anew each time. Each turn ends or postpones one question. */
+	/*
+	 * A commit may change the queue anywhere: look anew each time. Each turn ends or postpones
+	 * one question.
+	 */
 	while (!directory->out_of_memory && (move = find_overdue(vni, now_us)))
 		give_up(directory, now_us, move);
 }

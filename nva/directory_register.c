@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* directory_register.c - who may have a MAC: registrations and withdrawals (draft-ietf-nvo3-vmm sections 4.2 and 6). */
+/*
+ * directory_register.c - who may have a MAC: registrations and withdrawals (draft-ietf-nvo3-vmm
+ * sections 4.2 and 6).
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +15,8 @@ static bool is_learned(uint32_t flags)
 }
 
 /*
- * A learned endpoint has no owner who could be asked: whoever sees it last, or knows it as a VM, has it. Any other is given up
- * only by its owner, or by the end of its owner's lease.
+ * A learned endpoint has no owner who could be asked: whoever sees it last, or knows it as a VM,
+ * has it. Any other is given up only by its owner, or by the end of its owner's lease.
  */
 uint64_t generation_free(const struct directory *directory, uint64_t now_us, const struct vni *vni,
 			 const struct entry *entry, const struct mapping *mapping)
@@ -26,7 +29,8 @@ uint64_t generation_free(const struct directory *directory, uint64_t now_us, con
 }
 
 /* Makes @entry what @mapping says; true when that changed anything. */
-static bool entry_describe(struct directory *directory, struct entry *entry, const struct mapping *mapping)
+static bool entry_describe(struct directory *directory, struct entry *entry,
+			   const struct mapping *mapping)
 {
 	bool changed = entry_set_addresses(directory, entry, mapping->ips, mapping->ip_count);
 
@@ -53,8 +57,8 @@ bool is_another_vm(const struct entry *entry, const struct mapping *mapping)
 	       uuid_cmp(entry->vm, mapping->vm) != 0;
 }
 
-struct entry *entry_assign(struct directory *directory, struct vni *vni, struct entry *entry, struct nve *nve,
-			   const struct mapping *mapping, uint64_t generation)
+struct entry *entry_assign(struct directory *directory, struct vni *vni, struct entry *entry,
+			   struct nve *nve, const struct mapping *mapping, uint64_t generation)
 {
 	struct mapping merged = *mapping;
 
@@ -75,9 +79,9 @@ struct entry *entry_assign(struct directory *directory, struct vni *vni, struct 
 /* --- REGISTER --- */
 
 /* The answer, granted with @entry's generation or, without one, refused with a reason. */
-__attribute__((format(printf, 5, 6))) static void answer(struct directory *directory, const struct nve *nve,
-							 const struct nvo3_message *request,
-							 const struct entry *entry, const char *format, ...)
+__attribute__((format(printf, 5, 6))) static void
+answer(struct directory *directory, const struct nve *nve, const struct nvo3_message *request,
+       const struct entry *entry, const char *format, ...)
 {
 	struct nvo3_message reply = {
 		.kind = NVO3_REGISTERED,
@@ -96,8 +100,8 @@ __attribute__((format(printf, 5, 6))) static void answer(struct directory *direc
 	tell(directory, nve, &reply);
 }
 
-static void refuse_for_owner(struct directory *directory, const struct nve *nve, const struct nvo3_message *request,
-			     const struct nve *owner)
+static void refuse_for_owner(struct directory *directory, const struct nve *nve,
+			     const struct nvo3_message *request, const struct nve *owner)
 {
 	char mac[MAC_TEXT_SIZE], vtep[IP_TEXT_SIZE];
 
@@ -108,8 +112,8 @@ static void refuse_for_owner(struct directory *directory, const struct nve *nve,
 }
 
 /* The present owner says it again: only what is new is told. */
-static void refresh(struct directory *directory, struct nve *nve, const struct nvo3_message *request,
-		    struct entry *entry)
+static void refresh(struct directory *directory, struct nve *nve,
+		    const struct nvo3_message *request, struct entry *entry)
 {
 	entry->incarnation = nve->incarnation;
 	if (entry_describe(directory, entry, &request->mappings[0]))
@@ -129,8 +133,9 @@ static void take_over(struct directory *directory, uint64_t now_us, struct nve *
 	}
 	entry = entry_assign(directory, vni, entry, nve, mapping, generation);
 	if (!entry) {
-		answer(directory, nve, request, NULL, "VNI %u: the NVA has no room for more than %d mappings",
-		       vni->number, DIRECTORY_VNI_MAPPINGS_MAX);
+		answer(directory, nve, request, NULL,
+		       "VNI %u: the NVA has no room for more than %d mappings", vni->number,
+		       DIRECTORY_VNI_MAPPINGS_MAX);
 		return;
 	}
 	answer(directory, nve, request, entry, "%s", "");
@@ -145,9 +150,11 @@ void registration_take(struct directory *directory, uint64_t now_us, struct nve 
 	struct entry *entry = vni ? entry_find(directory, vni, mapping->mac) : NULL;
 
 	if (!vni || !member_find(directory, vni, nve))
-		answer(directory, nve, message, NULL, "this NVE has not subscribed to VNI %u", mapping->vni);
+		answer(directory, nve, message, NULL, "this NVE has not subscribed to VNI %u",
+		       mapping->vni);
 	else if (!ip_is_none(mapping->vtep) && ip_cmp(mapping->vtep, nve->vtep) != 0)
-		answer(directory, nve, message, NULL, "the mapping names a VTEP that is not the sender's");
+		answer(directory, nve, message, NULL,
+		       "the mapping names a VTEP that is not the sender's");
 	else if (mapping->generation > DIRECTORY_CLAIM_MAX)
 		answer(directory, nve, message, NULL, "no generation is that high");
 	else if (entry && entry->owner == nve)

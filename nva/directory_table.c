@@ -2,8 +2,8 @@
 /*
  * directory_table.c - the directory's memory: VNIs, entries by MAC and by IP, tombstones.
  *
- * Two entries of a VNI may claim the same IP (a virtual router address, a takeover, a lie): both stay, and a
- * question by IP finds the later claim.
+ * Two entries of a VNI may claim the same IP (a virtual router address, a takeover, a lie): both
+ * stay, and a question by IP finds the later claim.
  */
 #include <string.h>
 
@@ -18,7 +18,8 @@ static uint64_t hash_of_vni(const struct directory *directory, uint32_t number)
 
 struct vni *vni_find(const struct directory *directory, uint32_t number)
 {
-	struct table_link *link = table_first(&directory->vni_table, hash_of_vni(directory, number));
+	struct table_link *link =
+		table_first(&directory->vni_table, hash_of_vni(directory, number));
 
 	for (; link; link = table_older(link)) {
 		struct vni *vni = TABLE_ITEM(link, struct vni, link);
@@ -33,7 +34,8 @@ static struct vni *vni_new(struct directory *directory, uint32_t number)
 {
 	struct vni *vni = calloc(1, sizeof(*vni));
 
-	if (!vni || table_add(&directory->vni_table, &vni->link, hash_of_vni(directory, number)) < 0) {
+	if (!vni ||
+	    table_add(&directory->vni_table, &vni->link, hash_of_vni(directory, number)) < 0) {
 		directory->out_of_memory = true;
 		free(vni);
 		return NULL;
@@ -85,9 +87,11 @@ static uint64_t hash_of_endpoint(const struct directory *directory, uint32_t vni
 	return table_hash(directory->config.hash_seed ^ vni, mac.octet, sizeof(mac.octet));
 }
 
-static struct tombstone *tombstone_find(const struct directory *directory, uint32_t vni, struct mac mac)
+static struct tombstone *tombstone_find(const struct directory *directory, uint32_t vni,
+					struct mac mac)
 {
-	struct table_link *link = table_first(&directory->tombstones, hash_of_endpoint(directory, vni, mac));
+	struct table_link *link =
+		table_first(&directory->tombstones, hash_of_endpoint(directory, vni, mac));
 
 	for (; link; link = table_older(link)) {
 		struct tombstone *tombstone = TABLE_ITEM(link, struct tombstone, link);
@@ -133,7 +137,8 @@ static void tombstone_forget(struct directory *directory, uint32_t vni, struct m
 		tombstone_free(directory, tombstone);
 }
 
-uint64_t generation_next(const struct directory *directory, uint32_t vni, struct mac mac, uint64_t claimed)
+uint64_t generation_next(const struct directory *directory, uint32_t vni, struct mac mac,
+			 uint64_t claimed)
 {
 	const struct tombstone *tombstone = tombstone_find(directory, vni, mac);
 	uint64_t next = tombstone ? tombstone->generation + 1 : 1;
@@ -238,7 +243,7 @@ void entry_remove(struct directory *directory, uint64_t now_us, struct entry *en
 
 void entry_mapping(const struct entry *entry, struct mapping *ret_mapping)
 {
-	*ret_mapping = (struct mapping) {
+	*ret_mapping = (struct mapping){
 		.vni = entry->vni->number,
 		.mac = entry->mac,
 		.ip_count = entry->address_count,
@@ -289,7 +294,8 @@ static bool has_exactly(const struct entry *entry, const struct ip *ips, size_t 
 	return true;
 }
 
-bool entry_set_addresses(struct directory *directory, struct entry *entry, const struct ip *ips, size_t count)
+bool entry_set_addresses(struct directory *directory, struct entry *entry, const struct ip *ips,
+			 size_t count)
 {
 	struct ip unique[MAPPING_IPS_MAX];
 	struct address *addresses;
@@ -309,8 +315,9 @@ bool entry_set_addresses(struct directory *directory, struct entry *entry, const
 	remove_addresses(entry);
 	entry->addresses = addresses;
 	for (size_t i = 0; i < n; i++) {
-		addresses[i] = (struct address) { .entry = entry, .ip = unique[i] };
-		if (table_add(&entry->vni->addresses, &addresses[i].link, hash_of_ip(directory, unique[i])) < 0) {
+		addresses[i] = (struct address){ .entry = entry, .ip = unique[i] };
+		if (table_add(&entry->vni->addresses, &addresses[i].link,
+			      hash_of_ip(directory, unique[i])) < 0) {
 			directory->out_of_memory = true;
 			break;
 		}

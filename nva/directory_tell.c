@@ -2,12 +2,13 @@
 /*
  * directory_tell.c - what the NVEs are sent.
  *
- * Answers are queued at once. Changes are only marked, and become one UPDATE per VNI when the queue has been
- * emptied: a thousand registrations that arrived together are then a handful of messages to each member.
+ * Answers are queued at once. Changes are only marked, and become one UPDATE per VNI when the queue
+ * has been emptied: a thousand registrations that arrived together are then a handful of messages
+ * to each member.
  *
- * A revision belongs to an UPDATE, not to a mapping, and is given when the UPDATE is made: so the revisions of one
- * session only grow, and "confirmed up to N" has a meaning. Each batch of a snapshot has one too, which makes the
- * confirmation of the snapshot unmistakable.
+ * A revision belongs to an UPDATE, not to a mapping, and is given when the UPDATE is made: so the
+ * revisions of one session only grow, and "confirmed up to N" has a meaning. Each batch of a
+ * snapshot has one too, which makes the confirmation of the snapshot unmistakable.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,11 +24,16 @@ struct directory_output *directory_output_free(struct directory_output *output)
 	return NULL;
 }
 
-/* Queues a message without receivers, of which there may be @to_max; takes over what @message owns. NULL without memory. */
-static struct directory_output *queue_output(struct directory *directory, struct nvo3_message *message, size_t to_max)
+/*
+ * Queues a message without receivers, of which there may be @to_max; takes over what @message owns.
+ * NULL without memory.
+ */
+static struct directory_output *queue_output(struct directory *directory,
+					     struct nvo3_message *message, size_t to_max)
 {
 	struct queued_output *queued = calloc(1, sizeof(*queued));
-	struct directory_output *output = calloc(1, sizeof(*output) + to_max * sizeof(output->to[0]));
+	struct directory_output *output =
+		calloc(1, sizeof(*output) + to_max * sizeof(output->to[0]));
 
 	if (!queued || !output) {
 		directory->out_of_memory = true;
@@ -37,7 +43,7 @@ static struct directory_output *queue_output(struct directory *directory, struct
 		return NULL;
 	}
 	output->message = *message;
-	*message = (struct nvo3_message) { 0 };
+	*message = (struct nvo3_message){ 0 };
 	queued->output = output;
 	TAILQ_INSERT_TAIL(&directory->outputs, queued, link);
 	return output;
@@ -115,11 +121,12 @@ void tell_entry_later(struct directory *directory, struct entry *entry)
 
 /* --- MEMBERS --- */
 
-static bool fill_members(struct directory *directory, const struct vni *vni, struct nvo3_message *message)
+static bool fill_members(struct directory *directory, const struct vni *vni,
+			 struct nvo3_message *message)
 {
 	const struct member *member;
 
-	*message = (struct nvo3_message) { .kind = NVO3_MEMBERS, .vni = vni->number };
+	*message = (struct nvo3_message){ .kind = NVO3_MEMBERS, .vni = vni->number };
 	message->members = calloc(vni->member_count + 1, sizeof(*message->members));
 	if (!message->members) {
 		directory->out_of_memory = true;
@@ -151,8 +158,8 @@ static void tell_members(struct directory *directory, struct vni *vni)
 
 /* --- UPDATE --- */
 
-static void add_receivers(struct directory *directory, struct directory_output *output, const struct vni *vni,
-			  enum nvo3_role role)
+static void add_receivers(struct directory *directory, struct directory_output *output,
+			  const struct vni *vni, enum nvo3_role role)
 {
 	const struct member *member;
 
@@ -181,7 +188,7 @@ static void take_removed(struct vni *vni, struct nvo3_message *message, size_t c
 	while (message->removed_count < count) {
 		struct entry *entry = TAILQ_FIRST(&vni->removed);
 
-		message->removed[message->removed_count++] = (struct mapping) {
+		message->removed[message->removed_count++] = (struct mapping){
 			.vni = vni->number,
 			.mac = entry->mac,
 			.generation = entry->generation,
@@ -202,13 +209,18 @@ static void take_changed(struct vni *vni, struct nvo3_message *message, size_t c
 	}
 }
 
-/* Moves up to a batch from the marked ones to @message. What is removed comes first: it may be back, changed. */
+/*
+ * Moves up to a batch from the marked ones to @message. What is removed comes first: it may be
+ * back, changed.
+ */
 static bool fill_update(struct directory *directory, struct vni *vni, struct nvo3_message *message)
 {
 	size_t removed = queue_length(&vni->removed, NVO3_BATCH_MAX);
-	size_t changed = removed < NVO3_BATCH_MAX ? queue_length(&vni->changed, NVO3_BATCH_MAX - removed) : 0;
+	size_t changed = removed < NVO3_BATCH_MAX
+				 ? queue_length(&vni->changed, NVO3_BATCH_MAX - removed)
+				 : 0;
 
-	*message = (struct nvo3_message) {
+	*message = (struct nvo3_message){
 		.kind = NVO3_UPDATE,
 		.vni = vni->number,
 		.removed = calloc(removed + 1, sizeof(struct mapping)),
@@ -245,7 +257,8 @@ static void tell_vni(struct directory *directory, struct vni *vni)
 	vni->telling = false;
 
 	tell_members(directory, vni);
-	while (!directory->out_of_memory && (!TAILQ_EMPTY(&vni->removed) || !TAILQ_EMPTY(&vni->changed)))
+	while (!directory->out_of_memory &&
+	       (!TAILQ_EMPTY(&vni->removed) || !TAILQ_EMPTY(&vni->changed)))
 		tell_update(directory, vni);
 	convergences_told(directory, vni, directory->revision);
 	convergences_check(directory, vni, false);
@@ -255,13 +268,18 @@ static void tell_vni(struct directory *directory, struct vni *vni)
 
 /* --- snapshot --- */
 
-/* Fills one batch from where the last one ended; returns the link to go on after, NULL at the end. */
-static struct table_link *fill_snapshot(struct vni *vni, struct table_link *link, struct nvo3_message *message)
+/*
+ * Fills one batch from where the last one ended; returns the link to go on after, NULL at the end.
+ */
+static struct table_link *fill_snapshot(struct vni *vni, struct table_link *link,
+					struct nvo3_message *message)
 {
 	struct table_link *last = link;
 
-	while (message->mapping_count < NVO3_BATCH_MAX && (link = table_walk(&vni->entries, last))) {
-		entry_mapping(TABLE_ITEM(link, struct entry, link), &message->mappings[message->mapping_count++]);
+	while (message->mapping_count < NVO3_BATCH_MAX &&
+	       (link = table_walk(&vni->entries, last))) {
+		entry_mapping(TABLE_ITEM(link, struct entry, link),
+			      &message->mappings[message->mapping_count++]);
 		last = link;
 	}
 	return table_walk(&vni->entries, last) ? last : NULL;

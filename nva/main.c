@@ -9,7 +9,7 @@
 #include "nva/server.h"
 
 enum {
-	EXIT_CONFIG = 2,	/* the command line or the configuration is wrong */
+	EXIT_CONFIG = 2, /* the command line or the configuration is wrong */
 };
 
 struct arguments {
@@ -57,8 +57,14 @@ static int serve(const struct nva_config *config)
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
-		options, take_argument, NULL,
-		"The network virtualization authority: which NVE serves which MAC and address of each VN.", NULL, NULL, NULL,
+		options,
+		take_argument,
+		NULL,
+		"The network virtualization authority: which NVE serves which MAC and address of "
+		"each VN.",
+		NULL,
+		NULL,
+		NULL,
 	};
 	struct arguments arguments = { .config = NVA_CONFIG_DEFAULT_PATH };
 	char message[CONFIG_MESSAGE_SIZE];
@@ -77,6 +83,6 @@ int main(int argc, char **argv)
 	if (arguments.check)
 		return EXIT_SUCCESS;
 	log_open("nva", config.log_level);
-	(void) signal(SIGPIPE, SIG_IGN);	/* a peer that closed shows as an error of write() */
+	(void) signal(SIGPIPE, SIG_IGN); /* a peer that closed shows as an error of write() */
 	return serve(&config);
 }

@@ -50,7 +50,8 @@ static int parse_name(void *target, const char *value, char *reterr_message)
 	size_t size = strlen(value);
 
 	if (size == 0 || size > NVO3_NAME_MAX || name_span(value) != size)
-		return fail(reterr_message, "should be 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+		return fail(reterr_message,
+			    "should be 1 to 64 of the characters A-Z a-z 0-9 . _ -");
 	memcpy(config->name, value, size + 1);
 	return 0;
 }
@@ -69,7 +70,8 @@ static int parse_address(char *text, struct ip *ret_ip)
 
 static int parse_listen(void *target, const char *value, char *reterr_message)
 {
-	static const char expected[] = "should be one or more local addresses, like: 127.0.0.1, ::1";
+	static const char expected[] =
+		"should be one or more local addresses, like: 127.0.0.1, ::1";
 	struct nva_config *config = target;
 	char list[NVA_LISTEN_MAX * IP_TEXT_SIZE], *save = NULL;
 
@@ -77,7 +79,8 @@ static int parse_listen(void *target, const char *value, char *reterr_message)
 		return fail(reterr_message, "should be at most 8 addresses");
 	(void) strcpy(list, value);
 	config->listen_count = 0;
-	for (char *item = strtok_r(list, ", \t", &save); item; item = strtok_r(NULL, ", \t", &save)) {
+	for (char *item = strtok_r(list, ", \t", &save); item;
+	     item = strtok_r(NULL, ", \t", &save)) {
 		if (config->listen_count == NVA_LISTEN_MAX)
 			return fail(reterr_message, "should be at most 8 addresses");
 		if (parse_address(item, &config->listen[config->listen_count]) < 0)
@@ -128,7 +131,8 @@ static int parse_log_level(void *target, const char *value, char *reterr_message
 	struct nva_config *config = target;
 
 	if (log_level_from_name(value, &config->log_level) < 0)
-		return fail(reterr_message, "should be one of: error, warning, notice, info, debug");
+		return fail(reterr_message,
+			    "should be one of: error, warning, notice, info, debug");
 	return 0;
 }
 
@@ -184,7 +188,8 @@ static bool is_loopback(struct ip ip)
 {
 	static const uint8_t loopback6[16] = { [15] = 1 };
 
-	return ip.family == AF_INET ? ip.octet[0] == 127 : memcmp(ip.octet, loopback6, sizeof(loopback6)) == 0;
+	return ip.family == AF_INET ? ip.octet[0] == 127
+				    : memcmp(ip.octet, loopback6, sizeof(loopback6)) == 0;
 }
 
 static int check_security(const char *path, const struct nva_config *config, char *reterr_message)
@@ -195,7 +200,8 @@ static int check_security(const char *path, const struct nva_config *config, cha
 		if (is_loopback(config->listen[i]) || config->insecure_plain)
 			continue;
 		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE,
-				"%s: listen = %s: sessions are neither encrypted nor authenticated yet; where the "
+				"%s: listen = %s: sessions are neither encrypted nor authenticated "
+				"yet; where the "
 				"network is trusted, say so: insecure-plain = yes",
 				path, ip_text(config->listen[i], text));
 		return -EINVAL;

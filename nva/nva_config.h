@@ -14,10 +14,10 @@
 #include "nva/wire.h"
 
 #define NVA_CONFIG_DEFAULT_PATH "/etc/rehome/nva.conf"
-#define NVA_DEFAULT_SOCKET "/run/rehome/nva.sock"
+#define NVA_DEFAULT_SOCKET	"/run/rehome/nva.sock"
 
 enum {
-	NVA_LISTEN_MAX = 8,		/* addresses */
+	NVA_LISTEN_MAX = 8, /* addresses */
 	NVA_DEFAULT_LEASE_S = 60,
 	NVA_DEFAULT_CONSENT_TIMEOUT_S = 30,
 	NVA_SECONDS_MAX = 86400,
@@ -31,7 +31,7 @@ struct nva_config {
 	uint32_t lease_s, consent_timeout_s;
 	char socket[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
 	enum log_level log_level;
-	bool insecure_plain;		/* sessions without TLS may come from other hosts */
+	bool insecure_plain; /* sessions without TLS may come from other hosts */
 };
 
 /*

@@ -5,8 +5,9 @@
  *   accept ──▶ session (session.c) ──message──▶ directory ──outputs──▶ sessions of the NVEs they are for
  *                  └──idle──▶ deliver: whatever arrived together is answered together
  *
- * A session ends inside its own events, or inside a delivery to it, so it is only taken out of nve_sessions[]
- * then; the tick frees it. A directory without memory ends the daemon: see directory.h.
+ * A session ends inside its own events, or inside a delivery to it, so it is only taken out of
+ * nve_sessions[] then; the tick frees it. A directory without memory ends the daemon: see
+ * directory.h.
  */
 #include "nva/server.h"
 
@@ -39,9 +40,9 @@ struct server {
 	struct directory *directory;
 	struct session *sessions[SESSIONS_MAX];
 	size_t session_count;
-	struct session *nve_sessions[DIRECTORY_NVES_MAX];	/* by the directory's number */
-	uint64_t turned_away;	/* connections over SESSIONS_MAX, since the last tick */
-	int result;		/* why the loop ended */
+	struct session *nve_sessions[DIRECTORY_NVES_MAX]; /* by the directory's number */
+	uint64_t turned_away; /* connections over SESSIONS_MAX, since the last tick */
+	int result;	      /* why the loop ended */
 };
 
 static void stop(struct server *server, int result)
@@ -59,7 +60,8 @@ static void deliver_one(struct server *server, const struct directory_output *ou
 	int r = nvo3_pack(&output->message, &frame, &size);
 
 	if (r < 0) {
-		stop(server, log_errno(r, "Cannot pack a message of kind %s", nvo3_kind_name(output->message.kind)));
+		stop(server, log_errno(r, "Cannot pack a message of kind %s",
+				       nvo3_kind_name(output->message.kind)));
 		return;
 	}
 	for (size_t i = 0; i < output->to_count; i++)
@@ -84,18 +86,22 @@ static void deliver(struct server *server)
 
 /* --- sessions' events --- */
 
-static int greet(struct server *server, struct session *session, const struct nvo3_message *hello, char *reterr_text)
+static int greet(struct server *server, struct session *session, const struct nvo3_message *hello,
+		 char *reterr_text)
 {
+	struct session *older;
 	char vtep[IP_TEXT_SIZE];
 	bool replaced;
 	uint32_t nve;
 	int r;
 
 	if (hello->kind != NVO3_HELLO) {
-		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "%s before HELLO", nvo3_kind_name(hello->kind));
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "%s before HELLO",
+				nvo3_kind_name(hello->kind));
 		return -EPROTO;
 	}
-	r = directory_connect(server->directory, clock_monotonic_us(), hello, &nve, &replaced, reterr_text);
+	r = directory_connect(server->directory, clock_monotonic_us(), hello, &nve, &replaced,
+			      reterr_text);
 	if (r == -ENOMEM) {
 		stop(server, log_errno(r, "The directory cannot go on"));
 		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "the NVA is out of memory");
@@ -103,20 +109,19 @@ static int greet(struct server *server, struct session *session, const struct nv
 	if (r < 0)
 		return -EPROTO;
 
-	if (replaced) {
-		struct session *older = server->nve_sessions[nve];
-
-		server->nve_sessions[nve] = NULL;	/* the directory knows already */
-		session_refuse(older, "this NVE has a newer session");
-	}
+	older = server->nve_sessions[nve];
 	server->nve_sessions[nve] = session;
 	session_set_open(session, nve, hello->name);
-	log_notice("NVE %s is connected, VTEP %s%s", session_name(session), ip_text(hello->vtep, vtep),
-		   hello->role == NVO3_ROLE_GATEWAY ? ", gateway" : "");
+	if (replaced)
+		session_refuse(older,
+			       "this NVE has a newer session"); /* the directory knows already */
+	log_notice("NVE %s is connected, VTEP %s%s", session_name(session),
+		   ip_text(hello->vtep, vtep), hello->role == NVO3_ROLE_GATEWAY ? ", gateway" : "");
 	return 0;
 }
 
-static int on_message(void *userdata, struct session *session, const struct nvo3_message *message, char *reterr_text)
+static int on_message(void *userdata, struct session *session, const struct nvo3_message *message,
+		      char *reterr_text)
 {
 	struct server *server = userdata;
 	const char *what = "";
@@ -127,12 +132,13 @@ static int on_message(void *userdata, struct session *session, const struct nvo3
 		return greet(server, session, message, reterr_text);
 	r = directory_receive(server->directory, clock_monotonic_us(), nve, message, &what);
 	if (r == -EPROTO)
-		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "%s: %s is not for an NVE to send now",
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1,
+				"%s: %s is not for an NVE to send now",
 				nvo3_kind_name(message->kind), what);
 	if (r == -ENOMEM)
 		stop(server, log_errno(r, "The directory cannot go on"));
 	if (message->kind == NVO3_SUBSCRIBE)
-		deliver(server);	/* a snapshot is large: the session may have to pause before the next */
+		deliver(server); /* a snapshot is large: the session may have to pause before the next */
 	return r == -EPROTO ? r : 0;
 }
 
@@ -176,7 +182,7 @@ static void read_peer(const struct sockaddr *address, struct ip *ret_ip, uint16_
 	const struct sockaddr_in6 *in6 = (const void *) address;
 	const struct sockaddr_in *in = (const void *) address;
 
-	*ret_ip = (struct ip) { 0 };
+	*ret_ip = (struct ip){ 0 };
 	if (address->sa_family == AF_INET6)
 		(void) ip_from_bytes(&in6->sin6_addr, sizeof(in6->sin6_addr), ret_ip);
 	else
@@ -184,8 +190,8 @@ static void read_peer(const struct sockaddr *address, struct ip *ret_ip, uint16_
 	*ret_port = ntohs(address->sa_family == AF_INET6 ? in6->sin6_port : in->sin_port);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
-		      void *userdata)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+		      int size, void *userdata)
 {
 	struct server *server = userdata;
 	struct bufferevent *stream;
@@ -204,16 +210,20 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 		return;
 	}
 	read_peer(address, &peer, &port);
-	if (session_new(stream, peer, port, clock_monotonic_us(), &session_events, server, &session) < 0)
+	if (session_new(stream, peer, port, clock_monotonic_us(), &session_events, server,
+			&session) < 0)
 		return;
 	server->sessions[server->session_count++] = session;
 	log_debug("Connection from %s", session_name(session));
 }
 
-/* Usually no descriptor is free: the connection stays in the backlog until the tick listens again. */
+/*
+ * Usually no descriptor is free: the connection stays in the backlog until the tick listens again.
+ */
 static void on_accept_error(struct evconnlistener *listener, void *userdata)
 {
-	log_error("Cannot accept a connection: %s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	log_error("Cannot accept a connection: %s",
+		  evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
 	(void) evconnlistener_disable(listener);
 }
 
@@ -227,10 +237,15 @@ static int bind_socket(struct ip ip, uint16_t port)
 	fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* Sessions of an earlier life in TIME_WAIT must not keep the port; "::" must leave 0.0.0.0 to its own line. */
+	/*
+	 * Sessions of an earlier life in TIME_WAIT must not keep the port; "::" must leave 0.0.0.0
+	 * to its own line.
+	 */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    (ip.family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-	    bind(fd, (const struct sockaddr *) &address, size) < 0 || listen(fd, SERVER_BACKLOG) < 0)
+	    (ip.family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+	    bind(fd, (const struct sockaddr *) &address, size) < 0 ||
+	    listen(fd, SERVER_BACKLOG) < 0)
 		return -errno;
 	return TAKE_FD(fd);
 }
@@ -243,13 +258,17 @@ static int listen_at(struct server *server, size_t i, char *reterr_message)
 
 	endpoint_text(ip, server->config.port, text);
 	if (fd < 0) {
-		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "Cannot listen at %s: %s", text,
-				fd == -EADDRINUSE ? "another program does; is an NVA running already?"
-				: fd == -EADDRNOTAVAIL ? "this host does not have the address" : strerror(-fd));
+		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "Cannot listen at %s: %s",
+				text,
+				fd == -EADDRINUSE
+					? "another program does; is an NVA running already?"
+				: fd == -EADDRNOTAVAIL ? "this host does not have the address"
+						       : strerror(-fd));
 		return fd;
 	}
 	server->listeners[i] = evconnlistener_new(server->base, on_accept, server,
-						  LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+						  LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
+						  fd);
 	if (!server->listeners[i]) {
 		close(fd);
 		return -ENOMEM;
@@ -340,7 +359,8 @@ static void raise_fd_limit(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= SESSIONS_MAX + SERVER_SPARE_FDS)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    limit.rlim_cur >= SESSIONS_MAX + SERVER_SPARE_FDS)
 		return;
 	limit.rlim_cur = SESSIONS_MAX + SERVER_SPARE_FDS;
 	if (limit.rlim_cur > limit.rlim_max)
@@ -354,9 +374,12 @@ static int open_control(struct server *server, char *reterr_message)
 	int r = control_new(server->base, path, server->directory, &server->control);
 
 	if (r < 0)
-		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "Cannot listen at %s: %s", path,
-				r == -EADDRINUSE ? "another program does; is an NVA running already?"
-				: r == -EEXIST ? "there is something that is not a socket" : strerror(-r));
+		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "Cannot listen at %s: %s",
+				path,
+				r == -EADDRINUSE
+					? "another program does; is an NVA running already?"
+				: r == -EEXIST ? "there is something that is not a socket"
+					       : strerror(-r));
 	return r;
 }
 
@@ -414,7 +437,8 @@ static void log_ready(const struct server *server)
 
 	for (size_t i = 0; i < server->config.listen_count; i++)
 		size += (size_t) snprintf(list + size, sizeof(list) - size, "%s%s", i ? ", " : "",
-					  endpoint_text(server->config.listen[i], server->config.port, text));
+					  endpoint_text(server->config.listen[i],
+							server->config.port, text));
 	if (server->config.insecure_plain)
 		log_warning("insecure-plain is set: whoever reaches %s can claim addresses", list);
 	log_notice("ready: NVA %s listens at %s, control socket %s", server->config.name, list,

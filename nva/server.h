@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* server.h - the NVA's daemon: listens, ties sessions to the directory, and delivers what the directory says. */
+/*
+ * server.h - the NVA's daemon: listens, ties sessions to the directory, and delivers what the
+ * directory says.
+ */
 #ifndef REHOME_NVA_SERVER_H
 #define REHOME_NVA_SERVER_H
 
@@ -8,10 +11,11 @@
 
 enum {
 	SERVER_MESSAGE_SIZE = 256,
-	SERVER_SPARE_SESSIONS = 64,	/* beyond one per NVE: those that greet, linger, or are refused */
-	SERVER_BACKLOG = 512,		/* every NVE of a rack connects at once after an NVA's restart */
+	SERVER_SPARE_SESSIONS =
+		64,	      /* beyond one per NVE: those that greet, linger, or are refused */
+	SERVER_BACKLOG = 512, /* every NVE of a rack connects at once after an NVA's restart */
 	SERVER_TICK_MS = 100,
-	SERVER_SPARE_FDS = 64,		/* listeners, control clients, libraries */
+	SERVER_SPARE_FDS = 64, /* listeners, control clients, libraries */
 };
 
 struct server;

@@ -14,19 +14,19 @@
 enum session_state { SESSION_GREETING, SESSION_OPEN, SESSION_LINGERING, SESSION_CLOSED };
 
 struct session {
-	struct bufferevent *stream;	/* owned */
+	struct bufferevent *stream; /* owned */
 	const struct session_events *events;
 	void *userdata;
 	enum session_state state;
-	uint32_t nve;			/* when open */
+	uint32_t nve; /* when open */
 	char address[ENDPOINT_TEXT_SIZE];
 	char name[SESSION_NAME_SIZE];
-	bool paused;			/* not read from: too much waits to be sent */
-	uint64_t began_us;		/* of the present state */
-	uint64_t alive_us;		/* when it was last heard, or took something */
+	bool paused;	   /* not read from: too much waits to be sent */
+	uint64_t began_us; /* of the present state */
+	uint64_t alive_us; /* when it was last heard, or took something */
 	uint64_t pinged_us;
-	uint64_t last_id;		/* of our PINGs */
-	size_t waiting;			/* bytes to send, at the last tick */
+	uint64_t last_id; /* of our PINGs */
+	size_t waiting;	  /* bytes to send, at the last tick */
 };
 
 static uint64_t seconds(uint64_t s)
@@ -47,7 +47,7 @@ static void end(struct session *session, const char *reason)
 		return;
 	bufferevent_setcb(session->stream, NULL, NULL, NULL, NULL);
 	bufferevent_disable(session->stream, EV_READ | EV_WRITE);
-	if (session->state != SESSION_LINGERING)	/* else that was told when it was refused */
+	if (session->state != SESSION_LINGERING) /* else that was told when it was refused */
 		session->events->closed(session->userdata, session, reason);
 	session->state = SESSION_CLOSED;
 }
@@ -58,8 +58,8 @@ void session_close(struct session *session, const char *reason)
 }
 
 /*
- * Closing at once with unread input makes TCP send a reset (RFC 2525 section 2.17), which can overtake the
- * ERROR. So the input is read and thrown away until the peer closes, for a while.
+ * Closing at once with unread input makes TCP send a reset (RFC 2525 section 2.17), which can
+ * overtake the ERROR. So the input is read and thrown away until the peer closes, for a while.
  */
 static void linger(struct session *session, const char *reason)
 {
@@ -110,7 +110,7 @@ void session_refuse(struct session *session, const char *text)
 
 	if (session->state == SESSION_CLOSED || session->state == SESSION_LINGERING)
 		return;
-	session->events->idle(session->userdata);	/* the answers to what came before it, first */
+	session->events->idle(session->userdata); /* the answers to what came before it, first */
 	(void) snprintf(error.text, sizeof(error.text), "%s", text);
 	send_message(session, &error);
 	if (session->state != SESSION_CLOSED)
@@ -143,7 +143,10 @@ static void take_message(struct session *session, const struct nvo3_message *mes
 	}
 }
 
-/* Reads the length of the frame that comes next; false when it is not there yet or impossible (refused). */
+/*
+ * Reads the length of the frame that comes next; false when it is not there yet or impossible
+ * (refused).
+ */
 static bool peek_frame(struct session *session, struct evbuffer *input, size_t *ret_size)
 {
 	uint8_t length[NVO3_LENGTH_SIZE];
@@ -181,8 +184,8 @@ static void take_input(struct session *session)
 	struct evbuffer *input = bufferevent_get_input(session->stream);
 	size_t size;
 
-	while ((session->state == SESSION_GREETING || session->state == SESSION_OPEN) && !session->paused &&
-	       peek_frame(session, input, &size))
+	while ((session->state == SESSION_GREETING || session->state == SESSION_OPEN) &&
+	       !session->paused && peek_frame(session, input, &size))
 		take_frame(session, input, size);
 	if (session->state == SESSION_LINGERING)
 		(void) evbuffer_drain(input, evbuffer_get_length(input));
@@ -208,7 +211,7 @@ static void on_writable(struct bufferevent *stream, void *userdata)
 		return;
 	session->paused = false;
 	bufferevent_enable(stream, EV_READ);
-	take_input(session);	/* what arrived before the pause */
+	take_input(session); /* what arrived before the pause */
 }
 
 static void on_event(struct bufferevent *stream, short what, void *userdata)
@@ -233,7 +236,8 @@ static void tick_open(struct session *session, uint64_t now_us)
 		end(session, "it has been silent too long");
 		return;
 	}
-	if (silence_us < seconds(SESSION_PING_S) || now_us - session->pinged_us < seconds(SESSION_PING_S))
+	if (silence_us < seconds(SESSION_PING_S) ||
+	    now_us - session->pinged_us < seconds(SESSION_PING_S))
 		return;
 	session->pinged_us = now_us;
 	session->last_id++;
@@ -245,7 +249,7 @@ void session_tick(struct session *session, uint64_t now_us)
 	size_t waiting = bytes_waiting(session);
 
 	if (waiting < session->waiting)
-		session->alive_us = now_us;	/* it reads: a pause of ours is no silence of its */
+		session->alive_us = now_us; /* it reads: a pause of ours is no silence of its */
 	session->waiting = waiting;
 
 	switch (session->state) {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * session.h - one NVE's connection at the NVA: frames in and out, life signs, and an orderly end. Knows no directory.
+ * session.h - one NVE's connection at the NVA: frames in and out, life signs, and an orderly end.
+ * Knows no directory.
  *
  *   greeting ──session_set_open()──▶ open
  *       │                             │
  *       └───── session_refuse() ──────┴──▶ lingering ──▶ closed
  *       └───── session_close(), errors, silence ─────────▶ closed
  *
- * A peer that does not read what it is sent is not read from either, so that it cannot ask for more; what others
- * cause to be sent to it is bounded by SESSION_OUTPUT_MAX.
+ * A peer that does not read what it is sent is not read from either, so that it cannot ask for
+ * more; what others cause to be sent to it is bounded by SESSION_OUTPUT_MAX.
  */
 #ifndef REHOME_NVA_SESSION_H
 #define REHOME_NVA_SESSION_H
@@ -24,7 +25,7 @@ enum {
 	SESSION_PING_S = 5,		/* of silence, then a PING */
 	SESSION_DEAD_S = 15,		/* of silence, then the end */
 	SESSION_LINGER_S = 2,		/* for a peer to read why it was refused */
-	SESSION_OUTPUT_PAUSE = 1 << 20,	/* bytes that wait; over it nothing more is read */
+	SESSION_OUTPUT_PAUSE = 1 << 20, /* bytes that wait; over it nothing more is read */
 	SESSION_OUTPUT_MAX = 64 << 20,	/* eight full VNIs that a peer has not taken */
 	SESSION_NAME_SIZE = NVO3_NAME_MAX + ENDPOINT_TEXT_SIZE + 4,
 };
@@ -33,20 +34,24 @@ struct session;
 
 struct session_events {
 	/*
-	 * A message other than PING, PONG and ERROR. Returns 0, or -EPROTO after writing into @reterr_text (NVO3_TEXT_MAX + 1
-	 * bytes) what the peer did wrong: it is refused then.
+	 * A message other than PING, PONG and ERROR. Returns 0, or -EPROTO after writing into
+	 * @reterr_text (NVO3_TEXT_MAX + 1 bytes) what the peer did wrong: it is refused then.
 	 */
-	int (*message)(void *userdata, struct session *session, const struct nvo3_message *message, char *reterr_text);
+	int (*message)(void *userdata, struct session *session, const struct nvo3_message *message,
+		       char *reterr_text);
 	/* What had arrived has been dealt with. */
 	void (*idle)(void *userdata);
 	/*
-	 * The session ends now, for @reason; no event of it follows. It may still have to linger: free it when
-	 * session_is_over().
+	 * The session ends now, for @reason; no event of it follows. It may still have to linger:
+	 * free it when session_is_over().
 	 */
 	void (*closed)(void *userdata, struct session *session, const char *reason);
 };
 
-/* Takes over @stream. @events and @userdata are borrowed. Returns 0 or -ENOMEM (@stream is freed then, too). */
+/*
+ * Takes over @stream. @events and @userdata are borrowed. Returns 0 or -ENOMEM (@stream is freed
+ * then, too).
+ */
 int session_new(struct bufferevent *stream, struct ip peer, uint16_t port, uint64_t now_us,
 		const struct session_events *events, void *userdata, struct session **ret_session);
 /* Not from within one of its events. */

@@ -19,11 +19,15 @@ static uint64_t fold(uint64_t a, uint64_t b)
 
 uint64_t table_hash(uint64_t seed, const void *data, size_t size)
 {
-	/* Odd constants with about half of their bits set: 2^64 over the golden ratio, and over the root of 2. */
+	/*
+	 * Odd constants with about half of their bits set: 2^64 over the golden ratio, and over the
+	 * root of 2.
+	 */
 	static const uint64_t k1 = UINT64_C(0x9e3779b97f4a7c15), k2 = UINT64_C(0xb504f333f9de6485);
 	uint64_t hash = seed ^ fold(size + k1, k2), word;
 
-	for (; size >= sizeof(word); size -= sizeof(word), data = (const char *) data + sizeof(word)) {
+	for (; size >= sizeof(word);
+	     size -= sizeof(word), data = (const char *) data + sizeof(word)) {
 		memcpy(&word, data, sizeof(word));
 		hash = fold(hash ^ word, k1);
 	}
@@ -38,8 +42,8 @@ static struct table_link **bucket_of(const struct table *table, uint64_t hash)
 }
 
 /*
- * Doubles the buckets. Links of one bucket end up in two; appending them in the order they stand keeps the
- * newest of equal hashes first.
+ * Doubles the buckets. Links of one bucket end up in two; appending them in the order they stand
+ * keeps the newest of equal hashes first.
  */
 static void move_bucket(struct table *table, struct table_link *link)
 {
@@ -47,7 +51,8 @@ static void move_bucket(struct table *table, struct table_link *link)
 
 	while (link) {
 		struct table_link *next = link->next, **bucket = bucket_of(table, link->hash);
-		struct table_link ***end = bucket < table->buckets + table->bucket_count / 2 ? &low_end : &high_end;
+		struct table_link ***end =
+			bucket < table->buckets + table->bucket_count / 2 ? &low_end : &high_end;
 
 		if (!*end)
 			*end = bucket;
@@ -135,5 +140,5 @@ struct table_link *table_walk(const struct table *table, const struct table_link
 void table_clear(struct table *table)
 {
 	free(table->buckets);
-	*table = (struct table) { 0 };
+	*table = (struct table){ 0 };
 }

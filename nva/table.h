@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * table.h - an intrusive hash table: the link stands inside the object, so that adding one allocates nothing but buckets.
+ * table.h - an intrusive hash table: the link stands inside the object, so that adding one
+ * allocates nothing but buckets.
  *
- * The table knows hashes, not keys: the caller compares. Equal hashes are met newest first. Two words a link, against the
- * seven of uthash's handle, matter in a directory of millions.
+ * The table knows hashes, not keys: the caller compares. Equal hashes are met newest first. Two
+ * words a link, against the seven of uthash's handle, matter in a directory of millions.
  */
 #ifndef REHOME_NVA_TABLE_H
 #define REHOME_NVA_TABLE_H
@@ -18,21 +19,29 @@ struct table_link {
 
 struct table {
 	struct table_link **buckets;
-	size_t bucket_count;	/* a power of two, or 0 */
+	size_t bucket_count; /* a power of two, or 0 */
 	size_t count;
 };
 
-#define TABLE_ITEM(link, type, member) ((type *) (void *) ((char *) (link) - offsetof(type, member)))
+#define TABLE_ITEM(link, type, member) ((type *) (void *) ((char *) (link) -offsetof(type, member)))
 
-/* A hash of @size bytes. @seed is drawn at start, so that whoever picks the keys cannot make them collide. */
+/*
+ * A hash of @size bytes. @seed is drawn at start, so that whoever picks the keys cannot make them
+ * collide.
+ */
 uint64_t table_hash(uint64_t seed, const void *data, size_t size);
 
-/* Returns 0, or -ENOMEM when there is no bucket at all; a table that cannot grow gets slower, not wrong. */
+/*
+ * Returns 0, or -ENOMEM when there is no bucket at all; a table that cannot grow gets slower, not
+ * wrong.
+ */
 int table_add(struct table *table, struct table_link *link, uint64_t hash);
 /* @link must be in @table. */
 void table_remove(struct table *table, struct table_link *link);
 
-/* The newest link of this hash, and the next older one of the same hash; NULL when there is none. */
+/*
+ * The newest link of this hash, and the next older one of the same hash; NULL when there is none.
+ */
 struct table_link *table_first(const struct table *table, uint64_t hash);
 struct table_link *table_older(const struct table_link *link);
 

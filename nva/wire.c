@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* wire.c - what packing and unpacking share: names of kinds, ownership, the length before each Envelope. */
+/*
+ * wire.c - what packing and unpacking share: names of kinds, ownership, the length before each
+ * Envelope.
+ */
 #include "nva/wire.h"
 
 #include <assert.h>

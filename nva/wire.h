@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * wire.h - the NVE-NVA protocol: nvo3.proto in and out of plain C values. Bytes only: no sockets, no clocks.
+ * wire.h - the NVE-NVA protocol: nvo3.proto in and out of plain C values. Bytes only: no sockets,
+ * no clocks.
  *
- * A frame is a 4-byte big-endian length followed by one protobuf Envelope. docs/protocol.md tells the exchange;
- * the roles are those of RFC 8014 section 3 and RFC 8171 (push and pull directory).
+ * A frame is a 4-byte big-endian length followed by one protobuf Envelope. docs/protocol.md tells
+ * the exchange; the roles are those of RFC 8014 section 3 and RFC 8171 (push and pull directory).
  */
 #ifndef REHOME_NVA_WIRE_H
 #define REHOME_NVA_WIRE_H
@@ -16,6 +17,7 @@
 #include "net/addr.h"
 #include "net/uuid.h"
 
+/* clang-format off */
 enum {
 	NVO3_PORT = 7365,		/* TCP; after RFC 7365, not registered */
 	NVO3_VERSION = 1,
@@ -34,7 +36,7 @@ enum {
 
 enum mapping_flags {
 	MAPPING_VM = 1 << 0,		/* a VM port; moves only by consent of its present NVE */
-	MAPPING_LEARNED = 1 << 1,	/* learned from a local bridge (container, appliance): the newest NVE to see it has it */
+	MAPPING_LEARNED = 1 << 1,	/* from a local bridge (container): the newest NVE to see it has it */
 };
 
 /* Which NVE serves a MAC in a VN. */
@@ -52,19 +54,22 @@ struct mapping {
 enum nvo3_kind {
 	NVO3_HELLO,		/* NVE -> NVA, first message */
 	NVO3_WELCOME,		/* NVA -> NVE, the answer */
-	NVO3_SUBSCRIBE,		/* NVE -> NVA, in each session: this NVE takes part in this VNI (membership and push) */
-	NVO3_MEMBERS,		/* NVA -> NVE: all VTEPs of a VNI, the receiver's included; none and a text: subscription refused */
+	NVO3_SUBSCRIBE,		/* NVE -> NVA, in each session: it takes part in this VNI (membership, push) */
+	NVO3_MEMBERS,		/* NVA -> NVE: all VTEPs of a VNI, the receiver's included; none, and a text:
+				   subscription refused */
 	NVO3_REGISTER,		/* NVE -> NVA: VM mobility registration request (draft section 6) */
-	NVO3_REGISTERED,	/* NVA -> NVE: registration reply, same id; names the endpoint and its generation */
-	NVO3_WITHDRAW,		/* NVE -> NVA: the endpoint left; ignored unless the sender is the present NVE and the generation fits */
+	NVO3_REGISTERED,	/* NVA -> NVE: registration reply, same id; endpoint and generation */
+	NVO3_WITHDRAW,		/* NVE -> NVA: the endpoint left; ignored unless the sender is the present NVE
+				   and the generation is the present one or 0 */
 	NVO3_MOVE_INTENT,	/* new NVE -> NVA */
 	NVO3_CONSENT,		/* NVA -> old NVE: asks; carries the new VTEP */
 	NVO3_CONSENTED,		/* old NVE -> NVA, same id: yes or no */
-	NVO3_MOVE_GRANTED,	/* NVA -> new NVE, id of its intent: yes (with the generation to commit) or no */
+	NVO3_MOVE_GRANTED,	/* NVA -> new NVE, id of its intent: yes, with the generation to commit, or no;
+				   a later one with the same id replaces it */
 	NVO3_COMMIT,		/* new NVE -> NVA: the VM runs here; generation 0: whatever is or will be granted */
 	NVO3_COMMITTED,		/* NVA -> new NVE, same id */
 	NVO3_ABORT,		/* either NVE -> NVA, and NVA -> the other one: this move is off */
-	NVO3_UPDATE,		/* NVA -> NVE: what changed in one VNI, applied together: removed ones first, then mappings */
+	NVO3_UPDATE,		/* NVA -> NVE: what changed in one VNI: removed ones first, then mappings */
 	NVO3_ACK,		/* NVE -> NVA: the kernel holds everything up to this revision */
 	NVO3_CONVERGED,		/* NVA -> old and new NVE: every NVE of the VNI has confirmed */
 	NVO3_QUERY,		/* NVE -> NVA: by MAC or by IP (pull) */
@@ -88,51 +93,59 @@ struct nvo3_message {
 	char name[NVO3_NAME_MAX + 1];	/* HELLO, WELCOME: of the sender */
 	uint32_t version;		/* HELLO, WELCOME */
 	enum nvo3_role role;		/* HELLO */
-	struct ip vtep;			/* HELLO: the sender's; CONSENT: of the new NVE; MOVE_GRANTED: of the old NVE */
+	struct ip vtep;			/* HELLO: the sender's; CONSENT: the new NVE's; MOVE_GRANTED: the old's */
 	uint64_t incarnation;		/* HELLO: of this start of the NVE; WELCOME: of the NVA */
 
-	uint32_t vni;			/* SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
-					   UPDATE (of all its mappings), CONVERGED, QUERY */
+	uint32_t vni;			/* SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED,
+					   MOVE_GRANTED, COMMIT, COMMITTED, ABORT, UPDATE (of all its mappings),
+					   CONVERGED, QUERY */
 	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS and UPDATE; QUERY: zero when asked by IP */
 	struct ip ip;			/* QUERY */
-	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT, CONVERGED */
+	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
+					   CONVERGED */
 	struct uuid vm;			/* CONSENT */
 	bool granted;			/* REGISTERED, CONSENTED, MOVE_GRANTED, COMMITTED */
-	char text[NVO3_TEXT_MAX + 1];	/* reason of a refusal, ABORT, ERROR; printable ASCII (others are sent as '?') */
+	char text[NVO3_TEXT_MAX + 1];	/* reason of a refusal, ABORT, ERROR; printable ASCII, others are
+					   sent as '?' */
 	uint64_t revision;		/* UPDATE, ACK, CONVERGED */
-	bool snapshot;			/* UPDATE: first of a full copy of a VNI: forget what is not in it up to snapshot_end */
+	bool snapshot;			/* UPDATE: first of a full copy of a VNI: what is not in it up to
+					   snapshot_end is gone */
 	bool snapshot_end;
 
 	struct ip *members;		/* MEMBERS: owned, member_count */
 	size_t member_count;
-	struct mapping *mappings;	/* REGISTER and MOVE_INTENT: one; UPDATE: changed ones; ANSWER: none or one; owned, mapping_count */
+	struct mapping *mappings;	/* REGISTER and MOVE_INTENT: one; UPDATE: changed ones; ANSWER: none or
+					   one; owned, mapping_count */
 	size_t mapping_count;
-	struct mapping *removed;	/* UPDATE: withdrawn ones, of which only vni, mac and generation are set: it ends entries of that
-					   generation and below; owned, removed_count */
+	struct mapping *removed;	/* UPDATE: withdrawn ones, of which only vni, mac and generation are set:
+					   ends entries of that generation and below; owned, removed_count */
 	size_t removed_count;
 	char *json;			/* STATUS_REPLY: owned */
 };
+/* clang-format on */
 
 /* Releases what @message owns and zeroes it; also for use with _cleanup_. */
 void nvo3_message_clear(struct nvo3_message *message);
 
 /*
- * Packs @message as one frame into a new buffer that the caller frees.
- * Returns 0, -EMSGSIZE when it would exceed NVO3_FRAME_MAX or a count its cap, -EINVAL for a kind that does not exist
- * or lacks the mapping it is about, or -ENOMEM.
+ * Packs @message as one frame into a new buffer that the caller frees. Returns 0, -EMSGSIZE when it
+ * would exceed NVO3_FRAME_MAX or a count its cap, -EINVAL for a kind that does not exist or lacks
+ * the mapping it is about, or -ENOMEM.
  */
 int nvo3_pack(const struct nvo3_message *message, uint8_t **ret_frame, size_t *ret_size);
 
 /*
- * Reads one Envelope (without the length). Everything is checked: sizes, families, VNI range, group MACs, caps, unknown kinds.
- * Returns 0 with *ret_message owned by the caller, or -EBADMSG with *reterr_what (static text naming the field), or -ENOMEM.
+ * Reads one Envelope (without the length). Everything is checked: sizes, families, VNI range, group
+ * MACs, caps, unknown kinds. Returns 0 with *ret_message owned by the caller, or -EBADMSG with
+ * *reterr_what (static text naming the field), or -ENOMEM.
  */
-int nvo3_unpack(const uint8_t *data, size_t size, struct nvo3_message *ret_message, const char **reterr_what);
+int nvo3_unpack(const uint8_t *data, size_t size, struct nvo3_message *ret_message,
+		const char **reterr_what);
 
 /*
- * How many bytes the first frame of @data takes, its length included: a positive number; 0 when its length is not
- * there yet (fewer than 4 bytes); -EMSGSIZE when it exceeds NVO3_FRAME_MAX; -EBADMSG for a length of 0.
- * The frame itself may still be incomplete: compare with @size.
+ * How many bytes the first frame of @data takes, its length included: a positive number; 0 when its
+ * length is not there yet (fewer than 4 bytes); -EMSGSIZE when it exceeds NVO3_FRAME_MAX; -EBADMSG
+ * for a length of 0. The frame itself may still be incomplete: compare with @size.
  */
 long nvo3_frame_size(const uint8_t *data, size_t size);
 

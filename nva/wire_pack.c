@@ -2,8 +2,9 @@
 /*
  * wire_pack.c - C values to an nvo3.proto Envelope.
  *
- * A protobuf-c message is a tree of pointers. Its small nodes stand in struct packing; the lists are allocated. Bytes
- * are pointed at where they lie in the nvo3_message, so the tree lives only while that message does.
+ * A protobuf-c message is a tree of pointers. Its small nodes stand in struct packing; the lists
+ * are allocated. Bytes are pointed at where they lie in the nvo3_message, so the tree lives only
+ * while that message does.
  */
 #include <endian.h>
 #include <errno.h>
@@ -37,7 +38,7 @@ struct packing {
 		Rehome__Nvo3__Error error;
 		Rehome__Nvo3__Nothing nothing;
 	} body;
-	Rehome__Nvo3__Endpoint endpoint;	/* of a Verdict, Consent or Notice */
+	Rehome__Nvo3__Endpoint endpoint; /* of a Verdict, Consent or Notice */
 	char text[NVO3_TEXT_MAX + 1];
 	/* Owned: */
 	ProtobufCBinaryData *vteps;
@@ -59,7 +60,7 @@ static void packing_clear(struct packing *packing)
 /* protobuf-c has no const in its trees; packing only reads them. */
 static ProtobufCBinaryData bytes_of(const void *data, size_t size)
 {
-	return (ProtobufCBinaryData) { .len = size, .data = (uint8_t *) (uintptr_t) data };
+	return (ProtobufCBinaryData){ .len = size, .data = (uint8_t *) (uintptr_t) data };
 }
 
 static ProtobufCBinaryData bytes_of_ip(const struct ip *ip)
@@ -429,6 +430,7 @@ int nvo3_pack(const struct nvo3_message *message, uint8_t **ret_frame, size_t *r
 
 	envelope.id = message->id;
 	envelope.body_case = (Rehome__Nvo3__Envelope__BodyCase) (BODY_FIRST + (int) message->kind);
-	envelope.hello = &packing.body.hello;	/* every member of the oneof is a pointer to its body */
+	envelope.hello =
+		&packing.body.hello; /* every member of the oneof is a pointer to its body */
 	return pack_frame(&envelope.base, ret_frame, ret_size);
 }

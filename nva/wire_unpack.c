@@ -2,9 +2,9 @@
 /*
  * wire_unpack.c - an nvo3.proto Envelope to C values, everything checked.
  *
- * protobuf-c builds the tree first, from an allocator with a budget, because 2 bytes on the wire can become a node of a
- * hundred in memory. The readers below then copy it. They fail stickily: the first field that is wrong is
- * remembered, later reads do nothing, and one look at the end tells.
+ * protobuf-c builds the tree first, from an allocator with a budget, because 2 bytes on the wire
+ * can become a node of a hundred in memory. The readers below then copy it. They fail stickily: the
+ * first field that is wrong is remembered, later reads do nothing, and one look at the end tells.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,10 @@
 #include "nva/wire_internal.h"
 
 enum {
-	/* Measured: the tree of the largest UPDATE (2048 mappings of 16 addresses each) takes 3.5 MiB. */
+	/*
+	 * Measured: the tree of the largest UPDATE (2048 mappings of 16 addresses each) takes 3.5
+	 * MiB.
+	 */
 	UNPACK_MEMORY_MAX = 8 << 20,
 };
 
@@ -45,7 +48,7 @@ static void budget_free(void *userdata, void *memory)
 
 struct reader {
 	struct nvo3_message *to;
-	const char *what;	/* the field that is wrong; NULL as long as none is */
+	const char *what; /* the field that is wrong; NULL as long as none is */
 	bool out_of_memory;
 };
 
@@ -71,7 +74,8 @@ static struct mac read_mac(struct reader *reader, ProtobufCBinaryData bytes)
 {
 	struct mac mac = { 0 };
 
-	if (mac_from_bytes(bytes.data, bytes.len, &mac) < 0 || mac_is_zero(mac) || mac_is_group(mac))
+	if (mac_from_bytes(bytes.data, bytes.len, &mac) < 0 || mac_is_zero(mac) ||
+	    mac_is_group(mac))
 		fail(reader, "mac");
 	return mac;
 }
@@ -88,7 +92,7 @@ static struct ip read_ip(struct reader *reader, ProtobufCBinaryData bytes, const
 static struct ip read_ip_or_none(struct reader *reader, ProtobufCBinaryData bytes, const char *what)
 {
 	if (bytes.len == 0)
-		return (struct ip) { 0 };
+		return (struct ip){ 0 };
 	return read_ip(reader, bytes, what);
 }
 
@@ -110,7 +114,8 @@ static uint64_t read_generation(struct reader *reader, uint64_t generation)
 /* A name ends up in logs, JSON and tables: letters, digits, dot, underscore, hyphen. */
 static void read_name(struct reader *reader, const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	size_t size = strlen(name);
 
 	if (size == 0 || size > NVO3_NAME_MAX || strspn(name, allowed) != size) {
@@ -145,7 +150,8 @@ static void read_endpoint(struct reader *reader, const Rehome__Nvo3__Endpoint *n
 	reader->to->generation = read_generation(reader, node->generation);
 }
 
-static void read_mapping(struct reader *reader, const Rehome__Nvo3__Mapping *node, struct mapping *ret)
+static void read_mapping(struct reader *reader, const Rehome__Nvo3__Mapping *node,
+			 struct mapping *ret)
 {
 	ret->vni = read_vni(reader, node->vni);
 	ret->mac = read_mac(reader, node->mac);
@@ -153,7 +159,8 @@ static void read_mapping(struct reader *reader, const Rehome__Nvo3__Mapping *nod
 	ret->generation = read_generation(reader, node->generation);
 	ret->vm = read_uuid(reader, node->vm);
 	ret->flags = node->flags;
-	require(reader, (node->flags & ~(uint32_t) (MAPPING_VM | MAPPING_LEARNED)) == 0, "mapping.flags");
+	require(reader, (node->flags & ~(uint32_t) (MAPPING_VM | MAPPING_LEARNED)) == 0,
+		"mapping.flags");
 	if (node->n_ips > MAPPING_IPS_MAX) {
 		fail(reader, "mapping.ips");
 		return;
@@ -197,8 +204,11 @@ static void unpack_hello(struct reader *reader, const Rehome__Nvo3__Envelope *en
 
 	read_name(reader, node->name);
 	reader->to->version = node->version;
-	require(reader, node->role == REHOME__NVO3__ROLE__NVE || node->role == REHOME__NVO3__ROLE__GATEWAY, "role");
-	reader->to->role = node->role == REHOME__NVO3__ROLE__GATEWAY ? NVO3_ROLE_GATEWAY : NVO3_ROLE_NVE;
+	require(reader,
+		node->role == REHOME__NVO3__ROLE__NVE || node->role == REHOME__NVO3__ROLE__GATEWAY,
+		"role");
+	reader->to->role = node->role == REHOME__NVO3__ROLE__GATEWAY ? NVO3_ROLE_GATEWAY
+								     : NVO3_ROLE_NVE;
 	reader->to->vtep = read_ip(reader, node->vtep, "vtep");
 	reader->to->incarnation = node->incarnation;
 }
@@ -252,7 +262,8 @@ static void require_granted_generation(struct reader *reader)
 {
 	const struct nvo3_message *to = reader->to;
 
-	require(reader, !to->granted || to->kind == NVO3_CONSENTED || to->generation > 0, "generation");
+	require(reader, !to->granted || to->kind == NVO3_CONSENTED || to->generation > 0,
+		"generation");
 }
 
 static void unpack_verdict(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
@@ -326,7 +337,8 @@ static void unpack_update(struct reader *reader, const Rehome__Nvo3__Envelope *e
 	require(reader, node->revision > 0, "revision");
 	reader->to->snapshot = node->snapshot;
 	reader->to->snapshot_end = node->snapshot_end;
-	if (node->n_mappings > NVO3_BATCH_MAX || node->n_removed > NVO3_BATCH_MAX - node->n_mappings) {
+	if (node->n_mappings > NVO3_BATCH_MAX ||
+	    node->n_removed > NVO3_BATCH_MAX - node->n_mappings) {
 		fail(reader, "mappings");
 		return;
 	}
@@ -427,7 +439,10 @@ static void read_envelope(struct reader *reader, const Rehome__Nvo3__Envelope *e
 	unpackers[kind](reader, envelope);
 }
 
-/* Protobuf lets bytes that are no Envelope pass as unknown fields; the budget makes the others fail. */
+/*
+ * Protobuf lets bytes that are no Envelope pass as unknown fields; the budget makes the others
+ * fail.
+ */
 static int unpack_tree(const uint8_t *data, size_t size, ProtobufCAllocator *allocator,
 		       Rehome__Nvo3__Envelope **ret_envelope, const char **reterr_what)
 {
@@ -444,7 +459,8 @@ static int unpack_tree(const uint8_t *data, size_t size, ProtobufCAllocator *all
 	return -EBADMSG;
 }
 
-int nvo3_unpack(const uint8_t *data, size_t size, struct nvo3_message *ret_message, const char **reterr_what)
+int nvo3_unpack(const uint8_t *data, size_t size, struct nvo3_message *ret_message,
+		const char **reterr_what)
 {
 	struct budget budget = { .left = UNPACK_MEMORY_MAX };
 	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
@@ -466,6 +482,6 @@ int nvo3_unpack(const uint8_t *data, size_t size, struct nvo3_message *ret_messa
 		return -EBADMSG;
 	}
 	*ret_message = message;
-	message = (struct nvo3_message) { 0 };	/* given away */
+	message = (struct nvo3_message){ 0 }; /* given away */
 	return 0;
 }

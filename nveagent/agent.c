@@ -128,7 +128,8 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 	if (r < 0)
 		return r;
 
-	r = connect_nva(agent);
+	agent->grace = loop_timer_new(agent->loop, agent_nva_end_grace, agent);
+	r = agent->grace ? connect_nva(agent) : -ENOMEM;
 	if (r == 0)
 		r = watch_kernel(agent);
 	if (r == 0)
@@ -176,6 +177,7 @@ struct agent *agent_free(struct agent *agent)
 	agent->watch_fd = loop_watch_free(agent->watch_fd);
 	agent->watch = kernel_watch_free(agent->watch);
 	agent->nva = nva_link_free(agent->nva);
+	agent->grace = loop_timer_free(agent->grace);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent->vns[i] = agent_vn_free(agent->vns[i]);
 	agent->ledger = ledger_free(agent->ledger);

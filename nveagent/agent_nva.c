@@ -136,8 +136,10 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 		(void) port_free(port); /* the newest NVE to see it has it */
 		return;
 	}
-	if (mapping->generation > port->generation)
+	if (mapping->generation > port->generation) {
+		port->generation = mapping->generation;
 		port_input(port, MOBILITY_TAKEN);
+	}
 }
 
 static void on_update(struct agent *agent, const struct nvo3_message *message)
@@ -211,7 +213,25 @@ static void subscribe(struct agent *agent, uint32_t vni)
 	(void) nva_link_send(agent->nva, &message);
 }
 
-static void on_up(void *userdata, const char *name)
+static void begin_grace(struct agent *agent)
+{
+	log_notice("It has started anew: keeping for %d s what it does not know yet", AGENT_GRACE_S);
+	for (size_t i = 0; i < agent->vn_count; i++)
+		vn_begin_grace(agent->vns[i]->vn);
+	(void) loop_timer_start(agent->grace, AGENT_GRACE_S * 1000000ull);
+}
+
+void agent_nva_end_grace(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	for (size_t i = 0; i < agent->vn_count; i++) {
+		vn_end_grace(agent->vns[i]->vn, on_mapping, agent->vns[i]);
+		agent_vn_flush(agent->vns[i]);
+	}
+}
+
+static void on_up(void *userdata, const char *name, uint64_t incarnation)
 {
 	struct agent *agent = userdata;
 	struct port *port, *next;
@@ -219,6 +239,9 @@ static void on_up(void *userdata, const char *name)
 	log_notice("The session to the NVA %s is up", name);
 	(void) snprintf(agent->nva_name, sizeof(agent->nva_name), "%s", name);
 	agent->nva_since_us = clock_monotonic_us();
+	if (agent->nva_incarnation && agent->nva_incarnation != incarnation)
+		begin_grace(agent);
+	agent->nva_incarnation = incarnation;
 	for (size_t i = 0; i < agent->vn_count; i++)
 		subscribe(agent, agent->vns[i]->devices.vni);
 	HASH_ITER(hh, agent->ports, port, next)

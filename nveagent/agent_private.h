@@ -29,6 +29,7 @@ enum {
 	AGENT_BRIDGE_PORTS_MAX = 4096,	/* of one VNI; the kernel itself allows 1023 (net/bridge/br_private.h, BR_MAX_PORTS) */
 	AGENT_EXPECT_S = 120,		/* from the hook's announcement of a migration to its tap */
 	AGENT_HOLD_MS = 500,		/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
+	AGENT_GRACE_S = 10,		/* for all NVEs to tell an NVA that has started anew what they have */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_WAITERS_MAX = 64,
@@ -64,6 +65,8 @@ struct agent {
 	struct loop_watch *watch_fd;
 	struct nva_link *nva;
 	char nva_name[NVO3_NAME_MAX + 1];
+	uint64_t nva_incarnation;	/* of the last session; 0: there was none */
+	struct loop_timer *grace;	/* a new NVA is being told everything */
 	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
 	uint64_t nva_since_us;		/* CLOCK_MONOTONIC of the last change of the session */
 	struct libvirt_watch *libvirt;
@@ -96,6 +99,8 @@ void agent_vn_reconcile(struct agent_vn *vn);
 
 /* agent_nva.c */
 extern const struct nva_link_events agent_nva_events;
+/* The timer that ends the grace given to a new NVA. */
+void agent_nva_end_grace(void *userdata);
 /* Confirms the newest update, unless a VNI's tables are behind. */
 void agent_nva_confirm(struct agent *agent);
 

@@ -302,7 +302,9 @@ int inflight_read(struct inflight *inflight, struct inflight_counters *ret_count
 	if (inflight->tap && (inflight->stage == STAGE_PARKED || inflight->stage == STAGE_FORWARDING))
 		look_for_stragglers(inflight);
 
-	r = kernel_forward_read(inflight->forward, &kernel_part);
+	r = kernel_forward_tend(inflight->forward);
+	if (r == 0)
+		r = kernel_forward_read(inflight->forward, &kernel_part);
 	if (r < 0)
 		return r;
 	counters = inflight->counters;

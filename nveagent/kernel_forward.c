@@ -14,20 +14,20 @@
  * transmit queues or receive queues.
  *
  * Holding (net/sched/sch_tbf.c, Linux 6.1 to 6.18). The root queue is a token bucket of 1 byte/s that counts each frame as
- * 65535 + its size (TC_QUEUE_HOLD). The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty it: the first two pass, 2 * (65535 + 60), which leaves 65417, too little for any frame
- * however small; the others wait at the head of the queue, one of them for 3 minutes, and each further one for 18 hours.
- * What comes after waits behind them in order. Fillers are addressed to the device itself, so the VXLAN driver drops them.
+ * 65535 + its size (TC_QUEUE_HOLD). The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty it: the first two
+ * pass, 2 * (65535 + 60), which leaves 65417, too little for any frame however small; the others wait at the head of the queue, one
+ * of them for 3 minutes, and each further one for 18 hours. What comes after waits behind them in order. Fillers are addressed to
+ * the device itself, so the VXLAN driver drops them.
  *
  * Releasing changes the rates of the same queue, which keeps its contents, but its timer still stands as it was: one more filler
  * makes the queue run now. A frame that arrives between the two does the same, and goes to the end of the queue as it must.
  *
  * All at once would be too much: a queue that may pass sends up to 64 frames for each one that arrives (dev_tx_weight), which
- * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. And two CPUs, ours and the one where
- * frames arrive, would send at the same time: on their way through different backlogs or transmit queues they overtake each other.
- * So it is done in grants (TC_QUEUE_GRANT), and we do not make the queue run if a frame that arrives does: held frames then take the
- * same CPU as those that follow them. A grant is spent by one run of the queue, because the queue holds more than a grant passes;
- * then backlogs must be short again and the grant's time at the underlay's speed must have passed. What is left at last is less than
- * a grant.
+ * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. So the queue is emptied at
+ * DRAIN_SPEEDUP times the rate at which it filled, and more if that does not do; when it is empty, everything may pass.
+ * And two CPUs, ours and the one where frames arrive, would send at the same time: on their way through different backlogs or transmit
+ * queues frames overtake each other. So we leave it to a frame that arrives to make the queue run, and the timer that the queue
+ * then sets is of the same CPU. Only if none comes do we make it run, and wait for what that sends.
  *
  * Turning back. When the VM goes on here, what is held must go to its tap, and before anything newer does. So the forwarding entry
  * is pointed at this very device (own VTEP, own VNI and port): the VXLAN driver hands such frames to it without sending them
@@ -56,9 +56,12 @@ enum {
 	FILLER_SIZE = 60,	    /* the shortest Ethernet frame without FCS */
 	FILLER_ETHERTYPE = 0x88b5,  /* IEEE 802 local experimental 1 */
 	TAKE_MESSAGES_MAX = KERNEL_FDB_MESSAGES_MAX,
-	RELEASE_TIME_MAX_US = 1000000, /* of granting; then everything may pass */
-	RELEASE_RUN_US_MAX = 3000,     /* waited for an arriving frame to make the queue run */
-	RELEASE_PAUSE_US = 50,
+	RUN_US_MAX = 3000,	    /* waited for an arriving frame to make the queue run */
+	RUN_PAUSE_US = 50,
+	DRAIN_SPEEDUP = 4,
+	DRAIN_RATE_MIN = 12500000,  /* bytes/s: 100 Mbit/s */
+	DRAIN_PAUSE_US = 1000,	    /* between two looks */
+	DRAIN_US_MAX = 200000,	    /* kernel_forward_release() looks no longer; kernel_forward_tend() goes on */
 };
 
 struct kernel_forward {
@@ -68,12 +71,14 @@ struct kernel_forward {
 	struct ip new_vtep;
 	unsigned number;
 	uint32_t ifindex;
-	bool holds;
+	bool has_queue, holds, drains;
 	uint64_t fillers; /* sent so far */
 	struct raw_port *port;
-	struct nl_msg *take[TAKE_MESSAGES_MAX], *grant, *pass;
-	uint32_t grant_us; /* what a grant takes at the underlay's speed */
+	struct nl_msg *take[TAKE_MESSAGES_MAX];
 	int take_count;
+	uint64_t taken_us;		/* CLOCK_MONOTONIC of kernel_forward_take() */
+	uint64_t underlay_rate;		/* bytes/s; UINT64_MAX: not known */
+	uint64_t drain_rate, drain_left; /* bytes/s; bytes in the queue at the last look */
 };
 
 /* --- making --- */
@@ -216,15 +221,15 @@ static int make_queue(struct kernel_forward *forward)
 	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
 	int r = tc_queue_build(forward->ifindex, true, TC_QUEUE_HOLD, &message);
 
+	forward->underlay_rate = UINT64_MAX;
 	if (r < 0)
 		return r;
 	r = kernel_request(forward->kernel, message);
 	if (r < 0)
 		return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r; /* no sch_tbf: qdisc_create() */
 
-	forward->holds = true;
-	r = tc_queue_build(forward->ifindex, false, TC_QUEUE_GRANT, &forward->grant);
-	return r < 0 ? r : tc_queue_build(forward->ifindex, false, TC_QUEUE_PASS, &forward->pass);
+	forward->has_queue = forward->holds = true;
+	return 0;
 }
 
 /* The proof that the queue holds is that fillers wait in it. */
@@ -301,7 +306,7 @@ static void meet_underlay(struct kernel_forward *forward)
 	resolve(forward->kernel, &hop);
 	if (kernel_link_by_index(forward->kernel, hop.ifindex, &link) == 0 &&
 	    kernel_link_speed(link.port.name, &megabits) == 0)
-		forward->grant_us = TC_QUEUE_GRANT_BYTES * 8 / megabits;
+		forward->underlay_rate = (uint64_t) megabits * 1000000 / 8;
 }
 
 /* --- the whole --- */
@@ -373,8 +378,6 @@ struct kernel_forward *kernel_forward_free(struct kernel_forward *forward)
 	raw_port_free(forward->port);
 	for (int i = 0; i < forward->take_count; i++)
 		nlmsg_free(forward->take[i]);
-	nlmsg_freep(&forward->grant);
-	nlmsg_freep(&forward->pass);
 	free(forward);
 	return NULL;
 }
@@ -401,6 +404,7 @@ static int send_bridge_entry(struct kernel_forward *forward, struct nl_msg *cons
 
 int kernel_forward_take(struct kernel_forward *forward)
 {
+	forward->taken_us = clock_monotonic_us();
 	return send_bridge_entry(forward, forward->take, forward->take_count);
 }
 
@@ -422,62 +426,101 @@ static void pause_us(uint32_t us)
 	(void) nanosleep(&pause, NULL);
 }
 
-/* Changes the queue's mode, and makes it run unless a frame that arrives does. @queue: before and after. */
-static int set_queue(struct kernel_forward *forward, struct nl_msg *mode, struct tc_queue_counters *queue)
+static int set_rate(struct kernel_forward *forward, uint64_t rate)
 {
-	uint64_t deadline = clock_monotonic_us() + RELEASE_RUN_US_MAX;
-	uint32_t sent = queue->sent;
-	int r = kernel_request(forward->kernel, mode);
+	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
+	int r = tc_queue_build(forward->ifindex, false, rate, &message);
 
-	while (r == 0) {
-		r = tc_queue_read(forward->kernel, forward->ifindex, queue);
-		if (r < 0 || queue->sent != sent || queue->queued == 0)
+	return r < 0 ? r : kernel_request(forward->kernel, message);
+}
+
+/* Makes the queue run on our CPU, and waits until what it sent is gone from there. */
+static int run_queue(struct kernel_forward *forward)
+{
+	int r;
+
+	raw_port_pin(forward->port);
+	r = send_filler(forward);
+	raw_port_settle(forward->port);
+	return r;
+}
+
+/* Waits until an arriving frame has made the queue run since it had sent @sent frames, or makes it run. */
+static int await_run(struct kernel_forward *forward, uint32_t sent)
+{
+	uint64_t deadline = clock_monotonic_us() + RUN_US_MAX;
+	struct tc_queue_counters queue;
+
+	for (;;) {
+		int r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
+
+		if (r < 0 || queue.sent != sent)
 			return r;
 		if (clock_monotonic_us() >= deadline)
-			return send_filler(forward);
-		pause_us(RELEASE_PAUSE_US);
+			return run_queue(forward);
+		pause_us(RUN_PAUSE_US);
 	}
-	return r;
 }
 
-/* Returns once a grant given at @started has left what lies below. */
-static void await_underlay(const struct kernel_forward *forward, uint64_t started)
+/* From what came in since the entry was taken. */
+static uint64_t first_drain_rate(const struct kernel_forward *forward, uint64_t queued_bytes)
 {
-	uint64_t took;
+	uint64_t rate = queued_bytes * 1000000 / (clock_monotonic_us() - forward->taken_us + 1) * DRAIN_SPEEDUP;
 
-	raw_port_await_room(forward->port);
-	took = clock_monotonic_us() - started;
-	if (took < forward->grant_us)
-		pause_us((uint32_t) (forward->grant_us - took));
+	rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN;
+	return rate < forward->underlay_rate ? rate : forward->underlay_rate;
 }
 
-/* Grants while the queue holds more than one passes. */
-static int empty_queue(struct kernel_forward *forward, struct tc_queue_counters *queue)
+int kernel_forward_tend(struct kernel_forward *forward)
 {
-	uint64_t started = clock_monotonic_us(), now = started;
-	int r = tc_queue_read(forward->kernel, forward->ifindex, queue);
+	struct tc_queue_counters queue;
+	bool shrinks;
+	int r;
 
-	while (r == 0 && queue->queued >= TC_QUEUE_GRANT_FRAMES && now - started < RELEASE_TIME_MAX_US) {
-		now = clock_monotonic_us();
-		r = set_queue(forward, forward->grant, queue);
-		await_underlay(forward, now);
-		if (r == 0)
-			r = tc_queue_read(forward->kernel, forward->ifindex, queue);
+	if (!forward->drains)
+		return 0;
+	r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
+	if (r < 0)
+		return r;
+
+	shrinks = queue.queued_bytes <= forward->drain_left - forward->drain_left / 8;
+	forward->drain_left = queue.queued_bytes;
+	if (queue.queued == 0) {
+		forward->drains = false;
+		return set_rate(forward, TC_QUEUE_PASS);
 	}
-	return r;
+	if (shrinks || forward->drain_rate >= forward->underlay_rate || !raw_port_has_room(forward->port))
+		return 0;
+	forward->drain_rate *= 2;
+	return set_rate(forward, forward->drain_rate);
+}
+
+static int begin_to_drain(struct kernel_forward *forward)
+{
+	struct tc_queue_counters queue;
+	int r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
+
+	if (r < 0)
+		return r;
+	forward->drain_left = queue.queued_bytes;
+	forward->drain_rate = first_drain_rate(forward, queue.queued_bytes);
+	r = set_rate(forward, forward->drain_rate);
+	if (r < 0)
+		return r;
+	forward->holds = false;
+	forward->drains = true;
+	return await_run(forward, queue.sent);
 }
 
 int kernel_forward_release(struct kernel_forward *forward)
 {
-	struct tc_queue_counters queue = { 0 };
-	int r;
+	uint64_t deadline = clock_monotonic_us() + DRAIN_US_MAX;
+	int r = forward->holds ? begin_to_drain(forward) : 0;
 
-	if (!forward->holds)
-		return 0;
-	(void) empty_queue(forward, &queue); /* what it could not do is done at once */
-	r = set_queue(forward, forward->pass, &queue);
-	if (r == 0)
-		forward->holds = false;
+	while (r == 0 && forward->drains && clock_monotonic_us() < deadline) {
+		pause_us(DRAIN_PAUSE_US);
+		r = kernel_forward_tend(forward);
+	}
 	return r;
 }
 
@@ -497,7 +540,7 @@ int kernel_forward_read(struct kernel_forward *forward, struct kernel_forward_co
 	uint64_t failed;
 	int r = kernel_link_by_index(forward->kernel, forward->ifindex, &link);
 
-	if (r == 0 && forward->pass)
+	if (r == 0 && forward->has_queue)
 		r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
 	if (r < 0)
 		return r;

@@ -285,39 +285,32 @@ int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct
 
 /* --- the holding queue --- */
 
-/* The bucket holds TCA_TBF_BURST bytes and one overhead: no frame is ever too long for it (sch_tbf.c, tbf_change()). */
-static const struct queue_mode {
-	uint32_t rate;	 /* bytes/s; UINT32_MAX: rate64 counts */
-	uint64_t rate64; /* bytes/s */
-	uint16_t overhead;
-	uint32_t burst;
-} queue_modes[] = {
-	[TC_QUEUE_HOLD]	 = { .rate = 1, .overhead = TC_QUEUE_HOLD_OVERHEAD, .burst = TC_QUEUE_FRAME_SIZE_MAX },
-	[TC_QUEUE_GRANT] = { .rate = 1, .overhead = TC_QUEUE_GRANT_OVERHEAD, .burst = TC_QUEUE_FRAME_SIZE_MAX },
-	[TC_QUEUE_PASS]	 = { .rate = UINT32_MAX, .rate64 = 1ULL << 37 /* 1.1 Tbit/s */, .burst = INT32_MAX },
-};
-static_assert(ARRAY_SIZE(queue_modes) == TC_QUEUE_MODE_COUNT, "a mode has no rates");
+static uint32_t burst_of(uint64_t rate)
+{
+	return rate == TC_QUEUE_HOLD ? TC_QUEUE_FRAME_SIZE_MAX : rate >= TC_QUEUE_PASS ? INT32_MAX : TC_QUEUE_PACED_BURST;
+}
 
-static int put_rates(struct nl_msg *message, const struct queue_mode *mode)
+/* The bucket holds TCA_TBF_BURST bytes and one overhead: no frame that is not cut is too long for it (sch_tbf.c, tbf_change()). */
+static int put_rates(struct nl_msg *message, uint64_t rate)
 {
 	const struct tc_tbf_qopt parameters = {
 		.rate = {
 			.linklayer = TC_LINKLAYER_ETHERNET, /* sch_tbf then needs no rate table */
-			.overhead = mode->overhead,
-			.rate = mode->rate,
+			.overhead = rate == TC_QUEUE_HOLD ? TC_QUEUE_HOLD_OVERHEAD : 0,
+			.rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t) rate,
 		},
 		.limit = TC_QUEUE_BYTES_MAX,
 	};
 
 	if (nla_put(message, TCA_TBF_PARMS, sizeof(parameters), &parameters) < 0 ||
-	    nla_put_u32(message, TCA_TBF_BURST, mode->burst) < 0)
+	    nla_put_u32(message, TCA_TBF_BURST, burst_of(rate)) < 0)
 		return -ENOMEM;
-	if (mode->rate64 && nla_put_u64(message, TCA_TBF_RATE64, mode->rate64) < 0)
+	if (rate > UINT32_MAX && nla_put_u64(message, TCA_TBF_RATE64, rate) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-int tc_queue_build(uint32_t ifindex, bool make, enum tc_queue_mode mode, struct nl_msg **ret_message)
+int tc_queue_build(uint32_t ifindex, bool make, uint64_t rate, struct nl_msg **ret_message)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message =
 		tc_message(RTM_NEWQDISC, make ? NLM_F_CREATE | NLM_F_EXCL : 0, ifindex, TC_H_ROOT, TC_QUEUE_HANDLE, 0);
@@ -326,7 +319,7 @@ int tc_queue_build(uint32_t ifindex, bool make, enum tc_queue_mode mode, struct 
 	if (!message || nla_put_string(message, TCA_KIND, "tbf") < 0)
 		return -ENOMEM;
 	options = nla_nest_start(message, TCA_OPTIONS);
-	if (!options || put_rates(message, &queue_modes[mode]) < 0)
+	if (!options || put_rates(message, rate) < 0)
 		return -ENOMEM;
 	nla_nest_end(message, options);
 

@@ -17,13 +17,15 @@ enum {
 	TC_PREFERENCE = 0x7268,		  /* "rh"; lower ones, e.g. an operator's, run first */
 	TC_PREFERENCE_LAST = 0x7269,	  /* of tc_drop_all() */
 	TC_QUEUE_HANDLE = 0x7268 << 16,
-	TC_QUEUE_BYTES_MAX = 64 << 20,	    /* held frames: 50 ms of 10 Gbit/s */
-	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10, /* longest frame not cut into segments: GSO without BIG TCP is below 64 KiB */
+	TC_QUEUE_BYTES_MAX = 64 << 20,	     /* held frames: 50 ms of 10 Gbit/s */
+	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10, /* longest frame held: GSO without BIG TCP is below 64 KiB; longer bundles are cut */
 	TC_QUEUE_HOLD_OVERHEAD = UINT16_MAX, /* bytes counted above a frame's size; the most that tc_ratespec takes */
-	TC_QUEUE_GRANT_OVERHEAD = 2048,
-	TC_QUEUE_GRANT_FRAMES = 64,	    /* a grant passes fewer, and one run of a queue no more (dev_tx_weight) */
-	TC_QUEUE_GRANT_BYTES = TC_QUEUE_FRAME_SIZE_MAX + TC_QUEUE_GRANT_OVERHEAD, /* no grant is more */
+	TC_QUEUE_PACED_BURST = 16 << 10,     /* bytes; longer bundles are cut into segments (sch_tbf.c, tbf_segment()) */
 };
+
+/* Rates of the root queue, bytes/s; what lies between is paced. */
+#define TC_QUEUE_HOLD 1ULL
+#define TC_QUEUE_PASS (1ULL << 37) /* 1.1 Tbit/s: no CPU reaches it */
 
 /* What is needed to undo a redirect after a crash; stored in the action's cookie (TCA_ACT_COOKIE, 16 bytes at most). */
 struct tc_cookie {
@@ -67,14 +69,10 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 		   int (*each)(void *userdata, const struct tc_filter *filter), void *userdata);
 
 /*
- * A root queue (sch_tbf) with a bucket of tokens that every change fills:
- *   TC_QUEUE_HOLD   two frames of any size empty it; then nothing passes for hours
- *   TC_QUEUE_GRANT  some 60 short frames, 37 of 1500 bytes, or two bundles of 64 KiB empty it: a change is a grant of so many
- *   TC_QUEUE_PASS   everything passes
- * @make: makes the queue; else it changes the one that is there, which keeps what is in it.
+ * A root queue (sch_tbf), made (@make) or changed, which keeps what is in it. A change also fills its bucket of tokens; with
+ * TC_QUEUE_HOLD two frames of any size empty the bucket and then nothing passes for hours.
  */
-enum tc_queue_mode { TC_QUEUE_HOLD, TC_QUEUE_GRANT, TC_QUEUE_PASS, TC_QUEUE_MODE_COUNT };
-int tc_queue_build(uint32_t ifindex, bool make, enum tc_queue_mode mode, struct nl_msg **ret_message);
+int tc_queue_build(uint32_t ifindex, bool make, uint64_t rate, struct nl_msg **ret_message);
 struct tc_queue_counters {
 	uint64_t dropped, queued_bytes;
 	uint32_t queued, sent;	/* packets */

@@ -7,6 +7,7 @@
  * again. Entries come from net/bridge/br_fdb.c, fdb_notify(); the VXLAN driver's are no bridge port's and are skipped.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
@@ -126,39 +127,59 @@ int kernel_watch_read(struct kernel_watch *watch)
 
 /* --- what is there now --- */
 
-struct replay {
-	const struct kernel_watch_events *events;
-	void *userdata;
+/* What a dump found. The callbacks ask the kernel things on the same socket, so they are called when the dump is over. */
+struct found {
+	struct kernel_port *ports;
+	size_t port_count;
+	struct fdb_entry *entries;
+	size_t entry_count;
 };
 
-static int replay_link(void *userdata, const struct nlmsghdr *header)
+static void found_clear(struct found *found)
 {
-	const struct replay *replay = userdata;
+	free(found->ports);
+	free(found->entries);
+}
+
+static int find_link(void *userdata, const struct nlmsghdr *header)
+{
+	struct found *found = userdata;
+	struct kernel_port *ports;
 	struct kernel_link link;
 
-	if (kernel_link_parse(header, &link) && link.port.master != 0)
-		replay->events->link(replay->userdata, &link.port, false);
+	if (!kernel_link_parse(header, &link) || link.port.master == 0)
+		return 0;
+	ports = reallocarray(found->ports, found->port_count + 1, sizeof(*ports));
+	if (!ports)
+		return -ENOMEM;
+	found->ports = ports;
+	ports[found->port_count++] = link.port;
 	return 0;
 }
 
-static int replay_fdb(void *userdata, const struct nlmsghdr *header)
+static int find_entry(void *userdata, const struct nlmsghdr *header)
 {
-	const struct replay *replay = userdata;
-	struct fdb_entry entry;
+	struct found *found = userdata;
+	struct fdb_entry entry, *entries;
 
-	if (kernel_fdb_parse(header, 0, 0, &entry) && !entry.ours && !entry.fixed && !entry.local)
-		replay->events->fdb(replay->userdata, entry.ifindex, entry.mac, true, false);
+	if (!kernel_fdb_parse(header, 0, 0, &entry) || entry.ours || entry.fixed || entry.local)
+		return 0;
+	entries = reallocarray(found->entries, found->entry_count + 1, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	found->entries = entries;
+	entries[found->entry_count++] = entry;
 	return 0;
 }
 
-/* Everything may be told twice when the kernel changes meanwhile: -EAGAIN only repeats what the caller takes as a present state. */
-static int replay_dump(struct kernel *kernel, struct nl_msg *message,
-		       int (*each)(void *userdata, const struct nlmsghdr *header), struct replay *replay)
+/* Everything may be found twice when the kernel changes meanwhile: -EAGAIN only repeats what the caller takes as a present state. */
+static int find_all(struct kernel *kernel, struct nl_msg *message,
+		    int (*each)(void *userdata, const struct nlmsghdr *header), struct found *found)
 {
 	int r = message ? -EAGAIN : -ENOMEM;
 
 	for (unsigned attempt = 0; r == -EAGAIN && attempt < KERNEL_DUMP_ATTEMPTS_MAX; attempt++)
-		r = kernel_dump(kernel, message, each, replay);
+		r = kernel_dump(kernel, message, each, found);
 	return r;
 }
 
@@ -167,8 +188,16 @@ int kernel_watch_replay(struct kernel *kernel, const struct kernel_watch_events 
 	struct ndmsg header = { .ndm_family = AF_BRIDGE };
 	_cleanup_(nlmsg_freep) struct nl_msg *links = kernel_link_message(RTM_GETLINK, 0, 0);
 	_cleanup_(nlmsg_freep) struct nl_msg *entries = kernel_message(RTM_GETNEIGH, 0, &header, sizeof(header));
-	struct replay replay = { events, userdata };
-	int r = replay_dump(kernel, links, replay_link, &replay);
+	_cleanup_(found_clear) struct found found = { 0 };
+	int r = find_all(kernel, links, find_link, &found);
 
-	return r < 0 ? r : replay_dump(kernel, entries, replay_fdb, &replay);
+	if (r == 0)
+		r = find_all(kernel, entries, find_entry, &found);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < found.port_count; i++)
+		events->link(userdata, &found.ports[i], false);
+	for (size_t i = 0; i < found.entry_count; i++)
+		events->fdb(userdata, found.entries[i].ifindex, found.entries[i].mac, true, false);
+	return 0;
 }

@@ -186,7 +186,7 @@ static bool take_message(struct nva_link *link, const struct nvo3_message *messa
 		}
 		link->state = LINK_UP;
 		link->retry_ms = NVA_LINK_RETRY_MIN_MS;
-		link->events.up(link->userdata, message->name);
+		link->events.up(link->userdata, message->name, message->incarnation);
 	} else if (message->kind == NVO3_PING) {
 		answer_ping(link, message->id);
 	} else if (message->kind != NVO3_PONG) {

@@ -26,8 +26,11 @@ struct nva_link_config {
 };
 
 struct nva_link_events {
-	/* The NVA welcomed us: send SUBSCRIBE and everything that may have been missed. @name: of the NVA, borrowed. */
-	void (*up)(void *userdata, const char *name);
+	/*
+	 * The NVA welcomed us: send SUBSCRIBE and everything that may have been missed. @name: of the NVA, borrowed.
+	 * @incarnation: of its present start; another one than before means that it remembers nothing.
+	 */
+	void (*up)(void *userdata, const char *name, uint64_t incarnation);
 	/* The session ended; it will be tried again. @reason: one line for the log. */
 	void (*down)(void *userdata, const char *reason);
 	/* One message after the welcome; borrowed. PING and PONG are dealt with inside. */

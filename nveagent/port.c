@@ -164,7 +164,8 @@ int port_set_device(struct port *port, const char *device)
 	int r = kernel_port_by_name(port->agent->kernel, device, &found);
 	uint32_t before = port->ifindex;
 
-	(void) snprintf(port->device, sizeof(port->device), "%s", device);
+	if (device != port->device)
+		(void) snprintf(port->device, sizeof(port->device), "%s", device);
 	port->ifindex = r < 0 ? 0 : found.ifindex;
 	if (r < 0 || port->ifindex == before)
 		return r;

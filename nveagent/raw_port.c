@@ -120,6 +120,11 @@ void raw_port_await_room(const struct raw_port *port)
 	await_backlog(port, ANY_CPU, RAW_PORT_BACKLOG_MAX, RAW_PORT_ROOM_US_MAX);
 }
 
+bool raw_port_has_room(const struct raw_port *port)
+{
+	return backlog(port->softnet, ANY_CPU) <= RAW_PORT_BACKLOG_MAX;
+}
+
 void raw_port_pin(struct raw_port *port)
 {
 	cpu_set_t here;

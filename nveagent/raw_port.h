@@ -46,5 +46,6 @@ void raw_port_pin(struct raw_port *port);
 void raw_port_settle(struct raw_port *port);
 /* Returns when no CPU's backlog is long, for a bounded time; raw_port_send() does so every RAW_PORT_BURST frames. */
 void raw_port_await_room(const struct raw_port *port);
+bool raw_port_has_room(const struct raw_port *port);
 
 #endif

@@ -34,10 +34,13 @@ struct vn {
 	struct place *places;
 	size_t mapping_count;
 	struct place *dirty;
-	bool synced;
+	bool synced, grace;
 
 	struct ip *members;
 	size_t member_count;
+	size_t told_count; /* the first of them: what the NVA's newest list names */
+	struct ip *kept; /* members before the grace began */
+	size_t kept_count;
 	struct ip *flooded; /* what the kernel's head-end list was told */
 	size_t flooded_count;
 };
@@ -66,6 +69,7 @@ struct vn *vn_free(struct vn *vn)
 		free(place);
 	}
 	free(vn->members);
+	free(vn->kept);
 	free(vn->flooded);
 	free(vn);
 	return NULL;
@@ -196,24 +200,61 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 	}
 
 	if (update->snapshot_end) {
-		unmap_stale(vn, changed, userdata);
+		if (!vn->grace)
+			unmap_stale(vn, changed, userdata);
 		vn->synced = true;
 	}
 	return result;
 }
 
+static bool has_ip(const struct ip *list, size_t count, struct ip ip)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ip_cmp(list[i], ip) == 0)
+			return true;
+	return false;
+}
+
 int vn_set_members(struct vn *vn, const struct ip *members, size_t count)
 {
-	struct ip *copy = calloc(count + 1, sizeof(*copy));
+	struct ip *copy = calloc(count + vn->kept_count + 1, sizeof(*copy));
 
 	if (!copy)
 		return -ENOMEM;
 	if (count)
 		memcpy(copy, members, count * sizeof(*copy));
+	vn->told_count = count;
+	for (size_t i = 0; i < vn->kept_count; i++)
+		if (!has_ip(copy, count, vn->kept[i]))
+			copy[count++] = vn->kept[i];
 	free(vn->members);
 	vn->members = copy;
 	vn->member_count = count;
 	return 0;
+}
+
+void vn_begin_grace(struct vn *vn)
+{
+	if (vn->grace)
+		return;
+	vn->grace = true;
+	vn->kept = vn->members;
+	vn->kept_count = vn->member_count;
+	vn->members = NULL;
+	vn->member_count = 0;
+	(void) vn_set_members(vn, NULL, 0);
+}
+
+void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata)
+{
+	if (!vn->grace)
+		return;
+	vn->grace = false;
+	unmap_stale(vn, changed, userdata);
+	vn->member_count = vn->told_count; /* they come first */
+	free(vn->kept);
+	vn->kept = NULL;
+	vn->kept_count = 0;
 }
 
 const struct ip *vn_members(const struct vn *vn, size_t *ret_count)
@@ -341,14 +382,6 @@ static size_t settle(struct vn *vn, struct place *place, enum fdb_layer layer, s
 	if (has)
 		*told = want;
 	return 1;
-}
-
-static bool has_ip(const struct ip *list, size_t count, struct ip ip)
-{
-	for (size_t i = 0; i < count; i++)
-		if (ip_cmp(list[i], ip) == 0)
-			return true;
-	return false;
 }
 
 static struct fdb_entry flood_entry(const struct vn *vn, struct ip vtep)

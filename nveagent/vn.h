@@ -54,6 +54,13 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 int vn_set_members(struct vn *vn, const struct ip *members, size_t count);
 const struct ip *vn_members(const struct vn *vn, size_t *ret_count);
 
+/*
+ * The NVA has started anew and remembers nothing: other NVEs need a while to tell it what they have. Until vn_end_grace() a snapshot
+ * takes nothing away, and no member is left out, so that traffic goes on. @changed as in vn_update().
+ */
+void vn_begin_grace(struct vn *vn);
+void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata);
+
 /* True once a whole snapshot has come since vn_new(): until then nothing may be deleted. */
 bool vn_is_synced(const struct vn *vn);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the end-to-end tests share: a room with rehome in it, and what must be true around a move."""
 
+import contextlib
 import os
 import unittest
 
@@ -32,17 +33,18 @@ class Case(unittest.TestCase):
         """A Room with rehome and a guest on hv1, for the rest of the test."""
         return self.enterContext(Room("rehome", underlay, BUILD, say, keep_logs=KEEP_LOGS))
 
-    def stream(self, room, family=4, tcp=True, tenant="peer"):
-        """A Stream of PPS to and from the guest."""
-        stream = Stream(room.lab, room.tenant(tenant), room.probe, room.address(family), PPS, FRAME_SIZE, tcp)
-        self.addCleanup(stream.kill)
-        return stream
-
-    def assert_nothing_lost(self, report):
-        """Every packet arrived once and in order, both ways; the connection is alive."""
+    @contextlib.contextmanager
+    def nothing_lost(self, room, family):
+        """Context: packets stream to and from the guest, and each arrives once and in order; TCP stays alive."""
+        with Stream(room.lab, room.tenant(), room.probe, room.address(family), PPS, FRAME_SIZE, tcp=True) as stream:
+            stream.run_for(1)
+            yield
+            stream.run_for(1)
+            report = stream.finish()
         for name in ("down", "up"):
+            said = f"{name}; drops of the whole machine: {report['up']['backlog_drops']}; {report[name]}"
             counts = {key: report[name][key] for key in ("lost", "duplicated", "reordered")}
-            self.assertEqual(counts, {"lost": 0, "duplicated": 0, "reordered": 0}, f"{name}: {report[name]}")
+            self.assertEqual(counts, {"lost": 0, "duplicated": 0, "reordered": 0}, said)
             self.assertGreater(report[name]["sent"], 0)
         self.assertTrue(report["tcp"]["alive"])
 

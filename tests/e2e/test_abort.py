@@ -21,11 +21,9 @@ class Abort(Case):
     def check(self, underlay, family):
         room = self.room(underlay)
         tracks = {name: watch.begin(room.guest.mac) for name, watch in room.fdbs.items()}
-        stream = self.stream(room, family)
-        self.abort_in_precopy(room)
-        self.assert_at_home(room)
-        stream.run_for(1)
-        self.assert_nothing_lost(stream.finish())
+        with self.nothing_lost(room, family):
+            self.abort_in_precopy(room)
+            self.assert_at_home(room)
         for name, track in tracks.items():
             self.assertEqual(len(track.history()), 1, f"{name} was sent elsewhere: {track.history()}")
         self.assert_reachable(room)

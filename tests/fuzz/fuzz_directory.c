@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fuzz_directory.c - any sequence of sessions, messages and times as the directory's input; every answer must be one that can be
- * packed, and revisions must grow in each session.
+ * fuzz_directory.c - any sequence of sessions, messages and times as the directory's input; every
+ * answer must be one that can be packed, and revisions must grow in each session.
  *
- * The input is a list of steps of STEP_SIZE bytes: what, which NVE, which MAC and VNI, and three arguments.
+ * The input is a list of steps of STEP_SIZE bytes: what, which NVE, which MAC and VNI, and three
+ * arguments.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -60,7 +61,9 @@ static void drain(struct scene *scene)
 
 static void toggle_session(struct scene *scene, unsigned i, uint8_t incarnation)
 {
-	struct nvo3_message hello = { .kind = NVO3_HELLO, .version = NVO3_VERSION, .incarnation = incarnation };
+	struct nvo3_message hello = { .kind = NVO3_HELLO,
+				      .version = NVO3_VERSION,
+				      .incarnation = incarnation };
 	char text[NVO3_TEXT_MAX + 1];
 	bool replaced;
 
@@ -71,8 +74,9 @@ static void toggle_session(struct scene *scene, unsigned i, uint8_t incarnation)
 	}
 	(void) snprintf(hello.name, sizeof(hello.name), "hv%u", i);
 	hello.role = i == 0 ? NVO3_ROLE_GATEWAY : NVO3_ROLE_NVE;
-	hello.vtep = (struct ip) { .family = AF_INET, .octet = { 192, 0, 2, (uint8_t) (i + 1) } };
-	FUZZ_CHECK(directory_connect(scene->directory, scene->now_us, &hello, &scene->ids[i], &replaced, text) == 0);
+	hello.vtep = (struct ip){ .family = AF_INET, .octet = { 192, 0, 2, (uint8_t) (i + 1) } };
+	FUZZ_CHECK(directory_connect(scene->directory, scene->now_us, &hello, &scene->ids[i],
+				     &replaced, text) == 0);
 	FUZZ_CHECK(replaced == scene->connected[i]);
 	scene->connected[i] = true;
 	scene->sent[scene->ids[i]] = 0;
@@ -84,7 +88,8 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.vni = 1u + step[2] % 2,
 		.mac = { { 2, 0, 0, 0, 0, step[2] / 2 % 4 } },
 		.ip_count = step[3] % 3,
-		.ips = { { .family = AF_INET, .octet = { 10, 0, 0, step[3] } }, { .family = AF_INET6, .octet = { 0xfd } } },
+		.ips = { { .family = AF_INET, .octet = { 10, 0, 0, step[3] } },
+			 { .family = AF_INET6, .octet = { 0xfd } } },
 		.generation = step[4] % 8,
 		.flags = step[5] % 4,
 	};
@@ -127,12 +132,16 @@ static void one_step(struct scene *scene, const uint8_t *step)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct directory_config config = {
-		.name = "nva1", .incarnation = 1, .lease_us = 60000000, .consent_timeout_us = 30000000,
+		.name = "nva1",
+		.incarnation = 1,
+		.lease_us = 60000000,
+		.consent_timeout_us = 30000000,
 	};
 	struct scene scene = { .now_us = 1 };
 
 	FUZZ_CHECK(directory_new(&config, scene.now_us, &scene.directory) == 0);
-	for (size_t n = 0; size >= STEP_SIZE && n < STEPS_MAX; data += STEP_SIZE, size -= STEP_SIZE, n++)
+	for (size_t n = 0; size >= STEP_SIZE && n < STEPS_MAX;
+	     data += STEP_SIZE, size -= STEP_SIZE, n++)
 		one_step(&scene, data);
 	drain(&scene);
 	directory_free(scene.directory);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fuzz_nvo3.c - any bytes as an Envelope; and what was read, packed again, is a frame that reads the same.
+ * fuzz_nvo3.c - any bytes as an Envelope; and what was read, packed again, is a frame that reads
+ * the same.
  *
  * The input is the Envelope without its length.
  */
@@ -48,7 +49,8 @@ static void check_again(const struct nvo3_message *message)
 
 	FUZZ_CHECK(nvo3_pack(message, &first, &first_size) == 0);
 	FUZZ_CHECK(nvo3_frame_size(first, first_size) == (long) first_size);
-	FUZZ_CHECK(nvo3_unpack(first + NVO3_LENGTH_SIZE, first_size - NVO3_LENGTH_SIZE, &again, &what) == 0);
+	FUZZ_CHECK(nvo3_unpack(first + NVO3_LENGTH_SIZE, first_size - NVO3_LENGTH_SIZE, &again,
+			       &what) == 0);
 	FUZZ_CHECK(nvo3_pack(&again, &second, &second_size) == 0);
 	FUZZ_CHECK(first_size == second_size && memcmp(first, second, first_size) == 0);
 }

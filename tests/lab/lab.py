@@ -25,6 +25,7 @@ HOSTS = {"hv1": 1, "hv2": 2, "peer": 3, "nva": 10}
 # A tenant system on the peer, and one beside each of the guest's two places.
 TENANTS = {"ts-peer": ("peer", 20), "ts-hv1": ("hv1", 21), "ts-hv2": ("hv2", 22)}
 GONE_TIMEOUT_S = 5
+_WANTED_ENDS = (KeyboardInterrupt, SystemExit)  # somebody ended the lab: no failure of it
 
 
 def say_on_stderr(text):
@@ -68,7 +69,7 @@ class Lab:
 
     def __exit__(self, kind, error, trace):
         try:
-            self.down(failed=kind not in (None, KeyboardInterrupt, SystemExit))
+            self.down(failed=kind not in (None, *_WANTED_ENDS))
         finally:
             self._release_signals()
 
@@ -86,7 +87,7 @@ class Lab:
             if self._with_libvirtd:
                 self.start_libvirtd()
         except BaseException as error:
-            self.down(failed=not isinstance(error, Unsupported))
+            self.down(failed=not isinstance(error, (Unsupported, *_WANTED_ENDS)))
             raise
         return self
 

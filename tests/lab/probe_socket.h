@@ -18,8 +18,9 @@ enum {
 	PROBE_BATCH = 64,	    /* datagrams per system call */
 	PROBE_DATAGRAM_KEPT = 1280, /* bytes kept of one: any control message, any data header */
 	/*
-	 * The kernel doubles this; a packet of 1400 bytes is charged 2304. So 20,000 of them a second
-	 * may wait for 1.4 s. A small guest reaches its udp_mem first; both show as socket drops.
+	 * The kernel doubles this; a packet of 1400 bytes is charged 2304. So 20,000 of them a
+	 * second may wait for 1.4 s. A small guest reaches its udp_mem first; both show as socket
+	 * drops.
 	 */
 	PROBE_RECEIVE_BUFFER = 32 << 20,
 	/*
@@ -69,9 +70,9 @@ int probe_tcp_prepare(int fd);
 uint32_t probe_socket_drops(int fd);
 
 /*
- * Packets that this kernel dropped, for whatever receiver and in any namespace, because a CPU's queue
- * between devices was full (net.core.netdev_max_backlog; second column of /proc/net/softnet_stat).
- * veth passes everything through that queue, so a crowded machine loses packets there.
+ * Packets that this kernel dropped, for whatever receiver and in any namespace, because a CPU's
+ * queue between devices was full (net.core.netdev_max_backlog; the second column of
+ * /proc/net/softnet_stat). veth passes everything through that queue.
  */
 uint64_t probe_backlog_drops(void);
 

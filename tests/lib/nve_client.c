@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * nve_client.c - a scripted NVE: says to an NVA what its standard input tells it, one command a line, and writes what
- * the NVA says to its standard output, one message a line.
+ * nve_client.c - a scripted NVE: says to an NVA what its standard input tells it, one command a
+ * line, and writes what the NVA says to its standard output, one message a line.
  *
  *   nve_client ADDRESS PORT
  *
@@ -16,9 +16,9 @@
  *   many VNI COUNT SALT                      COUNT registrations of 16 addresses that SALT makes new, as fast as they go
  *   pause / resume                           stops reading what the NVA sends, and goes on
  *
- * A PING that it reads is answered. Output lines: the kind and its fields, for example
- * "update revision=3 vni=100 mapping=52:54:00:00:00:01/2/192.0.2.2/10.0.0.1,fd00::1"; "closed" when the NVA has
- * closed; "bad COMMAND" for a line that is not understood.
+ * A PING that it reads is answered. Output lines: the kind and its fields, for example "update
+ * revision=3 vni=100 mapping=52:54:00:00:00:01/2/192.0.2.2/10.0.0.1,fd00::1"; "closed" when the NVA
+ * has closed; "bad COMMAND" for a line that is not understood.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -38,9 +38,9 @@ enum {
 struct client {
 	int fd;
 	bool paused;
-	bool over;		/* the NVA has closed, or said what is not understood */
-	uint64_t pong_id;	/* of a PING to be answered; 0: none */
-	uint8_t *input;		/* INPUT_SIZE */
+	bool over;	  /* the NVA has closed, or said what is not understood */
+	uint64_t pong_id; /* of a PING to be answered; 0: none */
+	uint8_t *input;	  /* INPUT_SIZE */
 	size_t used;
 };
 
@@ -48,7 +48,9 @@ struct client {
 
 static int hear_some(struct client *client);
 
-/* An NVA that waits for us to read does not read: so while it takes nothing, what it says is heard. */
+/*
+ * An NVA that waits for us to read does not read: so while it takes nothing, what it says is heard.
+ */
 static void wait_to_send(struct client *client)
 {
 	struct pollfd fd = { .fd = client->fd, .events = POLLOUT };
@@ -65,7 +67,7 @@ static void send_all(struct client *client, const uint8_t *data, size_t size)
 		ssize_t n = send(client->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return;		/* shown as "closed" by the next read */
+			return; /* shown as "closed" by the next read */
 		if (n < 0) {
 			wait_to_send(client);
 			continue;
@@ -167,7 +169,8 @@ static int give_up(struct client *client, char **words, int count)
 
 static int commit(struct client *client, char **words, int count)
 {
-	return count == 5 ? say_endpoint(client, NVO3_COMMIT, number(words[1]), words + 2) : -EINVAL;
+	return count == 5 ? say_endpoint(client, NVO3_COMMIT, number(words[1]), words + 2)
+			  : -EINVAL;
 }
 
 static int consented(struct client *client, char **words, int count)
@@ -206,14 +209,16 @@ static int query(struct client *client, char **words, int count)
 
 static int status(struct client *client, char **words, int count)
 {
-	const struct nvo3_message message = { .kind = NVO3_STATUS, .id = count > 1 ? number(words[1]) : 0 };
+	const struct nvo3_message message = { .kind = NVO3_STATUS,
+					      .id = count > 1 ? number(words[1]) : 0 };
 
 	return say(client, &message);
 }
 
 static int ping(struct client *client, char **words, int count)
 {
-	const struct nvo3_message message = { .kind = NVO3_PING, .id = count > 1 ? number(words[1]) : 0 };
+	const struct nvo3_message message = { .kind = NVO3_PING,
+					      .id = count > 1 ? number(words[1]) : 0 };
 
 	return say(client, &message);
 }
@@ -224,7 +229,8 @@ static int send_kind(struct client *client, char **words, int count)
 
 	if (count != 2)
 		return -EINVAL;
-	while (message.kind < NVO3_KIND_COUNT && strcmp(nvo3_kind_name(message.kind), words[1]) != 0)
+	while (message.kind < NVO3_KIND_COUNT &&
+	       strcmp(nvo3_kind_name(message.kind), words[1]) != 0)
 		message.kind++;
 	return say(client, &message);
 }
@@ -249,7 +255,9 @@ static int raw(struct client *client, char **words, int count)
 static int many(struct client *client, char **words, int count)
 {
 	struct mapping mapping = { .flags = MAPPING_VM, .ip_count = MAPPING_IPS_MAX };
-	struct nvo3_message message = { .kind = NVO3_REGISTER, .mappings = &mapping, .mapping_count = 1 };
+	struct nvo3_message message = { .kind = NVO3_REGISTER,
+					.mappings = &mapping,
+					.mapping_count = 1 };
 	int r = count == 4 ? 0 : -EINVAL;
 	uint64_t n = r == 0 ? number(words[2]) : 0;
 
@@ -257,9 +265,10 @@ static int many(struct client *client, char **words, int count)
 		const uint8_t low[] = { (uint8_t) (i >> 16), (uint8_t) (i >> 8), (uint8_t) i };
 
 		mapping.vni = (uint32_t) number(words[1]);
-		mapping.mac = (struct mac) { { 0x52, 0x54, 0xff, low[0], low[1], low[2] } };
+		mapping.mac = (struct mac){ { 0x52, 0x54, 0xff, low[0], low[1], low[2] } };
 		for (uint8_t j = 0; j < MAPPING_IPS_MAX; j++) {
-			mapping.ips[j] = (struct ip) { AF_INET6, { 0xfd, (uint8_t) number(words[3]), j } };
+			mapping.ips[j] =
+				(struct ip){ AF_INET6, { 0xfd, (uint8_t) number(words[3]), j } };
 			memcpy(mapping.ips[j].octet + 13, low, sizeof(low));
 		}
 		message.id = i + 1;
@@ -294,7 +303,8 @@ static void run_line(struct client *client, char *line)
 	char *words[WORDS_MAX], *save = NULL;
 	int count = 0;
 
-	for (char *word = strtok_r(line, " \n", &save); word && count < WORDS_MAX; word = strtok_r(NULL, " \n", &save))
+	for (char *word = strtok_r(line, " \n", &save); word && count < WORDS_MAX;
+	     word = strtok_r(NULL, " \n", &save))
 		words[count++] = word;
 	if (count == 0)
 		return;
@@ -303,7 +313,8 @@ static void run_line(struct client *client, char *line)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(commands[i].name, words[0]) == 0 && commands[i].run(client, words, count) == 0)
+		if (strcmp(commands[i].name, words[0]) == 0 &&
+		    commands[i].run(client, words, count) == 0)
 			return;
 	printf("bad %s\n", words[0]);
 }
@@ -314,8 +325,8 @@ static void show_mapping(const struct mapping *mapping)
 {
 	char mac[MAC_TEXT_SIZE], ip[IP_TEXT_SIZE];
 
-	printf(" mapping=%s/%llu/%s/", mac_text(mapping->mac, mac), (unsigned long long) mapping->generation,
-	       ip_text(mapping->vtep, ip));
+	printf(" mapping=%s/%llu/%s/", mac_text(mapping->mac, mac),
+	       (unsigned long long) mapping->generation, ip_text(mapping->vtep, ip));
 	for (size_t i = 0; i < mapping->ip_count; i++)
 		printf("%s%s", i ? "," : "", ip_text(mapping->ips[i], ip));
 }
@@ -376,7 +387,10 @@ static void answer_ping(struct client *client)
 		(void) say(client, &pong);
 }
 
-/* Shows the frame at *@taken of the input and goes past it; returns 0 when it is not whole yet, or an errno. */
+/*
+ * Shows the frame at *@taken of the input and goes past it; returns 0 when it is not whole yet, or
+ * an errno.
+ */
 static long hear_frame(struct client *client, size_t *taken)
 {
 	_cleanup_(nvo3_message_clear) struct nvo3_message message = { 0 };
@@ -387,7 +401,8 @@ static long hear_frame(struct client *client, size_t *taken)
 
 	if (size <= 0 || (size_t) size > client->used - *taken)
 		return size < 0 ? size : 0;
-	r = nvo3_unpack(frame + NVO3_LENGTH_SIZE, (size_t) size - NVO3_LENGTH_SIZE, &message, &what);
+	r = nvo3_unpack(frame + NVO3_LENGTH_SIZE, (size_t) size - NVO3_LENGTH_SIZE, &message,
+			&what);
 	if (r < 0) {
 		printf("malformed %s\n", what);
 		return r;
@@ -451,7 +466,8 @@ static int talk(struct client *client)
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = STDIN_FILENO, .events = POLLIN },
-			{ .fd = client->over || client->paused ? -1 : client->fd, .events = POLLIN },
+			{ .fd = client->over || client->paused ? -1 : client->fd,
+			  .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
@@ -480,7 +496,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "nve_client: %s: %s\n", argv[1], strerror(-client.fd));
 		return EXIT_FAILURE;
 	}
-	/* Lines are written and read one at a time: the driver waits for them, and poll() sees no buffer. */
+	/*
+	 * Lines are written and read one at a time: the driver waits for them, and poll() sees no
+	 * buffer.
+	 */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setvbuf(stdin, NULL, _IONBF, 0);
 	return talk(&client) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

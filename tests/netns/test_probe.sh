@@ -92,17 +92,36 @@ check() {	# TEXT JQ-EXPRESSION: on the last report
 	exit 1
 }
 
-# Nothing but the faults that were made may show, or the machine was too slow to say anything.
+# Nothing but the faults that were made may show.
 check_clean() {	# DIRECTION
 	check "$1" ".$1 | .socket_drops == 0 and .uncounted == 0 and .unexpected == 0 and .bad == 0"
 	check "$1" ".$1 | .sent == .received + .lost"
 }
 
+# A crowded machine loses packets of its own: the kernel counts them (in all namespaces), and such a run says nothing.
+# It is decided by that alone, before any figure is looked at, and done again; a machine that is never calm is a failure.
+ATTEMPTS=8
+undisturbed() {	# CRITERION COMMAND...: which leaves a report
+	criterion=$1; shift
+	attempt=1
+	until "$@" && jq -e ".complete and ($criterion)" "$work/report" >/dev/null; do
+		check 'all counted' .complete
+		echo "   disturbed: $(jq -c '[.down, .up | {socket_drops, backlog_drops}]' "$work/report")"
+		[ "$attempt" -lt "$ATTEMPTS" ] || { echo "FAIL: this machine loses packets itself"; exit 1; }
+		attempt=$((attempt + 1))
+	done
+}
+no_backlog='.up.backlog_drops == 0 and .down.backlog_drops == 0'
+
+rules=:		# what to do before each attempt
+run_once() {	# ADDRESS OPTIONS...
+	to=$1; shift
+	$rules
+	in_host peer "$probe" run --to "$to" --pps "$rate" --json "$@" >"$work/report"
+}
 run() {		# ADDRESS OPTIONS...
 	echo "== run $*"
-	address=$1; shift
-	in_host peer "$probe" run --to "$address" --pps "$rate" --json "$@" >"$work/report"
-	check 'all counted' .complete
+	undisturbed "$no_backlog and .up.socket_drops == 0 and .down.socket_drops == 0" run_once "$@"
 }
 
 # --- 1. Nothing is wrong: nothing is found. ---
@@ -155,8 +174,10 @@ done
 counted() {	# HOST
 	in_host "$1" nft -j list chain netdev faults out | jq '[.. | .counter? // empty | .packets?] | add'
 }
-both_faults "$data numgen inc mod 997 996 counter drop"
+every_997th() { both_faults "$data numgen inc mod 997 996 counter drop"; }
+rules=every_997th
 run 2001:db8::2 --seconds 3
+rules=:
 check_clean down
 check_clean up
 check down ".down.lost == $(counted peer) and .down.lost == 60"
@@ -196,31 +217,34 @@ progress() {	# SECONDS: whether the run of background() is that far
 	grep -q "^probe: $1\." "$work/run.err"
 }
 no_faults
-rate=60000
-background run peer "$probe" run --to 192.0.2.2 --pps "$rate" --up-pps 1000 --seconds 5 --json --progress
-run_pid=$pid
-wait_until 20 progress 1
-kill -STOP "$serve_pid"
-wait_until 20 progress 4	# 180,000 packets meanwhile: twice what the buffer holds
-kill -CONT "$serve_pid"
-wait "$run_pid"
-cp "$work/run" "$work/report"
-check 'all counted' .complete
+overflow() {
+	background run peer "$probe" run --to 192.0.2.2 --pps 60000 --up-pps 1000 --seconds 5 --json --progress
+	run_pid=$pid
+	wait_until 20 progress 1
+	kill -STOP "$serve_pid"
+	wait_until 20 progress 4	# 180,000 packets meanwhile: twice what the buffer holds
+	kill -CONT "$serve_pid"
+	wait "$run_pid"
+	cp "$work/run" "$work/report"
+}
+undisturbed "$no_backlog" overflow
 # Signs of life, one a second, may have been dropped beside the packets.
 check 'drops told' '.down.lost > 0 and (.down.socket_drops - .down.lost | . >= 0 and . <= 4)'
 check 'the late sender told it' '.up.skipped > 0 and .up.lost == 0'
 check 'the silence is seen here' '.up.longest_gap_ms > 2000 and .down.host.longest_gap_ms > 2000'
-rate=20000
 
 # --- 7. A TCP stall is timed, its retransmission timeouts counted; the connection lives on. ---
-background run peer "$probe" run --to 2001:db8::2 --pps 100 --seconds 6 --tcp --json --progress
-run_pid=$pid
-wait_until 20 progress 1
-faults guest 'tcp sport 7000' drop	# not at the peer: TCP treats a drop on its own host apart
-wait_until 20 progress 3
-no_faults
-wait "$run_pid"
-cp "$work/run" "$work/report"
+stall() {
+	background run peer "$probe" run --to 2001:db8::2 --pps 100 --seconds 6 --tcp --json --progress
+	run_pid=$pid
+	wait_until 20 progress 1
+	faults guest 'tcp sport 7000' drop	# not at the peer: TCP treats a drop on its own host apart
+	wait_until 20 progress 3
+	no_faults
+	wait "$run_pid"
+	cp "$work/run" "$work/report"
+}
+undisturbed "$no_backlog" stall
 check tcp '.tcp | .alive and .echoes == .asked and .longest_stall_ms > 1500 and .retransmissions > 0'
 check tcp '.tcp | .timeouts > 0 and any(.events[]; .ms > 1500)'
 check 'UDP went on' '.down.lost == 0 and .up.lost == 0'
@@ -239,12 +263,15 @@ check 'no figure is made up' '.down.sent > 0 and (.down | has("lost") | not) and
 check 'the connection died' '.tcp.alive | not'
 
 # --- 9. SIGINT ends a run in order. ---
-background run peer "$probe" run --to 2001:db8::2 --pps 1000 --up-pps 0 --json --progress
-run_pid=$pid
-wait_until 20 progress 1
-kill -INT "$run_pid"
-wait "$run_pid"
-cp "$work/run" "$work/report"
+interrupt() {
+	background run peer "$probe" run --to 2001:db8::2 --pps 1000 --up-pps 0 --json --progress
+	run_pid=$pid
+	wait_until 20 progress 1
+	kill -INT "$run_pid"
+	wait "$run_pid"
+	cp "$work/run" "$work/report"
+}
+undisturbed "$no_backlog" interrupt
 check 'all counted' '.complete and .down.lost == 0 and .down.sent >= 1000 and .up.sent == 0'
 
 # --- 10. INFO over TCP. ---
@@ -256,6 +283,7 @@ lines = s.makefile()
 first, error, second = (lines.readline() for _ in range(3))
 assert error == "unknown command\n" and second.startswith("{"), (error, second)
 sys.stdout.write(first)' >"$work/report"
-check INFO '.uptime_us > 0 and .eth0.rx_packets > 0 and .eth0.rx_dropped == 0'
+dropped=$(in_host guest cat /sys/class/net/eth0/statistics/rx_dropped)
+check INFO ".uptime_us > 0 and .eth0.rx_packets > 0 and .eth0.rx_dropped == $dropped"
 
 echo "all as it must be"

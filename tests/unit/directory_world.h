@@ -2,8 +2,8 @@
 /*
  * directory_world.h - a directory, the NVEs around it, and the time, for its unit tests.
  *
- * What the directory says waits in one queue until a test takes it; take() insists on the order in which each NVE
- * would see it. Acknowledging is up to the test.
+ * What the directory says waits in one queue until a test takes it; take() insists on the order in
+ * which each NVE would see it. Acknowledging is up to the test.
  */
 #ifndef REHOME_TESTS_UNIT_DIRECTORY_WORLD_H
 #define REHOME_TESTS_UNIT_DIRECTORY_WORLD_H
@@ -15,7 +15,7 @@
 #include "nva/directory.h"
 #include "tests/unit/unit.h"
 
-#define SECONDS(n) ((n) * UINT64_C(1000000))
+#define SECONDS(n) ((n) *UINT64_C(1000000))
 
 enum {
 	WORLD_LEASE_S = 60,
@@ -27,14 +27,14 @@ struct delivery {
 	struct delivery *next;
 	uint32_t to;
 	struct directory_output *output;
-	bool last;		/* owns the output */
+	bool last; /* owns the output */
 };
 
 struct world {
 	struct directory *directory;
 	uint64_t now_us;
 	struct delivery *deliveries;
-	uint64_t told[DIRECTORY_NVES_MAX];	/* the last revision each NVE was sent */
+	uint64_t told[DIRECTORY_NVES_MAX]; /* the last revision each NVE was sent */
 	uint64_t last_id;
 };
 
@@ -79,7 +79,10 @@ static inline void forget(struct world *world)
 		struct delivery *first = world->deliveries;
 
 		world->deliveries = first->next;
-		/* The last delivery of an output may have been taken before others: it stays until here. */
+		/*
+		 * The last delivery of an output may have been taken before others: it stays until
+		 * here.
+		 */
 		delivery_free(first);
 	}
 }
@@ -115,7 +118,8 @@ static inline void deliver(struct world *world)
 			end = &(*end)->next;
 			if (output->message.kind == NVO3_UPDATE) {
 				/* Revisions of one session only grow. */
-				CU_ASSERT_TRUE(output->message.revision > world->told[output->to[i]]);
+				CU_ASSERT_TRUE(output->message.revision >
+					       world->told[output->to[i]]);
 				world->told[output->to[i]] = output->message.revision;
 			}
 		}
@@ -125,14 +129,18 @@ static inline void deliver(struct world *world)
 	CU_ASSERT_EQUAL_FATAL(r, 0);
 }
 
-/* The next message to @nve that was not taken yet, which must be of @kind; borrowed until forget(). */
-static inline const struct nvo3_message *take(struct world *world, uint32_t nve, enum nvo3_kind kind)
+/*
+ * The next message to @nve that was not taken yet, which must be of @kind; borrowed until forget().
+ */
+static inline const struct nvo3_message *take(struct world *world, uint32_t nve,
+					      enum nvo3_kind kind)
 {
 	deliver(world);
 	for (struct delivery *delivery = world->deliveries; delivery; delivery = delivery->next) {
 		if (delivery->to != nve)
 			continue;
-		CU_ASSERT_STRING_EQUAL(nvo3_kind_name(delivery->output->message.kind), nvo3_kind_name(kind));
+		CU_ASSERT_STRING_EQUAL(nvo3_kind_name(delivery->output->message.kind),
+				       nvo3_kind_name(kind));
 		CU_ASSERT_EQUAL_FATAL(delivery->output->message.kind, kind);
 		delivery->to = UINT32_MAX;
 		return &delivery->output->message;
@@ -178,17 +186,19 @@ static inline struct nvo3_message hello_of(const char *name, const char *vtep, u
 	return hello;
 }
 
-static inline int connect_result(struct world *world, const struct nvo3_message *hello, uint32_t *ret_nve,
-				 bool *ret_replaced, char *reterr_text)
+static inline int connect_result(struct world *world, const struct nvo3_message *hello,
+				 uint32_t *ret_nve, bool *ret_replaced, char *reterr_text)
 {
-	int r = directory_connect(world->directory, world->now_us, hello, ret_nve, ret_replaced, reterr_text);
+	int r = directory_connect(world->directory, world->now_us, hello, ret_nve, ret_replaced,
+				  reterr_text);
 
 	if (r == 0)
 		world->told[*ret_nve] = 0;
 	return r;
 }
 
-static inline uint32_t connect_as(struct world *world, const char *name, const char *vtep, uint64_t incarnation)
+static inline uint32_t connect_as(struct world *world, const char *name, const char *vtep,
+				  uint64_t incarnation)
 {
 	const struct nvo3_message hello = hello_of(name, vtep, incarnation);
 	char text[NVO3_TEXT_MAX + 1] = "";
@@ -253,7 +263,8 @@ static inline struct mapping mapping_of(struct mac mac, uint32_t flags)
 	return mapping;
 }
 
-static inline void send_mapping(struct world *world, uint32_t nve, enum nvo3_kind kind, struct mapping mapping)
+static inline void send_mapping(struct world *world, uint32_t nve, enum nvo3_kind kind,
+				struct mapping mapping)
 {
 	const struct nvo3_message message = {
 		.kind = kind,
@@ -265,8 +276,8 @@ static inline void send_mapping(struct world *world, uint32_t nve, enum nvo3_kin
 	send_from(world, nve, &message);
 }
 
-static inline void send_endpoint(struct world *world, uint32_t nve, enum nvo3_kind kind, struct mac mac,
-				 uint64_t generation)
+static inline void send_endpoint(struct world *world, uint32_t nve, enum nvo3_kind kind,
+				 struct mac mac, uint64_t generation)
 {
 	const struct nvo3_message message = {
 		.kind = kind,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* test_directory.c - the directory's members, mappings, leases and caps; test_directory_moves.c has the moves. */
+/*
+ * test_directory.c - the directory's members, mappings, leases and caps; test_directory_moves.c has
+ * the moves.
+ */
 #include "tests/unit/directory_world.h"
 
 /* --- members --- */
@@ -19,7 +22,8 @@ static void welcomes_and_names_itself(void)
 static void a_subscriber_gets_the_members_and_a_snapshot(void)
 {
 	WORLD(world);
-	uint32_t a = connect_as(world, "hv1", "192.0.2.1", 1), b = connect_as(world, "hv2", "2001:db8::2", 1);
+	uint32_t a = connect_as(world, "hv1", "192.0.2.1", 1),
+		 b = connect_as(world, "hv2", "2001:db8::2", 1);
 	const struct nvo3_message *message;
 
 	(void) take(world, a, NVO3_WELCOME);
@@ -43,7 +47,7 @@ static void a_subscriber_gets_the_members_and_a_snapshot(void)
 	CU_ASSERT_TRUE(message->snapshot && message->snapshot_end);
 	CU_ASSERT_EQUAL_FATAL(message->mapping_count, 1);
 	CU_ASSERT_EQUAL(message->mappings[0].ip_count, 2);
-	message = take(world, a, NVO3_MEMBERS);	/* the others learn of it, once */
+	message = take(world, a, NVO3_MEMBERS); /* the others learn of it, once */
 	CU_ASSERT_EQUAL(message->member_count, 2);
 	CU_ASSERT_TRUE(is_quiet(world));
 }
@@ -56,7 +60,8 @@ static void a_large_snapshot_comes_in_batches(void)
 	size_t total = 0;
 
 	for (unsigned i = 0; i < COUNT; i++) {
-		struct mac mac = { { 0x52, 0x54, 0x01, (uint8_t) (i >> 16), (uint8_t) (i >> 8), (uint8_t) i } };
+		struct mac mac = { { 0x52, 0x54, 0x01, (uint8_t) (i >> 16), (uint8_t) (i >> 8),
+				     (uint8_t) i } };
 
 		send_mapping(world, a, NVO3_REGISTER, mapping_of(mac, MAPPING_VM));
 	}
@@ -86,7 +91,8 @@ static void what_arrives_together_is_told_together(void)
 	(void) is_quiet(world);
 	forget(world);
 	for (uint8_t i = 0; i < 100; i++)
-		send_mapping(world, a, NVO3_REGISTER, mapping_of((struct mac) { { 2, 0, 0, 0, 0, i } }, MAPPING_VM));
+		send_mapping(world, a, NVO3_REGISTER,
+			     mapping_of((struct mac){ { 2, 0, 0, 0, 0, i } }, MAPPING_VM));
 	update = take(world, b, NVO3_UPDATE);
 	CU_ASSERT_EQUAL(update->mapping_count, 100);
 	CU_ASSERT_FALSE(update->snapshot);
@@ -130,7 +136,8 @@ static void an_nve_outside_the_vni_is_told_nothing(void)
 	answer = take(world, b, NVO3_ANSWER);
 	CU_ASSERT_EQUAL(answer->mapping_count, 0);
 	CU_ASSERT_STRING_NOT_EQUAL(answer->text, "");
-	send_mapping(world, b, NVO3_REGISTER, mapping_of((struct mac) { { 2, 0, 0, 0, 0, 9 } }, MAPPING_VM));
+	send_mapping(world, b, NVO3_REGISTER,
+		     mapping_of((struct mac){ { 2, 0, 0, 0, 0, 9 } }, MAPPING_VM));
 	CU_ASSERT_FALSE(take(world, b, NVO3_REGISTERED)->granted);
 	send_mapping(world, b, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
 	CU_ASSERT_FALSE(take(world, b, NVO3_MOVE_GRANTED)->granted);
@@ -144,7 +151,10 @@ static void a_name_or_vtep_belongs_to_one_nve(void)
 {
 	static const struct {
 		const char *name, *vtep;
-	} thieves[] = { { "hv1", "192.0.2.3" }, { "hv3", "192.0.2.1" }, { "hv1", "192.0.2.2" }, { "hv2", "192.0.2.1" } };
+	} thieves[] = { { "hv1", "192.0.2.3" },
+			{ "hv3", "192.0.2.1" },
+			{ "hv1", "192.0.2.2" },
+			{ "hv2", "192.0.2.1" } };
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1"), nve = 77;
 	bool replaced;
@@ -152,15 +162,17 @@ static void a_name_or_vtep_belongs_to_one_nve(void)
 	(void) join(world, "hv2", "192.0.2.2");
 	for (unsigned connected = 2; connected-- > 0;) {
 		for (size_t i = 0; i < ARRAY_SIZE(thieves); i++) {
-			const struct nvo3_message hello = hello_of(thieves[i].name, thieves[i].vtep, 1);
+			const struct nvo3_message hello =
+				hello_of(thieves[i].name, thieves[i].vtep, 1);
 			char text[NVO3_TEXT_MAX + 1] = "";
 
-			CU_ASSERT_EQUAL(connect_result(world, &hello, &nve, &replaced, text), -EEXIST);
+			CU_ASSERT_EQUAL(connect_result(world, &hello, &nve, &replaced, text),
+					-EEXIST);
 			CU_ASSERT_STRING_NOT_EQUAL(text, "");
 			CU_ASSERT_EQUAL(nve, 77);
 		}
 		if (connected)
-			disconnect(world, a);	/* its lease protects it all the same */
+			disconnect(world, a); /* its lease protects it all the same */
 	}
 	pass(world, SECONDS(WORLD_LEASE_S));
 	(void) connect_as(world, "hv1", "192.0.2.3", 1);
@@ -196,7 +208,7 @@ static void a_newer_session_replaces_the_older(void)
 		subscribe(world, a, VNI);
 		(void) take(world, a, NVO3_MEMBERS);
 		CU_ASSERT_EQUAL(take(world, a, NVO3_UPDATE)->mapping_count, 1);
-		CU_ASSERT_TRUE(is_quiet(world));	/* no membership changed */
+		CU_ASSERT_TRUE(is_quiet(world)); /* no membership changed */
 	}
 }
 
@@ -236,7 +248,7 @@ static void the_same_nve_resumes_within_its_lease(void)
 	subscribe(world, a, VNI);
 	deliver(world);
 	forget(world);
-	pass(world, SECONDS(WORLD_LEASE_S));	/* the same incarnation need not register again */
+	pass(world, SECONDS(WORLD_LEASE_S)); /* the same incarnation need not register again */
 	CU_ASSERT_TRUE(is_quiet(world));
 	(void) b;
 }
@@ -310,7 +322,9 @@ static void registers_both_families_and_answers_by_each(void)
 static void an_address_claimed_twice_is_the_later_claims(void)
 {
 	const struct mac mac2 = { { 0x52, 0x54, 0, 0, 0, 2 } };
-	const struct nvo3_message query = { .kind = NVO3_QUERY, .vni = VNI, .ip = ip_of("10.0.0.1") };
+	const struct nvo3_message query = { .kind = NVO3_QUERY,
+					    .vni = VNI,
+					    .ip = ip_of("10.0.0.1") };
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
 	const struct nvo3_message *answer;
@@ -336,7 +350,7 @@ static void saying_the_same_again_tells_nobody(void)
 	const struct nvo3_message *message;
 
 	own(world, a, mac1, MAPPING_VM);
-	mapping.ips[0] = ip_of("fd00::1");	/* the same two, the other way round */
+	mapping.ips[0] = ip_of("fd00::1"); /* the same two, the other way round */
 	mapping.ips[1] = ip_of("10.0.0.1");
 	send_mapping(world, a, NVO3_REGISTER, mapping);
 	message = take(world, a, NVO3_REGISTERED);
@@ -367,8 +381,9 @@ static void the_refusal_names_the_owner(void)
 	send_mapping(world, b, NVO3_REGISTER, mapping_of(mac1, MAPPING_VM));
 	message = take(world, b, NVO3_REGISTERED);
 	CU_ASSERT_FALSE(message->granted);
-	CU_ASSERT_STRING_EQUAL(message->text, "52:54:00:00:00:01 in VNI 100 belongs to NVE hv1 (2001:db8::1): "
-					      "it must withdraw it or consent to a move");
+	CU_ASSERT_STRING_EQUAL(message->text,
+			       "52:54:00:00:00:01 in VNI 100 belongs to NVE hv1 (2001:db8::1): "
+			       "it must withdraw it or consent to a move");
 	CU_ASSERT_TRUE(is_quiet(world));
 	CU_ASSERT_EQUAL(counter(world, "refused"), 1);
 }
@@ -401,7 +416,9 @@ static void only_a_learned_endpoint_is_taken_over(void)
 		CU_ASSERT_EQUAL(message->granted, cases[i].taken);
 		CU_ASSERT_EQUAL(message->generation, cases[i].taken ? 2 : 0);
 		if (cases[i].taken)
-			CU_ASSERT_EQUAL(ip_cmp(take(world, a, NVO3_UPDATE)->mappings[0].vtep, ip_of("192.0.2.2")), 0);
+			CU_ASSERT_EQUAL(ip_cmp(take(world, a, NVO3_UPDATE)->mappings[0].vtep,
+					       ip_of("192.0.2.2")),
+					0);
 	}
 }
 
@@ -425,17 +442,17 @@ static void a_withdrawn_generation_is_remembered(void)
 	const struct nvo3_message *message;
 
 	own(world, a, mac1, MAPPING_VM);
-	send_endpoint(world, b, NVO3_WITHDRAW, mac1, 1);	/* not its own */
-	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 2);	/* not the present one */
+	send_endpoint(world, b, NVO3_WITHDRAW, mac1, 1); /* not its own */
+	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 2); /* not the present one */
 	CU_ASSERT_TRUE(is_quiet(world));
 	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 1);
 	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->removed_count, 1);
-	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 1);	/* again */
+	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 1); /* again */
 	send_mapping(world, b, NVO3_REGISTER, mapping_of(mac1, MAPPING_VM));
 	message = take(world, b, NVO3_REGISTERED);
 	CU_ASSERT_TRUE(message->granted);
 	CU_ASSERT_EQUAL(message->generation, 2);
-	send_endpoint(world, b, NVO3_WITHDRAW, mac1, 0);	/* "whatever it is" */
+	send_endpoint(world, b, NVO3_WITHDRAW, mac1, 0); /* "whatever it is" */
 	pass(world, SECONDS(DIRECTORY_TOMBSTONE_AGE_S));
 	send_mapping(world, a, NVO3_REGISTER, mapping_of(mac1, MAPPING_VM));
 	forget(world);
@@ -512,9 +529,10 @@ static void a_mapping_names_its_senders_vtep_or_none(void)
 static void refuses_what_only_an_nva_says(void)
 {
 	static const bool allowed[NVO3_KIND_COUNT] = {
-		[NVO3_SUBSCRIBE] = true, [NVO3_REGISTER] = true, [NVO3_WITHDRAW] = true, [NVO3_MOVE_INTENT] = true,
-		[NVO3_CONSENTED] = true, [NVO3_COMMIT] = true, [NVO3_ABORT] = true, [NVO3_ACK] = true,
-		[NVO3_QUERY] = true, [NVO3_STATUS] = true,
+		[NVO3_SUBSCRIBE] = true,   [NVO3_REGISTER] = true,  [NVO3_WITHDRAW] = true,
+		[NVO3_MOVE_INTENT] = true, [NVO3_CONSENTED] = true, [NVO3_COMMIT] = true,
+		[NVO3_ABORT] = true,	   [NVO3_ACK] = true,	    [NVO3_QUERY] = true,
+		[NVO3_STATUS] = true,
 	};
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
@@ -533,7 +551,8 @@ static void refuses_what_only_an_nva_says(void)
 
 static struct mac nth_mac(unsigned i)
 {
-	return (struct mac) { { 0x52, 0x54, 0x01, (uint8_t) (i >> 16), (uint8_t) (i >> 8), (uint8_t) i } };
+	return (struct mac){ { 0x52, 0x54, 0x01, (uint8_t) (i >> 16), (uint8_t) (i >> 8),
+			       (uint8_t) i } };
 }
 
 static void caps_the_mappings_of_a_vni(void)
@@ -558,7 +577,8 @@ static void caps_the_mappings_of_a_vni(void)
 	send_mapping(world, a, NVO3_REGISTER, mapping_of(mac1, MAPPING_VM));
 	message = take(world, a, NVO3_REGISTERED);
 	CU_ASSERT_FALSE(message->granted);
-	CU_ASSERT_STRING_EQUAL(message->text, "VNI 100: the NVA has no room for more than 65536 mappings");
+	CU_ASSERT_STRING_EQUAL(message->text,
+			       "VNI 100: the NVA has no room for more than 65536 mappings");
 	send_mapping(world, a, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
 	CU_ASSERT_TRUE(take(world, a, NVO3_MOVE_GRANTED)->granted);
 	send_endpoint(world, a, NVO3_COMMIT, mac1, 1);
@@ -587,7 +607,7 @@ static void caps_the_tombstones(void)
 	deliver(world);
 	forget(world);
 	send_mapping(world, a, NVO3_REGISTER, mapping_of(nth_mac(0), MAPPING_VM));
-	CU_ASSERT_EQUAL(take(world, a, NVO3_REGISTERED)->generation, 1);	/* the oldest made room */
+	CU_ASSERT_EQUAL(take(world, a, NVO3_REGISTERED)->generation, 1); /* the oldest made room */
 	send_mapping(world, a, NVO3_REGISTER, mapping_of(nth_mac(1), MAPPING_VM));
 	(void) take(world, a, NVO3_UPDATE);
 	CU_ASSERT_EQUAL(take(world, a, NVO3_REGISTERED)->generation, 2);
@@ -609,7 +629,7 @@ static void caps_the_vnis(void)
 	CU_ASSERT_EQUAL(message->member_count, 0);
 	CU_ASSERT_STRING_NOT_EQUAL(message->text, "");
 	CU_ASSERT_TRUE(is_quiet(world));
-	subscribe(world, a, 1);		/* what is there is not refused */
+	subscribe(world, a, 1); /* what is there is not refused */
 	CU_ASSERT_EQUAL(take(world, a, NVO3_MEMBERS)->member_count, 1);
 
 	disconnect(world, a);
@@ -618,7 +638,7 @@ static void caps_the_vnis(void)
 	a = connect_as(world, "hv1", "192.0.2.1", 1);
 	forget(world);
 	(void) take(world, a, NVO3_WELCOME);
-	subscribe(world, a, VNI_MAX);	/* unused VNIs have made room */
+	subscribe(world, a, VNI_MAX); /* unused VNIs have made room */
 	CU_ASSERT_EQUAL(take(world, a, NVO3_MEMBERS)->member_count, 1);
 }
 
@@ -656,7 +676,8 @@ static void a_status_too_long_for_a_message_says_so(void)
 	size_t size;
 
 	for (unsigned i = 0; i < DIRECTORY_NVES_MAX; i++) {
-		(void) snprintf(name, sizeof(name), "a-very-long-name-in-a-very-deep-domain.%025u", i);
+		(void) snprintf(name, sizeof(name), "a-very-long-name-in-a-very-deep-domain.%025u",
+				i);
 		(void) snprintf(vtep, sizeof(vtep), "2001:db8:1111:2222:3333:4444:%x:ffff", i + 1);
 		hello = hello_of(name, vtep, 1);
 		hello.role = NVO3_ROLE_GATEWAY;
@@ -689,18 +710,23 @@ static void the_status_tells_all(void)
 	send_from(world, a, &request);
 	reply = take(world, a, NVO3_STATUS_REPLY);
 	CU_ASSERT_EQUAL(reply->id, 9);
-	CU_ASSERT_STRING_EQUAL(
-		reply->json,
-		"{\"name\":\"nva1\",\"uptime_s\":5,\"revision\":3,\"nves\":["
-		"{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\",\"connected\":true,\"acked_revision\":3,"
-		"\"vni_count\":1,\"vnis\":[100]},"
-		"{\"name\":\"hv2\",\"vtep\":\"2001:db8::2\",\"role\":\"nve\",\"connected\":false,\"acked_revision\":0,"
-		"\"vni_count\":1,\"vnis\":[100]}],"
-		"\"vnis\":[{\"vni\":100,\"members\":2,\"mappings\":1}],\"moves\":[],\"moves_pending\":0,"
-		"\"moves_converging\":0,\"counters\":{\"registered\":1,\"refused\":0,\"withdrawn\":0,\"expired\":0,"
-		"\"intents\":0,\"moves_granted\":0,\"moves_refused\":0,\"moves_committed\":0,\"commits_refused\":0,"
-		"\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,\"updates\":4,\"snapshots\":2,\"queries\":0,"
-		"\"answered\":0}}");
+	CU_ASSERT_STRING_EQUAL(reply->json,
+			       "{\"name\":\"nva1\",\"uptime_s\":5,\"revision\":3,\"nves\":["
+			       "{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\","
+			       "\"connected\":true,\"acked_revision\":3,"
+			       "\"vni_count\":1,\"vnis\":[100]},"
+			       "{\"name\":\"hv2\",\"vtep\":\"2001:db8::2\",\"role\":\"nve\","
+			       "\"connected\":false,\"acked_revision\":0,"
+			       "\"vni_count\":1,\"vnis\":[100]}],"
+			       "\"vnis\":[{\"vni\":100,\"members\":2,\"mappings\":1}],\"moves\":[],"
+			       "\"moves_pending\":0,"
+			       "\"moves_converging\":0,\"counters\":{\"registered\":1,\"refused\":"
+			       "0,\"withdrawn\":0,\"expired\":0,"
+			       "\"intents\":0,\"moves_granted\":0,\"moves_refused\":0,\"moves_"
+			       "committed\":0,\"commits_refused\":0,"
+			       "\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
+			       "\"updates\":4,\"snapshots\":2,\"queries\":0,"
+			       "\"answered\":0}}");
 }
 
 static void lists_the_mappings(void)
@@ -711,10 +737,11 @@ static void lists_the_mappings(void)
 
 	own(world, a, mac1, MAPPING_VM);
 	CU_ASSERT_EQUAL_FATAL(directory_mappings(world->directory, VNI, &mappings), 0);
-	CU_ASSERT_STRING_EQUAL(json_object_to_json_string_ext(mappings, JSON_C_TO_STRING_PLAIN),
-			       "[{\"vni\":100,\"mac\":\"52:54:00:00:00:01\",\"ips\":[\"10.0.0.1\",\"fd00::1\"],"
-			       "\"nve\":\"hv1\",\"vtep\":\"192.0.2.1\",\"generation\":1,"
-			       "\"vm\":\"01000000-0000-0000-0000-000000000000\",\"flags\":[\"vm\"]}]");
+	CU_ASSERT_STRING_EQUAL(
+		json_object_to_json_string_ext(mappings, JSON_C_TO_STRING_PLAIN),
+		"[{\"vni\":100,\"mac\":\"52:54:00:00:00:01\",\"ips\":[\"10.0.0.1\",\"fd00::1\"],"
+		"\"nve\":\"hv1\",\"vtep\":\"192.0.2.1\",\"generation\":1,"
+		"\"vm\":\"01000000-0000-0000-0000-000000000000\",\"flags\":[\"vm\"]}]");
 	json_object_put(mappings);
 	CU_ASSERT_EQUAL_FATAL(directory_mappings(world->directory, VNI + 1, &mappings), 0);
 	CU_ASSERT_EQUAL(json_object_array_length(mappings), 0);
@@ -724,18 +751,27 @@ static void lists_the_mappings(void)
 	json_object_put(mappings);
 }
 
-UNIT_MAIN("directory", UNIT_TEST(welcomes_and_names_itself), UNIT_TEST(a_subscriber_gets_the_members_and_a_snapshot),
-	  UNIT_TEST(a_large_snapshot_comes_in_batches), UNIT_TEST(what_arrives_together_is_told_together),
-	  UNIT_TEST(gateways_are_told_first), UNIT_TEST(an_nve_outside_the_vni_is_told_nothing),
+UNIT_MAIN("directory", UNIT_TEST(welcomes_and_names_itself),
+	  UNIT_TEST(a_subscriber_gets_the_members_and_a_snapshot),
+	  UNIT_TEST(a_large_snapshot_comes_in_batches),
+	  UNIT_TEST(what_arrives_together_is_told_together), UNIT_TEST(gateways_are_told_first),
+	  UNIT_TEST(an_nve_outside_the_vni_is_told_nothing),
 	  UNIT_TEST(a_name_or_vtep_belongs_to_one_nve), UNIT_TEST(another_version_is_refused),
-	  UNIT_TEST(a_newer_session_replaces_the_older), UNIT_TEST(a_lost_session_keeps_its_place_for_the_lease),
-	  UNIT_TEST(the_same_nve_resumes_within_its_lease), UNIT_TEST(what_a_restarted_nve_does_not_say_again_goes),
+	  UNIT_TEST(a_newer_session_replaces_the_older),
+	  UNIT_TEST(a_lost_session_keeps_its_place_for_the_lease),
+	  UNIT_TEST(the_same_nve_resumes_within_its_lease),
+	  UNIT_TEST(what_a_restarted_nve_does_not_say_again_goes),
 	  UNIT_TEST(a_vni_that_is_not_subscribed_again_is_left),
-	  UNIT_TEST(registers_both_families_and_answers_by_each), UNIT_TEST(an_address_claimed_twice_is_the_later_claims),
+	  UNIT_TEST(registers_both_families_and_answers_by_each),
+	  UNIT_TEST(an_address_claimed_twice_is_the_later_claims),
 	  UNIT_TEST(saying_the_same_again_tells_nobody), UNIT_TEST(the_refusal_names_the_owner),
-	  UNIT_TEST(only_a_learned_endpoint_is_taken_over), UNIT_TEST(a_takeover_keeps_the_addresses_of_the_same_vm),
+	  UNIT_TEST(only_a_learned_endpoint_is_taken_over),
+	  UNIT_TEST(a_takeover_keeps_the_addresses_of_the_same_vm),
 	  UNIT_TEST(a_withdrawn_generation_is_remembered), UNIT_TEST(an_old_tombstone_is_forgotten),
-	  UNIT_TEST(removed_and_back_is_told_in_that_order), UNIT_TEST(an_nva_that_forgot_goes_on_from_the_claim),
-	  UNIT_TEST(a_mapping_names_its_senders_vtep_or_none), UNIT_TEST(refuses_what_only_an_nva_says),
-	  UNIT_TEST(caps_the_mappings_of_a_vni), UNIT_TEST(caps_the_tombstones), UNIT_TEST(caps_the_vnis),
-	  UNIT_TEST(caps_the_nves), UNIT_TEST(a_status_too_long_for_a_message_says_so), UNIT_TEST(the_status_tells_all), UNIT_TEST(lists_the_mappings))
+	  UNIT_TEST(removed_and_back_is_told_in_that_order),
+	  UNIT_TEST(an_nva_that_forgot_goes_on_from_the_claim),
+	  UNIT_TEST(a_mapping_names_its_senders_vtep_or_none),
+	  UNIT_TEST(refuses_what_only_an_nva_says), UNIT_TEST(caps_the_mappings_of_a_vni),
+	  UNIT_TEST(caps_the_tombstones), UNIT_TEST(caps_the_vnis), UNIT_TEST(caps_the_nves),
+	  UNIT_TEST(a_status_too_long_for_a_message_says_so), UNIT_TEST(the_status_tells_all),
+	  UNIT_TEST(lists_the_mappings))

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * test_directory_moves.c - moves: every input in every state of a MAC, consent, convergence, and a long random run
- * in which each NVE's copy of the directory must stay equal to it.
+ * test_directory_moves.c - moves: every input in every state of a MAC, consent, convergence, and a
+ * long random run in which each NVE's copy of the directory must stay equal to it.
  */
 #include "tests/unit/directory_world.h"
 
 /* --- every input in every state --- */
 
-/* What the NVE was told, UPDATE and MEMBERS left out, like "move-granted 2,committed 2"; "-": nothing. */
+/*
+ * What the NVE was told, UPDATE and MEMBERS left out, like "move-granted 2,committed 2"; "-":
+ * nothing.
+ */
 static const char *told(struct world *world, uint32_t nve, char *text, size_t size)
 {
 	size_t used = 0;
@@ -18,14 +21,16 @@ static const char *told(struct world *world, uint32_t nve, char *text, size_t si
 		const struct nvo3_message *message = &delivery->output->message;
 		uint64_t generation = message->generation;
 
-		if (delivery->to != nve || message->kind == NVO3_UPDATE || message->kind == NVO3_MEMBERS)
+		if (delivery->to != nve || message->kind == NVO3_UPDATE ||
+		    message->kind == NVO3_MEMBERS)
 			continue;
 		used += (size_t) snprintf(text + used, size - used, "%s%s", used ? "," : "",
 					  nvo3_kind_name(message->kind));
 		if (message->mapping_count)
 			generation = message->mappings[0].generation;
 		if (message->granted || message->mapping_count)
-			used += (size_t) snprintf(text + used, size - used, " %llu", (unsigned long long) generation);
+			used += (size_t) snprintf(text + used, size - used, " %llu",
+						  (unsigned long long) generation);
 		else if (message->kind != NVO3_CONSENT && message->kind != NVO3_ABORT)
 			used += (size_t) snprintf(text + used, size - used, " no");
 	}
@@ -34,16 +39,16 @@ static const char *told(struct world *world, uint32_t nve, char *text, size_t si
 }
 
 enum state {
-	UNKNOWN,		/* nobody serves the MAC, nobody did */
+	UNKNOWN, /* nobody serves the MAC, nobody did */
 	MINE,
-	OTHERS,			/* another NVE's VM */
-	OTHERS_LEASED,		/* the other has no session, but its lease */
+	OTHERS,	       /* another NVE's VM */
+	OTHERS_LEASED, /* the other has no session, but its lease */
 	OTHERS_ENDED,
 	OTHERS_LEARNED,
 	WITHDRAWN,
-	ASKED,			/* another's, and I want it */
+	ASKED, /* another's, and I want it */
 	GRANTED,
-	HELD,			/* asked, and my commit waits */
+	HELD, /* asked, and my commit waits */
 	STATE_COUNT,
 };
 
@@ -60,7 +65,8 @@ static void prepare(struct world *world, enum state state, struct pair *pair)
 	if (state == MINE)
 		own(world, pair->me, mac1, MAPPING_VM);
 	else if (state != UNKNOWN)
-		own(world, pair->other, mac1, state == OTHERS_LEARNED ? MAPPING_LEARNED : MAPPING_VM);
+		own(world, pair->other, mac1,
+		    state == OTHERS_LEARNED ? MAPPING_LEARNED : MAPPING_VM);
 	if (state == WITHDRAWN)
 		send_endpoint(world, pair->other, NVO3_WITHDRAW, mac1, 1);
 	if (state == OTHERS_LEASED || state == OTHERS_ENDED)
@@ -71,7 +77,7 @@ static void prepare(struct world *world, enum state state, struct pair *pair)
 		send_mapping(world, pair->me, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
 		deliver(world);
 		forget(world);
-		pair->consent_id = 1;	/* the directory's first question */
+		pair->consent_id = 1; /* the directory's first question */
 	}
 	if (state == GRANTED)
 		answer_consent(world, pair->other, pair->consent_id, true);
@@ -88,7 +94,7 @@ enum input {
 	INTENT,
 	CONSENTED,
 	COMMIT,
-	COMMIT_WRONG,		/* of a generation that was not granted */
+	COMMIT_WRONG, /* of a generation that was not granted */
 	ABORT,
 	QUERY,
 	INPUT_COUNT,
@@ -96,7 +102,9 @@ enum input {
 
 static void put_in(struct world *world, enum input input, uint32_t nve, uint64_t consent_id)
 {
-	const struct nvo3_message query = { .kind = NVO3_QUERY, .vni = VNI, .ip = ip_of("fd00::1") };
+	const struct nvo3_message query = { .kind = NVO3_QUERY,
+					    .vni = VNI,
+					    .ip = ip_of("fd00::1") };
 
 	switch (input) {
 	case REGISTER_VM:
@@ -133,22 +141,25 @@ static void put_in(struct world *world, enum input input, uint32_t nve, uint64_t
 
 /* What I am told, by state and by my input. */
 static const char *const my_inputs[STATE_COUNT][INPUT_COUNT] = {
-	[UNKNOWN] = { "registered 1", "registered 1", "-", "move-granted 1", "-", "committed 1,converged no",
-		      "committed 9,converged no", "-", "answer no" },
-	[MINE] = { "registered 1", "registered 1", "-", "move-granted 1", "-", "committed 1", "committed 1", "-",
-		   "answer 1" },
-	[OTHERS] = { "registered no", "registered no", "-", "-", "-", "committed no", "committed no", "-", "answer 1" },
-	[OTHERS_LEASED] = { "registered no", "registered no", "-", "-", "-", "committed no", "committed no", "-",
-			    "answer 1" },
-	[OTHERS_ENDED] = { "registered 2", "registered 2", "-", "move-granted 2", "-", "committed 2,converged no",
-			   "committed 9,converged no", "-", "answer no" },
-	[OTHERS_LEARNED] = { "registered 2", "registered 2", "-", "move-granted 2", "-", "committed 2,converged no",
-			     "committed 2,converged no", "-", "answer 1" },
-	[WITHDRAWN] = { "registered 2", "registered 2", "-", "move-granted 2", "-", "committed 2,converged no",
-			"committed 9,converged no", "-", "answer no" },
+	[UNKNOWN] = { "registered 1", "registered 1", "-", "move-granted 1", "-",
+		      "committed 1,converged no", "committed 9,converged no", "-", "answer no" },
+	[MINE] = { "registered 1", "registered 1", "-", "move-granted 1", "-", "committed 1",
+		   "committed 1", "-", "answer 1" },
+	[OTHERS] = { "registered no", "registered no", "-", "-", "-", "committed no",
+		     "committed no", "-", "answer 1" },
+	[OTHERS_LEASED] = { "registered no", "registered no", "-", "-", "-", "committed no",
+			    "committed no", "-", "answer 1" },
+	[OTHERS_ENDED] = { "registered 2", "registered 2", "-", "move-granted 2", "-",
+			   "committed 2,converged no", "committed 9,converged no", "-",
+			   "answer no" },
+	[OTHERS_LEARNED] = { "registered 2", "registered 2", "-", "move-granted 2", "-",
+			     "committed 2,converged no", "committed 2,converged no", "-",
+			     "answer 1" },
+	[WITHDRAWN] = { "registered 2", "registered 2", "-", "move-granted 2", "-",
+			"committed 2,converged no", "committed 9,converged no", "-", "answer no" },
 	[ASKED] = { "registered no", "registered no", "-", "-", "-", "-", "-", "-", "answer 1" },
-	[GRANTED] = { "registered no", "registered no", "-", "move-granted 2", "-", "committed 2,converged no",
-		      "committed no", "-", "answer 1" },
+	[GRANTED] = { "registered no", "registered no", "-", "move-granted 2", "-",
+		      "committed 2,converged no", "committed no", "-", "answer 1" },
 	[HELD] = { "registered no", "registered no", "-", "-", "-", "-", "-", "-", "answer 1" },
 };
 
@@ -164,7 +175,7 @@ static void my_input_in_every_state(void)
 			prepare(world, (enum state) state, &pair);
 			put_in(world, (enum input) input, pair.me, pair.consent_id);
 			if (state != OTHERS_LEASED && state != OTHERS_ENDED)
-				ack(world, pair.other);	/* the old NVE is told first */
+				ack(world, pair.other); /* the old NVE is told first */
 			ack(world, pair.me);
 			if (state != OTHERS_LEASED && state != OTHERS_ENDED)
 				ack(world, pair.other);
@@ -176,7 +187,8 @@ static void my_input_in_every_state(void)
 	}
 }
 
-/* What I am told, by state and by the present owner's input; ABORT_NO stands for a CONSENTED that says no. */
+/* clang-format off */
+/* What I am told, by state and by the present owner's input. */
 static const struct {
 	enum state state;
 	enum input input;
@@ -196,6 +208,7 @@ static const struct {
 	{ ASKED, INTENT, true, "-" },		{ GRANTED, INTENT, true, "-" },
 	{ ASKED, COMMIT, true, "-" },		{ GRANTED, COMMIT, true, "-" },
 };
+/* clang-format on */
 
 static void the_owners_input_in_every_state(void)
 {
@@ -225,8 +238,10 @@ static void the_deadline_in_every_state(void)
 		bool owner_gone;
 		const char *told;
 	} cases[] = {
-		{ ASKED, false, "move-granted no" },	{ ASKED, true, "move-granted no" },
-		{ GRANTED, false, "-" },		{ GRANTED, true, "-" },
+		{ ASKED, false, "move-granted no" },
+		{ ASKED, true, "move-granted no" },
+		{ GRANTED, false, "-" },
+		{ GRANTED, true, "-" },
 		{ HELD, false, "move-granted no,committed no" },
 		{ HELD, true, "move-granted 2,committed 2" },
 	};
@@ -282,7 +297,7 @@ static void a_move_from_ipv4_to_ipv6_underlay(void)
 	own(world, old, mac1, MAPPING_VM);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		ack(world, all[i]);
-	wanted.ip_count = 0;	/* the new NVE has not heard the VM yet */
+	wanted.ip_count = 0; /* the new NVE has not heard the VM yet */
 	send_mapping(world, new, NVO3_MOVE_INTENT, wanted);
 	message = take(world, old, NVO3_CONSENT);
 	CU_ASSERT_EQUAL(ip_cmp(message->vtep, ip_of("2001:db8::2")), 0);
@@ -302,7 +317,7 @@ static void a_move_from_ipv4_to_ipv6_underlay(void)
 	message = take(world, new, NVO3_COMMITTED);
 	CU_ASSERT_EQUAL(message->id, world->last_id);
 	CU_ASSERT_EQUAL(message->generation, 2);
-	message = take(world, old, NVO3_UPDATE);	/* before the others */
+	message = take(world, old, NVO3_UPDATE); /* before the others */
 	CU_ASSERT_EQUAL_FATAL(message->mapping_count, 1);
 	CU_ASSERT_EQUAL(message->mappings[0].generation, 2);
 	CU_ASSERT_TRUE(is_quiet(world));
@@ -312,7 +327,7 @@ static void a_move_from_ipv4_to_ipv6_underlay(void)
 		CU_ASSERT_EQUAL_FATAL(message->mapping_count, 1);
 		CU_ASSERT_EQUAL(message->mappings[0].generation, 2);
 		CU_ASSERT_EQUAL(ip_cmp(message->mappings[0].vtep, ip_of("2001:db8::2")), 0);
-		CU_ASSERT_EQUAL(message->mappings[0].ip_count, 2);	/* known from before */
+		CU_ASSERT_EQUAL(message->mappings[0].ip_count, 2); /* known from before */
 		revision = message->revision;
 	}
 	CU_ASSERT_TRUE(is_quiet(world));
@@ -342,7 +357,7 @@ static void an_intent_said_again_is_answered_under_its_new_id(void)
 	deliver(world);
 	forget(world);
 	send_mapping(world, pair.me, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
-	CU_ASSERT_TRUE(is_quiet(world));	/* the owner is not asked twice */
+	CU_ASSERT_TRUE(is_quiet(world)); /* the owner is not asked twice */
 	answer_consent(world, pair.other, pair.consent_id, true);
 	message = take(world, pair.me, NVO3_MOVE_GRANTED);
 	CU_ASSERT_EQUAL(message->id, world->last_id);
@@ -369,7 +384,9 @@ static void an_abort_reaches_the_other_side(void)
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
 		WORLD(world);
 		struct pair pair;
-		struct nvo3_message abort = { .kind = NVO3_ABORT, .vni = VNI, .mac = mac1, .text = "cancelled" };
+		struct nvo3_message abort = {
+			.kind = NVO3_ABORT, .vni = VNI, .mac = mac1, .text = "cancelled"
+		};
 		const struct nvo3_message *message;
 
 		prepare(world, states[i], &pair);
@@ -433,7 +450,7 @@ static void a_tie_keeps_the_present_owner(void)
 	CU_ASSERT_EQUAL(take(world, b, NVO3_MOVE_GRANTED)->generation, 1);
 	send_endpoint(world, b, NVO3_COMMIT, mac1, 1);
 	CU_ASSERT_TRUE(take(world, b, NVO3_COMMITTED)->granted);
-	(void) take(world, b, NVO3_CONSENT);	/* the other's wish is now b's to answer */
+	(void) take(world, b, NVO3_CONSENT); /* the other's wish is now b's to answer */
 	send_endpoint(world, a, NVO3_COMMIT, mac1, 1);
 	(void) take(world, a, NVO3_UPDATE);
 	(void) take(world, b, NVO3_UPDATE);
@@ -462,7 +479,7 @@ static void a_vm_that_moves_on_before_the_commit(void)
 	CU_ASSERT_EQUAL(take(world, b, NVO3_MOVE_GRANTED)->generation, 2);
 	send_endpoint(world, b, NVO3_COMMIT, mac1, 2);
 	CU_ASSERT_TRUE(take(world, b, NVO3_COMMITTED)->granted);
-	answer_consent(world, a, to_c, true);		/* not its VM any more */
+	answer_consent(world, a, to_c, true); /* not its VM any more */
 	to_c = take(world, b, NVO3_CONSENT)->id;
 	answer_consent(world, b, to_c, true);
 	CU_ASSERT_EQUAL(take(world, c, NVO3_MOVE_GRANTED)->generation, 3);
@@ -470,7 +487,10 @@ static void a_vm_that_moves_on_before_the_commit(void)
 	CU_ASSERT_EQUAL(take(world, c, NVO3_COMMITTED)->generation, 3);
 }
 
-/* The second handover begins before the first has ended: both moves converge, with the UPDATE that tells all. */
+/*
+ * The second handover begins before the first has ended: both moves converge, with the UPDATE that
+ * tells all.
+ */
 static void a_handover_can_be_overtaken(void)
 {
 	WORLD(world);
@@ -494,7 +514,8 @@ static void a_handover_can_be_overtaken(void)
 	(void) take(world, c, NVO3_COMMITTED);
 	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->mappings[0].generation, 3);
 	ack(world, a);
-	own(world, c, (struct mac) { { 2, 0, 0, 0, 0, 9 } }, MAPPING_VM);	/* an UPDATE that is not about it */
+	own(world, c, (struct mac){ { 2, 0, 0, 0, 0, 9 } },
+	    MAPPING_VM); /* an UPDATE that is not about it */
 	ack(world, a);
 	ack(world, c);
 	CU_ASSERT_EQUAL(counter(world, "converged"), 0);
@@ -530,7 +551,8 @@ static void a_handover_waits_for_nobody_long(void)
 		(void) take(world, pair.me, NVO3_COMMITTED);
 		(void) take(world, pair.other, NVO3_UPDATE);
 		pass(world, DIRECTORY_HANDOVER_MS * 1000 - 1);
-		own(world, pair.me, mac1, MAPPING_VM | MAPPING_LEARNED);	/* the new owner's own news wait, too */
+		own(world, pair.me, mac1,
+		    MAPPING_VM | MAPPING_LEARNED); /* the new owner's own news wait, too */
 		CU_ASSERT_TRUE(is_quiet(world));
 		switch (end) {
 		case IN_TIME:
@@ -575,7 +597,8 @@ static void a_later_consent_ends_the_earlier_grant(void)
 	send_mapping(world, b, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
 	answer_consent(world, a, take(world, a, NVO3_CONSENT)->id, true);
 	(void) take(world, b, NVO3_MOVE_GRANTED);
-	send_mapping(world, c, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));	/* the first migration failed */
+	send_mapping(world, c, NVO3_MOVE_INTENT,
+		     mapping_of(mac1, MAPPING_VM)); /* the first migration failed */
 	answer_consent(world, a, take(world, a, NVO3_CONSENT)->id, true);
 	(void) take(world, b, NVO3_ABORT);
 	CU_ASSERT_EQUAL(take(world, c, NVO3_MOVE_GRANTED)->generation, 2);
@@ -597,7 +620,7 @@ static void an_owner_that_appears_late_is_asked(void)
 	send_mapping(world, a, NVO3_REGISTER, mine);
 	CU_ASSERT_EQUAL(take(world, a, NVO3_REGISTERED)->generation, 5);
 	message = take(world, a, NVO3_CONSENT);
-	send_endpoint(world, b, NVO3_COMMIT, mac1, 1);	/* of the grant that no longer is: waits */
+	send_endpoint(world, b, NVO3_COMMIT, mac1, 1); /* of the grant that no longer is: waits */
 	answer_consent(world, a, message->id, true);
 	(void) take(world, b, NVO3_UPDATE);
 	CU_ASSERT_EQUAL(take(world, b, NVO3_MOVE_GRANTED)->generation, 6);
@@ -634,7 +657,8 @@ static void caps_the_moves(void)
 		const struct mac mac = { { 2, 0, 0, 0, (uint8_t) (i >> 8), (uint8_t) i } };
 
 		send_mapping(world, a, NVO3_MOVE_INTENT, mapping_of(mac, MAPPING_VM));
-		CU_ASSERT_EQUAL(take(world, a, NVO3_MOVE_GRANTED)->granted, i < DIRECTORY_MOVES_MAX);
+		CU_ASSERT_EQUAL(take(world, a, NVO3_MOVE_GRANTED)->granted,
+				i < DIRECTORY_MOVES_MAX);
 		forget(world);
 	}
 }
@@ -656,7 +680,7 @@ static void move_it(struct world *world, uint32_t old, uint32_t new)
 	generation = message->generation;
 	send_endpoint(world, new, NVO3_COMMIT, mac1, generation);
 	CU_ASSERT_TRUE(take(world, new, NVO3_COMMITTED)->granted);
-	ack(world, old);	/* the handover */
+	ack(world, old); /* the handover */
 	deliver(world);
 	forget(world);
 }
@@ -730,7 +754,7 @@ static void a_member_that_leaves_no_longer_blocks(void)
 
 	own(world, a, mac1, MAPPING_VM);
 	disconnect(world, gone);
-	(void) connect_as(world, "hv3", "192.0.2.3", 2);	/* restarted, without this VNI */
+	(void) connect_as(world, "hv3", "192.0.2.3", 2); /* restarted, without this VNI */
 	move_it(world, a, b);
 	ack(world, a);
 	ack(world, b);
@@ -760,7 +784,8 @@ static void back_and_forth_converges_each_time(void)
 	uint32_t nves[] = { join(world, "hv1", "192.0.2.1"), join(world, "hv2", "2001:db8::2") };
 
 	own(world, nves[0], mac1, MAPPING_VM);
-	for (unsigned i = 0; i < 25; i++) {	/* EVPN would have frozen the MAC at 5: RFC 7432 section 15.1 */
+	for (unsigned i = 0; i < 25;
+	     i++) { /* EVPN would have frozen the MAC at 5: RFC 7432 section 15.1 */
 		move_it(world, nves[i % 2], nves[(i + 1) % 2]);
 		ack(world, nves[0]);
 		ack(world, nves[1]);
@@ -805,7 +830,7 @@ static uint32_t draw(uint64_t *seed, uint32_t n)
 
 static struct mac random_mac(unsigned i)
 {
-	return (struct mac) { { 2, 0, 0, 0, 0, (uint8_t) (i + 1) } };
+	return (struct mac){ { 2, 0, 0, 0, 0, (uint8_t) (i + 1) } };
 }
 
 static void apply_update(struct replica *replica, const struct nvo3_message *update)
@@ -825,11 +850,14 @@ static void apply_update(struct replica *replica, const struct nvo3_message *upd
 		const struct mapping *mapping = &update->mappings[i];
 		struct held *held = &replica->held[vni][mapping->mac.octet[5] - 1];
 
-		/* The rule that every NVE applies: the higher generation wins, and the same one is of the same NVE. */
+		/*
+		 * The rule that every NVE applies: the higher generation wins, and the same one is
+		 * of the same NVE.
+		 */
 		if (held->generation == mapping->generation)
 			CU_ASSERT_EQUAL(ip_cmp(held->vtep, mapping->vtep), 0);
 		if (mapping->generation >= held->generation)
-			*held = (struct held) { mapping->generation, mapping->vtep, true };
+			*held = (struct held){ mapping->generation, mapping->vtep, true };
 	}
 	if (update->snapshot_end)
 		for (unsigned i = 0; i < RANDOM_MACS; i++)
@@ -868,7 +896,8 @@ static void end_handovers(struct world *world, struct replica *replicas)
 	receive(world, replicas);
 }
 
-static void random_reconnect(struct world *world, struct replica *replica, unsigned i, uint64_t *seed)
+static void random_reconnect(struct world *world, struct replica *replica, unsigned i,
+			     uint64_t *seed)
 {
 	char name[32], vtep[32];
 
@@ -892,9 +921,9 @@ static void random_reconnect(struct world *world, struct replica *replica, unsig
 static void random_message(struct world *world, struct replica *replica, uint64_t *seed)
 {
 	static const enum nvo3_kind kinds[] = {
-		NVO3_REGISTER, NVO3_REGISTER, NVO3_WITHDRAW, NVO3_MOVE_INTENT, NVO3_MOVE_INTENT, NVO3_CONSENTED,
-		NVO3_CONSENTED, NVO3_COMMIT, NVO3_COMMIT, NVO3_ABORT, NVO3_ACK, NVO3_ACK, NVO3_SUBSCRIBE, NVO3_SUBSCRIBE,
-		NVO3_QUERY,
+		NVO3_REGISTER,	NVO3_REGISTER,	NVO3_WITHDRAW,	NVO3_MOVE_INTENT, NVO3_MOVE_INTENT,
+		NVO3_CONSENTED, NVO3_CONSENTED, NVO3_COMMIT,	NVO3_COMMIT,	  NVO3_ABORT,
+		NVO3_ACK,	NVO3_ACK,	NVO3_SUBSCRIBE, NVO3_SUBSCRIBE,	  NVO3_QUERY,
 	};
 	const uint32_t flags[] = { MAPPING_VM, MAPPING_LEARNED, 0 };
 	struct mapping mapping = {
@@ -923,12 +952,14 @@ static void random_message(struct world *world, struct replica *replica, uint64_
 
 static struct mapping ask_for(struct world *world, uint32_t nve, unsigned vni, unsigned mac)
 {
-	const struct nvo3_message query = { .kind = NVO3_QUERY, .vni = VNI + vni, .mac = random_mac(mac) };
+	const struct nvo3_message query = { .kind = NVO3_QUERY,
+					    .vni = VNI + vni,
+					    .mac = random_mac(mac) };
 	const struct nvo3_message *answer;
 
 	send_from(world, nve, &query);
 	answer = take(world, nve, NVO3_ANSWER);
-	return answer->mapping_count ? answer->mappings[0] : (struct mapping) { 0 };
+	return answer->mapping_count ? answer->mappings[0] : (struct mapping){ 0 };
 }
 
 /* Every subscribed NVE holds exactly what the directory answers. */
@@ -983,16 +1014,20 @@ static void every_copy_stays_equal(void)
 	CU_ASSERT_TRUE(counter(world, "moves_aborted") > 100);
 }
 
-UNIT_MAIN("directory_moves", UNIT_TEST(my_input_in_every_state), UNIT_TEST(the_owners_input_in_every_state),
-	  UNIT_TEST(the_deadline_in_every_state), UNIT_TEST(the_end_of_the_owners_lease_grants),
-	  UNIT_TEST(a_move_from_ipv4_to_ipv6_underlay), UNIT_TEST(an_intent_said_again_is_answered_under_its_new_id),
-	  UNIT_TEST(an_owner_that_comes_back_is_asked_again), UNIT_TEST(an_abort_reaches_the_other_side),
-	  UNIT_TEST(an_abort_of_an_earlier_round_is_late), UNIT_TEST(a_new_nve_that_ends_frees_the_old_one),
-	  UNIT_TEST(another_vm_cannot_take_the_mac), UNIT_TEST(a_tie_keeps_the_present_owner),
-	  UNIT_TEST(a_vm_that_moves_on_before_the_commit), UNIT_TEST(a_handover_can_be_overtaken),
-	  UNIT_TEST(a_handover_waits_for_nobody_long), UNIT_TEST(a_later_consent_ends_the_earlier_grant),
-	  UNIT_TEST(an_owner_that_appears_late_is_asked), UNIT_TEST(caps_who_wants_the_same_mac),
-	  UNIT_TEST(caps_the_moves), UNIT_TEST(the_dead_do_not_block),
-	  UNIT_TEST(who_comes_late_must_confirm_its_snapshot), UNIT_TEST(a_confirmation_of_another_vni_does_not_count),
-	  UNIT_TEST(a_member_that_leaves_no_longer_blocks), UNIT_TEST(who_never_confirms_is_given_up),
-	  UNIT_TEST(back_and_forth_converges_each_time), UNIT_TEST(every_copy_stays_equal))
+UNIT_MAIN(
+	"directory_moves", UNIT_TEST(my_input_in_every_state),
+	UNIT_TEST(the_owners_input_in_every_state), UNIT_TEST(the_deadline_in_every_state),
+	UNIT_TEST(the_end_of_the_owners_lease_grants), UNIT_TEST(a_move_from_ipv4_to_ipv6_underlay),
+	UNIT_TEST(an_intent_said_again_is_answered_under_its_new_id),
+	UNIT_TEST(an_owner_that_comes_back_is_asked_again),
+	UNIT_TEST(an_abort_reaches_the_other_side), UNIT_TEST(an_abort_of_an_earlier_round_is_late),
+	UNIT_TEST(a_new_nve_that_ends_frees_the_old_one), UNIT_TEST(another_vm_cannot_take_the_mac),
+	UNIT_TEST(a_tie_keeps_the_present_owner), UNIT_TEST(a_vm_that_moves_on_before_the_commit),
+	UNIT_TEST(a_handover_can_be_overtaken), UNIT_TEST(a_handover_waits_for_nobody_long),
+	UNIT_TEST(a_later_consent_ends_the_earlier_grant),
+	UNIT_TEST(an_owner_that_appears_late_is_asked), UNIT_TEST(caps_who_wants_the_same_mac),
+	UNIT_TEST(caps_the_moves), UNIT_TEST(the_dead_do_not_block),
+	UNIT_TEST(who_comes_late_must_confirm_its_snapshot),
+	UNIT_TEST(a_confirmation_of_another_vni_does_not_count),
+	UNIT_TEST(a_member_that_leaves_no_longer_blocks), UNIT_TEST(who_never_confirms_is_given_up),
+	UNIT_TEST(back_and_forth_converges_each_time), UNIT_TEST(every_copy_stays_equal))

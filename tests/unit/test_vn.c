@@ -221,6 +221,36 @@ static void a_snapshot_forgets_what_it_does_not_name(void)
 	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
 }
 
+/* An NVA that lost its memory must not make us lose ours. */
+static void a_grace_keeps_what_a_new_nva_does_not_know(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	_cleanup_free_ struct fdb_change *changes = NULL;
+	struct ip before[] = { ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3") };
+	struct ip after[] = { ip("192.0.2.1"), ip("192.0.2.3") };
+	struct nvo3_message empty = { .kind = NVO3_UPDATE, .snapshot = true, .snapshot_end = true };
+
+	update(vn, vm, "192.0.2.2", 9);
+	update(vn, other, "192.0.2.3", 4);
+	CU_ASSERT_EQUAL(vn_set_members(vn, before, 3), 0);
+	CU_ASSERT_EQUAL(vn_collect(vn, &changes), 6);
+
+	vn_begin_grace(vn);
+	CU_ASSERT_EQUAL(vn_update(vn, &empty, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(vn_set_members(vn, after, 2), 0);
+	expect_none(vn);
+	update(vn, other, "192.0.2.3", 1); /* said again, to a directory that counts from one */
+	expect_none(vn);
+	CU_ASSERT_EQUAL(vn_find(vn, other)->generation, 1);
+
+	vn_end_grace(vn, NULL, NULL);
+	CU_ASSERT_PTR_NULL(vn_find(vn, vm));
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	vn_end_grace(vn, NULL, NULL);
+	expect_none(vn);
+}
+
 static void another_vni_is_not_ours(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
@@ -319,6 +349,7 @@ UNIT_MAIN("vn",
 	UNIT_TEST(a_port_that_went_takes_its_entries_along),
 	UNIT_TEST(the_flood_list_follows_the_members),
 	UNIT_TEST(a_snapshot_forgets_what_it_does_not_name),
+	UNIT_TEST(a_grace_keeps_what_a_new_nva_does_not_know),
 	UNIT_TEST(another_vni_is_not_ours),
 	UNIT_TEST(the_whole_table_says_the_same),
 	UNIT_TEST(the_whole_table_leaves_packets_in_flight_alone),

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * test_wire.c - the NVE-NVA messages: bytes as the schema says, every kind there and back, every cap.
+ * test_wire.c - the NVE-NVA messages: bytes as the schema says, every kind there and back, every
+ * cap.
  *
- * Source of the encoding: protobuf.dev/programming-guides/encoding (varints, tags, length-delimited fields).
+ * Source of the encoding: protobuf.dev/programming-guides/encoding (varints, tags, length-delimited
+ * fields).
  */
 #include <errno.h>
 #include <string.h>
@@ -13,8 +15,8 @@
 /* --- samples --- */
 
 static const struct mac vm_mac = { { 0x52, 0x54, 0x00, 0xaa, 0x00, 0x10 } };
-static const struct uuid vm_uuid = { { 0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
-				       0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8 } };
+static const struct uuid vm_uuid = { { 0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4,
+				       0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8 } };
 
 static struct ip ip_of(const char *text)
 {
@@ -114,7 +116,7 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 		message.mappings[0] = full_mapping();
 		message.removed_count = 1;
 		message.removed = calloc(1, sizeof(*message.removed));
-		message.removed[0] = (struct mapping) { .vni = 100, .mac = vm_mac, .generation = 3 };
+		message.removed[0] = (struct mapping){ .vni = 100, .mac = vm_mac, .generation = 3 };
 		break;
 	case NVO3_ACK:
 		message.revision = 1;
@@ -141,8 +143,8 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 static bool same_mapping(const struct mapping *a, const struct mapping *b)
 {
 	if (a->vni != b->vni || mac_cmp(a->mac, b->mac) != 0 || a->ip_count != b->ip_count ||
-	    ip_cmp(a->vtep, b->vtep) != 0 || a->generation != b->generation || uuid_cmp(a->vm, b->vm) != 0 ||
-	    a->flags != b->flags)
+	    ip_cmp(a->vtep, b->vtep) != 0 || a->generation != b->generation ||
+	    uuid_cmp(a->vm, b->vm) != 0 || a->flags != b->flags)
 		return false;
 	for (size_t i = 0; i < a->ip_count; i++)
 		if (ip_cmp(a->ips[i], b->ips[i]) != 0)
@@ -150,7 +152,8 @@ static bool same_mapping(const struct mapping *a, const struct mapping *b)
 	return true;
 }
 
-static bool same_mappings(const struct mapping *a, size_t a_count, const struct mapping *b, size_t b_count)
+static bool same_mappings(const struct mapping *a, size_t a_count, const struct mapping *b,
+			  size_t b_count)
 {
 	if (a_count != b_count)
 		return false;
@@ -192,7 +195,9 @@ static void assert_same(const struct nvo3_message *a, const struct nvo3_message 
 static void every_kind_comes_back(void)
 {
 	for (unsigned kind = 0; kind < NVO3_KIND_COUNT; kind++) {
-		_cleanup_(nvo3_message_clear) struct nvo3_message sent = sample((enum nvo3_kind) kind), got = { 0 };
+		_cleanup_(nvo3_message_clear) struct nvo3_message sent = sample(
+									  (enum nvo3_kind) kind),
+								  got = { 0 };
 		_cleanup_free_ uint8_t *frame = NULL;
 		const char *what = "";
 		size_t size = 0;
@@ -208,7 +213,8 @@ static void every_kind_comes_back(void)
 static void every_truncation_is_refused(void)
 {
 	for (unsigned kind = 0; kind < NVO3_KIND_COUNT; kind++) {
-		_cleanup_(nvo3_message_clear) struct nvo3_message sent = sample((enum nvo3_kind) kind);
+		_cleanup_(nvo3_message_clear) struct nvo3_message sent =
+			sample((enum nvo3_kind) kind);
 		_cleanup_free_ uint8_t *frame = NULL;
 		size_t size = 0;
 
@@ -221,7 +227,7 @@ static void every_truncation_is_refused(void)
 
 			CU_ASSERT_EQUAL(nvo3_unpack(frame + 4, cut - 4, &got, &what), -EBADMSG);
 			CU_ASSERT_PTR_NOT_NULL(what);
-			CU_ASSERT_EQUAL(got.id, 42);	/* untouched on failure */
+			CU_ASSERT_EQUAL(got.id, 42); /* untouched on failure */
 		}
 	}
 }
@@ -238,6 +244,7 @@ static void every_kind_has_a_name(void)
 
 /* --- bytes --- */
 
+/* clang-format off */
 /* A COMMIT: the VM with this MAC in VNI 5000 runs here, generation 2. */
 static const uint8_t commit_bytes[] = {
 	0x00, 0x00, 0x00, 0x13,				/* 19 bytes follow */
@@ -262,18 +269,24 @@ static const uint8_t register_bytes[] = {
 	0x22, 0x04, 0xc0, 0x00, 0x02, 0x01,		/*     Mapping.vtep (4): 192.0.2.1 */
 	0x38, 0x01,					/*     Mapping.flags (7): a VM port */
 };
+/* clang-format on */
 
 static void commit_is_these_bytes(void)
 {
 	const struct nvo3_message commit = {
-		.kind = NVO3_COMMIT, .id = 300, .vni = 5000, .mac = vm_mac, .generation = 2,
+		.kind = NVO3_COMMIT,
+		.id = 300,
+		.vni = 5000,
+		.mac = vm_mac,
+		.generation = 2,
 	};
 	_cleanup_(nvo3_message_clear) struct nvo3_message got = { 0 };
 	_cleanup_free_ uint8_t *frame = NULL;
 	const char *what;
 	size_t size = 0;
 
-	CU_ASSERT_EQUAL_FATAL(nvo3_unpack(commit_bytes + 4, sizeof(commit_bytes) - 4, &got, &what), 0);
+	CU_ASSERT_EQUAL_FATAL(nvo3_unpack(commit_bytes + 4, sizeof(commit_bytes) - 4, &got, &what),
+			      0);
 	assert_same(&got, &commit);
 	CU_ASSERT_EQUAL_FATAL(nvo3_pack(&commit, &frame, &size), 0);
 	CU_ASSERT_EQUAL_FATAL(size, sizeof(commit_bytes));
@@ -291,14 +304,18 @@ static void register_is_these_bytes(void)
 		.flags = MAPPING_VM,
 	};
 	const struct nvo3_message registration = {
-		.kind = NVO3_REGISTER, .id = 1, .mappings = &mapping, .mapping_count = 1,
+		.kind = NVO3_REGISTER,
+		.id = 1,
+		.mappings = &mapping,
+		.mapping_count = 1,
 	};
 	_cleanup_(nvo3_message_clear) struct nvo3_message got = { 0 };
 	_cleanup_free_ uint8_t *frame = NULL;
 	const char *what;
 	size_t size = 0;
 
-	CU_ASSERT_EQUAL_FATAL(nvo3_unpack(register_bytes + 4, sizeof(register_bytes) - 4, &got, &what), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		nvo3_unpack(register_bytes + 4, sizeof(register_bytes) - 4, &got, &what), 0);
 	assert_same(&got, &registration);
 	CU_ASSERT_EQUAL_FATAL(nvo3_pack(&registration, &frame, &size), 0);
 	CU_ASSERT_EQUAL_FATAL(size, sizeof(register_bytes));
@@ -307,8 +324,8 @@ static void register_is_these_bytes(void)
 
 static void frame_length_is_bounded(void)
 {
-	static const uint8_t none[] = { 0, 0, 0, 0 };			/* no Envelope is empty */
-	static const uint8_t largest[] = { 0x00, 0x0f, 0xff, 0xfc };	/* 2^20 - 4 */
+	static const uint8_t none[] = { 0, 0, 0, 0 };		     /* no Envelope is empty */
+	static const uint8_t largest[] = { 0x00, 0x0f, 0xff, 0xfc }; /* 2^20 - 4 */
 	static const uint8_t over[] = { 0x00, 0x0f, 0xff, 0xfd };
 	static const uint8_t huge[] = { 0xff, 0xff, 0xff, 0xff };
 
@@ -398,12 +415,21 @@ static const char *fault_of(const struct writer *writer)
 	return what;
 }
 
-enum { FIELD_HELLO = 10, FIELD_SUBSCRIBE = 12, FIELD_MEMBERS = 13, FIELD_REGISTRATION = 14, FIELD_UPDATE = 24,
-       FIELD_STATUS_REPLY = 30, FIELD_ERROR = 33, FIELD_UNKNOWN = 34 };
+enum {
+	FIELD_HELLO = 10,
+	FIELD_SUBSCRIBE = 12,
+	FIELD_MEMBERS = 13,
+	FIELD_REGISTRATION = 14,
+	FIELD_UPDATE = 24,
+	FIELD_STATUS_REPLY = 30,
+	FIELD_ERROR = 33,
+	FIELD_UNKNOWN = 34
+};
 
 static void refuses_an_envelope_without_a_known_body(void)
 {
-	_cleanup_(writer_clear) struct writer none = writer_new(64), unknown = writer_new(64), junk = writer_new(64);
+	_cleanup_(writer_clear) struct writer none = writer_new(64), unknown = writer_new(64),
+					      junk = writer_new(64);
 
 	CU_ASSERT_STRING_EQUAL(fault_of(&none), "kind");
 	put_field(&unknown, FIELD_UNKNOWN, "", 0);
@@ -431,7 +457,8 @@ static void refuses_a_vni_out_of_range(void)
 }
 
 /* Fields of a HELLO that are good unless the test says otherwise. */
-static const char *fault_of_hello(const char *name, const char *vtep, size_t vtep_size, uint64_t role)
+static const char *fault_of_hello(const char *name, const char *vtep, size_t vtep_size,
+				  uint64_t role)
 {
 	_cleanup_(writer_clear) struct writer writer = writer_new(256);
 
@@ -459,8 +486,10 @@ static void refuses_a_hello_that_names_nobody(void)
 	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv\xc3\xa9", "\xc0\x00\x02\x01", 4, 0), "name");
 	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "", 0, 0), "vtep");
 	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\xc0\x00\x02", 3, 0), "vtep");
-	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\xe0\x00\x00\x01", 4, 0), "vtep");	/* multicast */
-	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, 0), "vtep");
+	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\xe0\x00\x00\x01", 4, 0),
+			       "vtep"); /* multicast */
+	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, 0),
+			       "vtep");
 	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\xc0\x00\x02\x01", 4, 2), "role");
 }
 
@@ -490,8 +519,8 @@ static const char *fault_of_mapping(struct odd_mapping odd)
 
 static void refuses_an_odd_mapping(void)
 {
-	static const char mac[] = "\x52\x54\x00\xaa\x00\x10\x00", group[] = "\x01\x00\x5e\x00\x00\x01",
-			  zero[] = "\0\0\0\0\0\0";
+	static const char mac[] = "\x52\x54\x00\xaa\x00\x10\x00",
+			  group[] = "\x01\x00\x5e\x00\x00\x01", zero[] = "\0\0\0\0\0\0";
 	static const struct {
 		struct odd_mapping mapping;
 		const char *fault;
@@ -546,11 +575,13 @@ static void refuses_a_reason_that_could_forge_a_log_line(void)
 	CU_ASSERT_STRING_EQUAL(fault_of_reason(longest, NVO3_TEXT_MAX + 1), "reason");
 	CU_ASSERT_STRING_EQUAL(fault_of_reason("a\nb", 3), "reason");
 	CU_ASSERT_STRING_EQUAL(fault_of_reason("\x1b[2J", 4), "reason");
-	CU_ASSERT_STRING_EQUAL(fault_of_reason("\xc2\x9b", 2), "reason");	/* a control character, in UTF-8 */
+	CU_ASSERT_STRING_EQUAL(fault_of_reason("\xc2\x9b", 2),
+			       "reason"); /* a control character, in UTF-8 */
 }
 
 /* An UPDATE of VNI 100; its mappings and removed ones are of @vni, with @generation. */
-static const char *fault_of_update(size_t mappings, size_t removed, uint32_t vni, uint64_t generation)
+static const char *fault_of_update(size_t mappings, size_t removed, uint32_t vni,
+				   uint64_t generation)
 {
 	_cleanup_(writer_clear) struct writer writer = writer_new(1 << 20);
 
@@ -636,7 +667,8 @@ static int pack_result(const struct nvo3_message *message)
 
 static void packs_the_largest_update(void)
 {
-	_cleanup_(nvo3_message_clear) struct nvo3_message update = { .kind = NVO3_UPDATE }, got = { 0 };
+	_cleanup_(nvo3_message_clear) struct nvo3_message update = { .kind = NVO3_UPDATE },
+							  got = { 0 };
 	_cleanup_free_ uint8_t *frame = NULL;
 	const char *what = "";
 	size_t size = 0;
@@ -700,11 +732,14 @@ static void sends_only_printable_reasons(void)
 }
 
 UNIT_MAIN("wire", UNIT_TEST(every_kind_comes_back), UNIT_TEST(every_truncation_is_refused),
-	  UNIT_TEST(every_kind_has_a_name), UNIT_TEST(commit_is_these_bytes), UNIT_TEST(register_is_these_bytes),
-	  UNIT_TEST(frame_length_is_bounded), UNIT_TEST(refuses_an_envelope_without_a_known_body),
+	  UNIT_TEST(every_kind_has_a_name), UNIT_TEST(commit_is_these_bytes),
+	  UNIT_TEST(register_is_these_bytes), UNIT_TEST(frame_length_is_bounded),
+	  UNIT_TEST(refuses_an_envelope_without_a_known_body),
 	  UNIT_TEST(refuses_a_vni_out_of_range), UNIT_TEST(refuses_a_hello_that_names_nobody),
 	  UNIT_TEST(refuses_an_odd_mapping), UNIT_TEST(refuses_a_registration_of_nothing),
-	  UNIT_TEST(refuses_a_reason_that_could_forge_a_log_line), UNIT_TEST(refuses_an_update_beyond_a_batch),
-	  UNIT_TEST(refuses_an_update_that_mixes_vnis_or_tells_no_generation), UNIT_TEST(refuses_too_many_members),
-	  UNIT_TEST(small_bytes_cannot_become_a_large_tree), UNIT_TEST(packs_the_largest_update),
-	  UNIT_TEST(refuses_to_pack_nonsense), UNIT_TEST(sends_only_printable_reasons))
+	  UNIT_TEST(refuses_a_reason_that_could_forge_a_log_line),
+	  UNIT_TEST(refuses_an_update_beyond_a_batch),
+	  UNIT_TEST(refuses_an_update_that_mixes_vnis_or_tells_no_generation),
+	  UNIT_TEST(refuses_too_many_members), UNIT_TEST(small_bytes_cannot_become_a_large_tree),
+	  UNIT_TEST(packs_the_largest_update), UNIT_TEST(refuses_to_pack_nonsense),
+	  UNIT_TEST(sends_only_printable_reasons))

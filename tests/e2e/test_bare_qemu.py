@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""QEMU without libvirt: ports added by hand, `nvectl migrate --qmp` through pre-switchover, both underlay families."""
+
+import json
+
+from bench import ledger
+from bench.fdb import FdbWatch
+from bench.stream import Stream
+from lab import Lab, incoming_uri, systems, wait_until
+from lab.guest import uri_host
+from lab.systems import overlay
+from support import AGREE_TIMEOUT_S, BUILD, FRAME_SIZE, PPS, Case, say
+
+MIGRATION_PORT = 4900
+MIGRATE_TIMEOUT_S = 60
+
+
+class BareQemu(Case):
+    def add_port(self, lab, qemu, *more):
+        """`nvectl port add` for QEMU; its first monitor is the agent's from now on."""
+        lab.system.ctl(qemu.host, "port", "add", "--qmp", qemu.monitor, "--tap", qemu.tap, "--mac", qemu.guest.mac,
+                       "--vni", str(overlay.VNI), "--vm", qemu.guest.name, "--uuid", qemu.guest.uuid, *more)
+
+    def wait_ports(self, lab, wanted):
+        """Waits until the states of the guest's ports are WANTED: {host name: [state]}."""
+        def states():
+            return {name: [port["state"] for port in ledger.ports(lab, lab[name], self.mac)] for name in wanted}
+        wait_until(lambda: states() == wanted, f"ports {wanted}", AGREE_TIMEOUT_S, poll=0.1)
+
+    def migrate(self, lab, source, target):
+        """`nvectl migrate --qmp`; what it prints as JSON."""
+        to = f"{uri_host(target.host.vtep)}:{MIGRATION_PORT}"
+        done = source.host.run(
+            [lab.system.program("nvectl"), "migrate", "--qmp", source.monitor2, "--to", to, "--mac", self.mac,
+             "--vni", str(overlay.VNI), "--json"], timeout=MIGRATE_TIMEOUT_S)
+        return json.loads(done.stdout)
+
+    def assert_moved(self, lab, told, report):
+        self.assertEqual((told["result"], told["vm_at"]), ("moved", "destination"), told)
+        say(f"down {report['down']}, up {report['up']}")
+        self.assertEqual(report["up"]["lost"], 0, report["up"])
+        self.assertLess(report["down"]["lost"], PPS * told["downtime_ms"] / 1000, report["down"])
+        self.assertTrue(report["tcp"]["alive"])
+        for tenant in lab.tenants.values():
+            self.assertTrue(tenant.ping(self.guest.ip4, 3, 3) and tenant.ping(self.guest.ip6, 3, 3), tenant.name)
+        self.assertEqual(ledger.disagreements(lab), [])
+
+    def check(self, underlay, family):
+        lab = self.enterContext(Lab(systems.by_name("rehome", BUILD), underlay, build=BUILD, libvirtd=False, say=say))
+        watches = [FdbWatch(host, overlay.VXLAN) for host in lab.nves]
+        source = lab.qemu_start("hv1")
+        self.guest, self.mac = source.guest, source.guest.mac
+        self.add_port(lab, source)
+        lab.wait_guest(self.guest, "hv1")
+        self.wait_ports(lab, {"hv1": ["resident"], "hv2": []})
+        target = lab.qemu_start("hv2", incoming=incoming_uri(lab["hv2"], MIGRATION_PORT))
+        self.add_port(lab, target, "--incoming")
+        tracks = [watch.begin(self.mac) for watch in watches if watch.host is not target.host]
+        address = self.guest.ip4 if family == 4 else self.guest.ip6
+        with Stream(lab, lab.tenants["ts-peer"], f"{BUILD}/tests/lab/probe", address, PPS, FRAME_SIZE, True) as stream:
+            stream.run_for(1)
+            told = self.migrate(lab, source, target)
+            wait_until(lambda: all(track.settled_us(target.host.vtep) for track in tracks), "new place in all FDBs")
+            stream.run_for(1)
+            report = stream.finish()
+        self.assert_moved(lab, told, report)
+        source.stop()
+        self.wait_ports(lab, {"hv1": [], "hv2": ["resident"]})
+        ledger.wait_over(lab, 0)
+        for host in lab.hypervisors:
+            self.assertNotIn("rhf", host.run(["ip", "link", "show"]).stdout)
+
+    def test_ipv4(self):
+        self.check(underlay=4, family=4)
+
+    def test_ipv6(self):
+        self.check(underlay=6, family=6)
