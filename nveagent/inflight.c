@@ -33,6 +33,7 @@
 
 enum {
 	GRACE_WITHOUT_RCU_US = 20000,	  /* when membarrier(2) is not there: longer than a softirq runs */
+	SETTLE_US_MAX = 50000,		  /* waited, once, for what was pulled to be out of the way of what was held */
 	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
 };
 
@@ -217,7 +218,7 @@ int inflight_release(struct inflight *inflight)
 	drain(inflight);
 	raw_port_pin(inflight->port);
 	(void) send_parked(inflight, inflight->port, false);
-	raw_port_settle(inflight->port);
+	raw_port_settle(inflight->port, SETTLE_US_MAX);
 	r = kernel_forward_release(inflight->forward);
 	if (r < 0)
 		return r;
@@ -254,7 +255,7 @@ static int give_back(struct inflight *inflight)
 
 	raw_port_pin(port);
 	inflight->counters.returned += send_parked(inflight, port, true);
-	raw_port_settle(port);
+	raw_port_settle(port, SETTLE_US_MAX);
 	r = kernel_forward_release(inflight->forward);
 	return r < 0 ? r : await_empty_queue(inflight->forward);
 }

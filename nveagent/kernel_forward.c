@@ -14,7 +14,7 @@
  * transmit queues or receive queues.
  *
  * Holding (net/sched/sch_tbf.c, Linux 6.1 to 6.18). The root queue is a token bucket of 1 byte/s that counts each frame as
- * 65535 + its size (TC_QUEUE_HOLD). The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty it: the first two
+ * 65535 + its size. The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty it: the first two
  * pass, 2 * (65535 + 60), which leaves 65417, too little for any frame however small; the others wait at the head of the queue, one
  * of them for 3 minutes, and each further one for 18 hours. What comes after waits behind them in order. Fillers are addressed to
  * the device itself, so the VXLAN driver drops them.
@@ -23,11 +23,14 @@
  * makes the queue run now. A frame that arrives between the two does the same, and goes to the end of the queue as it must.
  *
  * All at once would be too much: a queue that may pass sends up to 64 frames for each one that arrives (dev_tx_weight), which
- * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. So the queue is emptied at
- * DRAIN_SPEEDUP times the rate at which it filled, and more if that does not do; when it is empty, everything may pass.
+ * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. So the queue is emptied in grants: a
+ * bucketful that passes some 60 short frames, 37 of 1500 bytes or two bundles of 64 KiB, and the next one when backlogs are short and
+ * the time is over that it takes at the underlay's speed. If that takes longer than the agent can stand still for, the queue goes
+ * on by itself, at DRAIN_SPEEDUP times the rate at which it fills. When it is empty, everything may pass.
+ *
  * And two CPUs, ours and the one where frames arrive, would send at the same time: on their way through different backlogs or transmit
- * queues frames overtake each other. So we leave it to a frame that arrives to make the queue run, and the timer that the queue
- * then sets is of the same CPU. Only if none comes do we make it run, and wait for what that sends.
+ * queues frames overtake each other. So we leave it to a frame that arrives to make the queue run; one run spends a whole grant,
+ * because the queue holds more than that. Only if no frame comes do we make it run, and wait for what that sends.
  *
  * Turning back. When the VM goes on here, what is held must go to its tap, and before anything newer does. So the forwarding entry
  * is pointed at this very device (own VTEP, own VNI and port): the VXLAN driver hands such frames to it without sending them
@@ -58,11 +61,19 @@ enum {
 	TAKE_MESSAGES_MAX = KERNEL_FDB_MESSAGES_MAX,
 	RUN_US_MAX = 3000,	    /* waited for an arriving frame to make the queue run */
 	RUN_PAUSE_US = 50,
-	DRAIN_SPEEDUP = 4,
+	RUN_SETTLE_US_MAX = 5000,
+	GRANT_FRAMES = 64,	    /* a grant passes fewer, and one run of a queue no more (dev_tx_weight) */
+	GRANT_OVERHEAD = 2048,
+	GRANT_BYTES = TC_QUEUE_FRAME_SIZE_MAX + GRANT_OVERHEAD,
+	GRANT_US_MAX = 300000,	    /* of all grants; longer only on a host that is overloaded anyway */
+	DRAIN_SPEEDUP = 2,
 	DRAIN_RATE_MIN = 12500000,  /* bytes/s: 100 Mbit/s */
-	DRAIN_PAUSE_US = 1000,	    /* between two looks */
-	DRAIN_US_MAX = 200000,	    /* kernel_forward_release() looks no longer; kernel_forward_tend() goes on */
+	DRAIN_BURST = 16 << 10,
 };
+
+static const struct tc_queue queue_hold = { .rate = 1, .overhead = UINT16_MAX, .burst = TC_QUEUE_FRAME_SIZE_MAX };
+static const struct tc_queue queue_grant = { .rate = 1, .overhead = GRANT_OVERHEAD, .burst = TC_QUEUE_FRAME_SIZE_MAX };
+static const struct tc_queue queue_pass = { .rate = 1ULL << 37 /* 1.1 Tbit/s: no CPU reaches it */, .burst = INT32_MAX };
 
 struct kernel_forward {
 	struct kernel *kernel; /* borrowed */
@@ -76,9 +87,8 @@ struct kernel_forward {
 	struct raw_port *port;
 	struct nl_msg *take[TAKE_MESSAGES_MAX];
 	int take_count;
-	uint64_t taken_us;		/* CLOCK_MONOTONIC of kernel_forward_take() */
-	uint64_t underlay_rate;		/* bytes/s; UINT64_MAX: not known */
-	uint64_t drain_rate, drain_left; /* bytes/s; bytes in the queue at the last look */
+	uint64_t taken_us;	 /* CLOCK_MONOTONIC of kernel_forward_take() */
+	uint32_t underlay_mbit;	 /* Mbit/s; 0: not known */
 };
 
 /* --- making --- */
@@ -219,9 +229,8 @@ static int send_filler(struct kernel_forward *forward)
 static int make_queue(struct kernel_forward *forward)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
-	int r = tc_queue_build(forward->ifindex, true, TC_QUEUE_HOLD, &message);
+	int r = tc_queue_build(forward->ifindex, true, &queue_hold, &message);
 
-	forward->underlay_rate = UINT64_MAX;
 	if (r < 0)
 		return r;
 	r = kernel_request(forward->kernel, message);
@@ -299,14 +308,12 @@ static void meet_underlay(struct kernel_forward *forward)
 {
 	struct kernel_link link;
 	struct hop hop;
-	uint32_t megabits;
 
 	if (find_hop(forward->kernel, forward->new_vtep, &hop) < 0)
 		return;
 	resolve(forward->kernel, &hop);
-	if (kernel_link_by_index(forward->kernel, hop.ifindex, &link) == 0 &&
-	    kernel_link_speed(link.port.name, &megabits) == 0)
-		forward->underlay_rate = (uint64_t) megabits * 1000000 / 8;
+	if (kernel_link_by_index(forward->kernel, hop.ifindex, &link) == 0)
+		(void) kernel_link_speed(link.port.name, &forward->underlay_mbit);
 }
 
 /* --- the whole --- */
@@ -426,10 +433,10 @@ static void pause_us(uint32_t us)
 	(void) nanosleep(&pause, NULL);
 }
 
-static int set_rate(struct kernel_forward *forward, uint64_t rate)
+static int set_queue(struct kernel_forward *forward, const struct tc_queue *queue)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
-	int r = tc_queue_build(forward->ifindex, false, rate, &message);
+	int r = tc_queue_build(forward->ifindex, false, queue, &message);
 
 	return r < 0 ? r : kernel_request(forward->kernel, message);
 }
@@ -441,86 +448,126 @@ static int run_queue(struct kernel_forward *forward)
 
 	raw_port_pin(forward->port);
 	r = send_filler(forward);
-	raw_port_settle(forward->port);
+	raw_port_settle(forward->port, RUN_SETTLE_US_MAX);
 	return r;
 }
 
-/* Waits until an arriving frame has made the queue run since it had sent @sent frames, or makes it run. */
-static int await_run(struct kernel_forward *forward, uint32_t sent)
+/* Changes the queue, and makes it run unless a frame that arrives does. @counters: before and after. */
+static int set_and_run(struct kernel_forward *forward, const struct tc_queue *queue, struct tc_queue_counters *counters)
 {
 	uint64_t deadline = clock_monotonic_us() + RUN_US_MAX;
-	struct tc_queue_counters queue;
+	uint32_t sent = counters->sent;
+	int r = set_queue(forward, queue);
 
-	for (;;) {
-		int r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
-
-		if (r < 0 || queue.sent != sent)
+	while (r == 0) {
+		r = tc_queue_read(forward->kernel, forward->ifindex, counters);
+		if (r < 0 || counters->sent != sent || counters->queued == 0)
 			return r;
 		if (clock_monotonic_us() >= deadline)
 			return run_queue(forward);
 		pause_us(RUN_PAUSE_US);
 	}
+	return r;
 }
 
-/* From what came in since the entry was taken. */
-static uint64_t first_drain_rate(const struct kernel_forward *forward, uint64_t queued_bytes)
+/* Returns once a grant given at @started has left what lies below. */
+static void await_underlay(const struct kernel_forward *forward, uint64_t started)
 {
-	uint64_t rate = queued_bytes * 1000000 / (clock_monotonic_us() - forward->taken_us + 1) * DRAIN_SPEEDUP;
+	uint64_t takes = forward->underlay_mbit ? GRANT_BYTES * 8 / forward->underlay_mbit : 0, took;
 
-	rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN;
-	return rate < forward->underlay_rate ? rate : forward->underlay_rate;
+	raw_port_await_room(forward->port);
+	took = clock_monotonic_us() - started;
+	if (took < takes)
+		pause_us((uint32_t) (takes - took));
 }
 
-int kernel_forward_tend(struct kernel_forward *forward)
+/* Grants while the queue holds more than one passes. */
+static int empty_queue(struct kernel_forward *forward, struct tc_queue_counters *counters)
 {
-	struct tc_queue_counters queue;
-	bool shrinks;
-	int r;
+	uint64_t started = clock_monotonic_us(), now = started;
+	int r = tc_queue_read(forward->kernel, forward->ifindex, counters);
 
-	if (!forward->drains)
-		return 0;
-	r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
-	if (r < 0)
-		return r;
-
-	shrinks = queue.queued_bytes <= forward->drain_left - forward->drain_left / 8;
-	forward->drain_left = queue.queued_bytes;
-	if (queue.queued == 0) {
-		forward->drains = false;
-		return set_rate(forward, TC_QUEUE_PASS);
+	while (r == 0 && counters->queued >= GRANT_FRAMES && now - started < GRANT_US_MAX) {
+		now = clock_monotonic_us();
+		r = set_and_run(forward, &queue_grant, counters);
+		await_underlay(forward, now);
+		if (r == 0)
+			r = tc_queue_read(forward->kernel, forward->ifindex, counters);
 	}
-	if (shrinks || forward->drain_rate >= forward->underlay_rate || !raw_port_has_room(forward->port))
-		return 0;
-	forward->drain_rate *= 2;
-	return set_rate(forward, forward->drain_rate);
+	return r;
 }
 
-static int begin_to_drain(struct kernel_forward *forward)
+/* The rate at which frames came in since the entry was taken: those that are left, and those that have been sent. */
+static struct tc_queue draining(const struct kernel_forward *forward, const struct tc_queue_counters *counters)
 {
-	struct tc_queue_counters queue;
-	int r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
+	uint64_t took = clock_monotonic_us() - forward->taken_us + 1;
+	uint64_t size = counters->queued_bytes / (counters->queued + 1);
+	uint64_t rate = (counters->queued_bytes + size * counters->sent) * 1000000 / took * DRAIN_SPEEDUP;
 
-	if (r < 0)
-		return r;
-	forward->drain_left = queue.queued_bytes;
-	forward->drain_rate = first_drain_rate(forward, queue.queued_bytes);
-	r = set_rate(forward, forward->drain_rate);
-	if (r < 0)
-		return r;
-	forward->holds = false;
-	forward->drains = true;
-	return await_run(forward, queue.sent);
+	return (struct tc_queue) { .rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN, .burst = DRAIN_BURST };
+}
+
+/*
+ * Waits until a queue that may pass has emptied itself. What set_and_run() saw leave may have been the last grant's, and if no more
+ * frames arrive (the peers may know of the move by now) nobody makes the queue run again: in a real move the last 33 of 63
+ * frames stayed in it. Frames that do arrive are left to do it, as above.
+ */
+static int see_it_empty(struct kernel_forward *forward, struct tc_queue_counters *counters)
+{
+	uint64_t started = clock_monotonic_us(), progress = started, now = started;
+	int r = tc_queue_read(forward->kernel, forward->ifindex, counters);
+
+	while (r == 0 && counters->queued > 0) {
+		uint32_t sent = counters->sent;
+
+		if (now - started >= GRANT_US_MAX)
+			return -ETIMEDOUT;
+		if (now - progress >= RUN_US_MAX)
+			r = run_queue(forward);
+		pause_us(RUN_PAUSE_US);
+		if (r == 0)
+			r = tc_queue_read(forward->kernel, forward->ifindex, counters);
+		now = clock_monotonic_us();
+		if (counters->sent != sent)
+			progress = now;
+	}
+	return r;
 }
 
 int kernel_forward_release(struct kernel_forward *forward)
 {
-	uint64_t deadline = clock_monotonic_us() + DRAIN_US_MAX;
-	int r = forward->holds ? begin_to_drain(forward) : 0;
+	struct tc_queue_counters counters;
+	struct tc_queue queue = queue_pass;
+	int r;
 
-	while (r == 0 && forward->drains && clock_monotonic_us() < deadline) {
-		pause_us(DRAIN_PAUSE_US);
-		r = kernel_forward_tend(forward);
-	}
+	if (!forward->holds)
+		return 0;
+	r = empty_queue(forward, &counters);
+	if (r < 0)
+		return r;
+	if (counters.queued >= GRANT_FRAMES)
+		queue = draining(forward, &counters);
+	r = set_and_run(forward, &queue, &counters);
+	if (r < 0)
+		return r;
+	forward->holds = false;
+	forward->drains = queue.rate != queue_pass.rate;
+	return forward->drains ? 0 : see_it_empty(forward, &counters);
+}
+
+int kernel_forward_tend(struct kernel_forward *forward)
+{
+	struct tc_queue_counters counters;
+	int r;
+
+	if (!forward->drains)
+		return 0;
+	r = tc_queue_read(forward->kernel, forward->ifindex, &counters);
+	if (r < 0 || counters.queued > 0)
+		return r;
+	r = set_queue(forward, &queue_pass);
+	if (r == 0)
+		forward->drains = false;
 	return r;
 }
 

@@ -285,32 +285,26 @@ int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct
 
 /* --- the holding queue --- */
 
-static uint32_t burst_of(uint64_t rate)
-{
-	return rate == TC_QUEUE_HOLD ? TC_QUEUE_FRAME_SIZE_MAX : rate >= TC_QUEUE_PASS ? INT32_MAX : TC_QUEUE_PACED_BURST;
-}
-
-/* The bucket holds TCA_TBF_BURST bytes and one overhead: no frame that is not cut is too long for it (sch_tbf.c, tbf_change()). */
-static int put_rates(struct nl_msg *message, uint64_t rate)
+static int put_queue(struct nl_msg *message, const struct tc_queue *queue)
 {
 	const struct tc_tbf_qopt parameters = {
 		.rate = {
 			.linklayer = TC_LINKLAYER_ETHERNET, /* sch_tbf then needs no rate table */
-			.overhead = rate == TC_QUEUE_HOLD ? TC_QUEUE_HOLD_OVERHEAD : 0,
-			.rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t) rate,
+			.overhead = queue->overhead,
+			.rate = queue->rate > UINT32_MAX ? UINT32_MAX : (uint32_t) queue->rate,
 		},
 		.limit = TC_QUEUE_BYTES_MAX,
 	};
 
 	if (nla_put(message, TCA_TBF_PARMS, sizeof(parameters), &parameters) < 0 ||
-	    nla_put_u32(message, TCA_TBF_BURST, burst_of(rate)) < 0)
+	    nla_put_u32(message, TCA_TBF_BURST, queue->burst) < 0)
 		return -ENOMEM;
-	if (rate > UINT32_MAX && nla_put_u64(message, TCA_TBF_RATE64, rate) < 0)
+	if (queue->rate > UINT32_MAX && nla_put_u64(message, TCA_TBF_RATE64, queue->rate) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-int tc_queue_build(uint32_t ifindex, bool make, uint64_t rate, struct nl_msg **ret_message)
+int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue, struct nl_msg **ret_message)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message =
 		tc_message(RTM_NEWQDISC, make ? NLM_F_CREATE | NLM_F_EXCL : 0, ifindex, TC_H_ROOT, TC_QUEUE_HANDLE, 0);
@@ -319,7 +313,7 @@ int tc_queue_build(uint32_t ifindex, bool make, uint64_t rate, struct nl_msg **r
 	if (!message || nla_put_string(message, TCA_KIND, "tbf") < 0)
 		return -ENOMEM;
 	options = nla_nest_start(message, TCA_OPTIONS);
-	if (!options || put_rates(message, rate) < 0)
+	if (!options || put_queue(message, queue) < 0)
 		return -ENOMEM;
 	nla_nest_end(message, options);
 

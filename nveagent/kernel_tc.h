@@ -19,13 +19,7 @@ enum {
 	TC_QUEUE_HANDLE = 0x7268 << 16,
 	TC_QUEUE_BYTES_MAX = 64 << 20,	     /* held frames: 50 ms of 10 Gbit/s */
 	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10, /* longest frame held: GSO without BIG TCP is below 64 KiB; longer bundles are cut */
-	TC_QUEUE_HOLD_OVERHEAD = UINT16_MAX, /* bytes counted above a frame's size; the most that tc_ratespec takes */
-	TC_QUEUE_PACED_BURST = 16 << 10,     /* bytes; longer bundles are cut into segments (sch_tbf.c, tbf_segment()) */
 };
-
-/* Rates of the root queue, bytes/s; what lies between is paced. */
-#define TC_QUEUE_HOLD 1ULL
-#define TC_QUEUE_PASS (1ULL << 37) /* 1.1 Tbit/s: no CPU reaches it */
 
 /* What is needed to undo a redirect after a crash; stored in the action's cookie (TCA_ACT_COOKIE, 16 bytes at most). */
 struct tc_cookie {
@@ -69,10 +63,15 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 		   int (*each)(void *userdata, const struct tc_filter *filter), void *userdata);
 
 /*
- * A root queue (sch_tbf), made (@make) or changed, which keeps what is in it. A change also fills its bucket of tokens; with
- * TC_QUEUE_HOLD two frames of any size empty the bucket and then nothing passes for hours.
+ * A root queue (sch_tbf): tokens come at @rate into a bucket of @burst + @overhead, and a frame takes its size + @overhead.
+ * tc_queue_build() makes it (@make) or changes it; a change keeps what is in it, and fills the bucket.
  */
-int tc_queue_build(uint32_t ifindex, bool make, uint64_t rate, struct nl_msg **ret_message);
+struct tc_queue {
+	uint64_t rate;		/* bytes/s */
+	uint16_t overhead;	/* bytes */
+	uint32_t burst;		/* bytes; a frame that is longer is cut when it is a bundle (tbf_segment()), else dropped */
+};
+int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue, struct nl_msg **ret_message);
 struct tc_queue_counters {
 	uint64_t dropped, queued_bytes;
 	uint32_t queued, sent;	/* packets */

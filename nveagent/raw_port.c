@@ -120,11 +120,6 @@ void raw_port_await_room(const struct raw_port *port)
 	await_backlog(port, ANY_CPU, RAW_PORT_BACKLOG_MAX, RAW_PORT_ROOM_US_MAX);
 }
 
-bool raw_port_has_room(const struct raw_port *port)
-{
-	return backlog(port->softnet, ANY_CPU) <= RAW_PORT_BACKLOG_MAX;
-}
-
 void raw_port_pin(struct raw_port *port)
 {
 	cpu_set_t here;
@@ -139,25 +134,23 @@ void raw_port_pin(struct raw_port *port)
 }
 
 /* Frames of ours that a network card has not sent yet: they still count against the socket (packet_ioctl(), SIOCOUTQ). */
-static void await_device(const struct raw_port *port)
+static bool is_empty(const struct raw_port *port)
 {
-	const struct timespec pause = { .tv_nsec = RAW_PORT_PAUSE_US * 1000L };
-	uint64_t deadline = clock_monotonic_us() + RAW_PORT_SETTLE_US_MAX;
 	int bytes = 0;
 
-	while (ioctl(port->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 && clock_monotonic_us() < deadline)
-		(void) nanosleep(&pause, NULL);
+	return backlog(port->softnet, port->cpu) == 0 && (ioctl(port->fd, SIOCOUTQ, &bytes) < 0 || bytes == 0);
 }
 
-/* Empty twice: a frame between two hops is in no backlog for a moment. */
-void raw_port_settle(struct raw_port *port)
+/* Seen empty twice: a frame between two hops is in no backlog for a moment. */
+void raw_port_settle(struct raw_port *port, uint64_t us_max)
 {
 	const struct timespec pause = { .tv_nsec = RAW_PORT_PAUSE_US * 1000L };
+	uint64_t deadline = clock_monotonic_us() + us_max;
 
-	await_device(port);
-	await_backlog(port, port->cpu, 0, RAW_PORT_SETTLE_US_MAX);
-	(void) nanosleep(&pause, NULL);
-	await_backlog(port, port->cpu, 0, RAW_PORT_SETTLE_US_MAX);
+	for (int seen = 0; seen < 2 && clock_monotonic_us() < deadline;) {
+		seen = is_empty(port) ? seen + 1 : 0;
+		(void) nanosleep(&pause, NULL);
+	}
 
 	if (port->cpu != ANY_CPU)
 		(void) sched_setaffinity(0, sizeof(port->allowed), &port->allowed);

@@ -23,7 +23,6 @@ enum {
 	RAW_PORT_BACKLOG_MAX = 250,	  /* frames; the kernel drops beyond net.core.netdev_max_backlog, 1000 */
 	RAW_PORT_PAUSE_US = 50,
 	RAW_PORT_ROOM_US_MAX = 200000,	  /* waited for a backlog to shrink; on a starved machine ksoftirqd runs late */
-	RAW_PORT_SETTLE_US_MAX = 50000,	  /* waited for one to be empty, which on a busy CPU it may never be */
 };
 
 struct raw_port;
@@ -40,12 +39,11 @@ int raw_port_send(struct raw_port *port, const struct virtio_net_hdr *vnet, cons
 /* Stays on the present CPU until raw_port_settle(). */
 void raw_port_pin(struct raw_port *port);
 /*
- * Returns when what was sent since raw_port_pin() has left the device below and this CPU's backlog, as far as can be seen and
- * for a bounded time. Whatever must come after, on any CPU, is sent after this.
+ * Returns when what was sent since raw_port_pin() has left the device below and this CPU's backlog, as far as can be seen, or after
+ * @us_max: on a busy CPU the backlog may never be empty. Whatever must come after, on any CPU, is sent after this.
  */
-void raw_port_settle(struct raw_port *port);
+void raw_port_settle(struct raw_port *port, uint64_t us_max);
 /* Returns when no CPU's backlog is long, for a bounded time; raw_port_send() does so every RAW_PORT_BURST frames. */
 void raw_port_await_room(const struct raw_port *port);
-bool raw_port_has_room(const struct raw_port *port);
 
 #endif
