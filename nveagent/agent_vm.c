@@ -137,22 +137,21 @@ static void migration_status(struct port *port, enum qmp_migration_status status
 	}
 }
 
-static void note_event(struct port *port, const struct qmp_event *event)
+static void note_event(struct port *port, const struct qmp_event *event, uint64_t heard_us)
 {
-	uint64_t now = clock_realtime_us();
-
 	if (event->kind == QMP_EVENT_MIGRATION)
 		ledger_note(port->agent->ledger, port->move, event->timestamp_us, "qemu-migration", "%s",
 			    qmp_migration_status_name(event->status));
 	else
 		ledger_note(port->agent->ledger, port->move, event->timestamp_us, "qemu-event",
 			    "%s, heard %" PRId64 " us later", qmp_event_kind_name(event->kind),
-			    (int64_t) (now - event->timestamp_us));
+			    (int64_t) (heard_us - event->timestamp_us));
 }
 
 void agent_vm_qemu_event(struct port *port, const struct qmp_event *event)
 {
 	struct agent *agent = port->agent;
+	uint64_t heard_us = clock_realtime_us();
 	uint32_t vni = port->key.vni;
 	struct mac mac = port->mac;
 
@@ -176,7 +175,7 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event)
 	/* Bookkeeping comes after the deed, and only if the record is still there. */
 	port = port_find(agent, vni, mac);
 	if (port)
-		note_event(port, event);
+		note_event(port, event, heard_us);
 }
 
 static void on_libvirt_qemu(void *userdata, struct uuid vm, const struct qmp_event *event)

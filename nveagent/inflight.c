@@ -7,7 +7,8 @@
  *   t0  bridge entry MAC -> forward device. From here on a bridged frame goes to the held queue.
  *   t1  the tap's ring is read until it is empty. A CPU that looked the entry up before t0 may still be about to put its
  *       frame into the ring (br_handle_frame_finish() to tun_net_xmit() is one RCU read section without a sleep), so
- *   t2  all CPUs are awaited (membarrier(2) MEMBARRIER_CMD_GLOBAL, which is an RCU grace period: kernel/sched/membarrier.c),
+ *   t2  all CPUs are awaited: GRACE_US go by, as they do while the VM's last state travels, or else
+ *       membarrier(2) MEMBARRIER_CMD_GLOBAL, which is an RCU grace period (kernel/sched/membarrier.c),
  *   t3  and the ring is read again. Now it stays empty: each frame is either read back or in the held queue, and each one
  *       read back arrived before each one held, unless both were on their way at t0 itself.
  *   t4  what was read back is sent past the queue, in order;
@@ -32,7 +33,7 @@
 #include "nveagent/tap_queue.h"
 
 enum {
-	GRACE_WITHOUT_RCU_US = 20000,	  /* when membarrier(2) is not there: longer than a softirq runs */
+	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
 	SETTLE_US_MAX = 50000,		  /* waited, once, for what was pulled to be out of the way of what was held */
 	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
 };
@@ -49,6 +50,8 @@ struct inflight {
 	struct tail *tail;		/* what the tap was given last; NULL: not known */
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
+	uint64_t stopped_us, drained_us; /* CLOCK_REALTIME: QEMU's STOP, and when the tap's queue was first read */
+	uint64_t taken_us;		/* CLOCK_MONOTONIC of t0 */
 	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
 };
 
@@ -57,7 +60,7 @@ struct inflight {
 /* Returns when every frame that was being bridged has arrived where it was going. */
 static void await_all_cpus(void)
 {
-	struct timespec pause = { .tv_nsec = GRACE_WITHOUT_RCU_US * 1000L };
+	struct timespec pause = { .tv_nsec = GRACE_US * 1000L };
 
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
 		(void) nanosleep(&pause, NULL);
@@ -161,18 +164,19 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 
 /* --- switching --- */
 
-/* Adds what QEMU took from the tap and threw away, in front of what was pulled. */
-static void recover(struct inflight *inflight, uint64_t stopped_us)
+/* Adds what QEMU took from the tap, before @until_us, and threw away, in front of what was pulled. */
+static void recover(struct inflight *inflight, uint64_t until_us)
 {
 	struct inflight_counters *counters = &inflight->counters;
 	struct swallowed_counters found = { 0 };
 	int r;
 
-	if (!inflight->tail || !stopped_us)
+	if (!inflight->tail || !inflight->stopped_us)
 		return;
 	r = tail_settle(inflight->tail);
 	if (r == 0)
-		r = swallowed_recover(inflight->tail, stopped_us, tap_queue_count(inflight->tap), &inflight->parked, &found);
+		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, tap_queue_count(inflight->tap),
+				      &inflight->parked, &found);
 	counters->swallowed = found.certain;
 	counters->doubtful = found.doubtful;
 	if (r < 0)
@@ -182,7 +186,7 @@ static void recover(struct inflight *inflight, uint64_t stopped_us)
 
 void inflight_tend(struct inflight *inflight)
 {
-	if (inflight->tail)
+	if (inflight->tail && inflight->stage == STAGE_ARMED)
 		tail_trim(inflight->tail);
 }
 
@@ -198,14 +202,23 @@ int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 	if (r < 0)
 		return r;
 	inflight->stage = STAGE_PARKED;
-	inflight->counters.switch_us = (uint32_t) (clock_monotonic_us() - started);
+	inflight->stopped_us = stopped_us;
+	inflight->taken_us = clock_monotonic_us();
+	inflight->counters.switch_us = (uint32_t) (inflight->taken_us - started);
 
+	inflight->drained_us = clock_realtime_us();
 	drain(inflight);
-	await_all_cpus();
-	drain(inflight);
-	recover(inflight, stopped_us);
 	inflight->counters.park_us = (uint32_t) (clock_monotonic_us() - started);
 	return 0;
+}
+
+/* What is parked is complete from now on: t2 and t3 above. */
+static void complete_parking(struct inflight *inflight)
+{
+	if (clock_monotonic_us() - inflight->taken_us < GRACE_US)
+		await_all_cpus();
+	drain(inflight);
+	recover(inflight, UINT64_MAX);
 }
 
 int inflight_release(struct inflight *inflight)
@@ -215,7 +228,7 @@ int inflight_release(struct inflight *inflight)
 	if (inflight->stage != STAGE_PARKED)
 		return inflight->stage == STAGE_FORWARDING ? 0 : -EALREADY;
 
-	drain(inflight);
+	complete_parking(inflight);
 	raw_port_pin(inflight->port);
 	(void) send_parked(inflight, inflight->port, false);
 	raw_port_settle(inflight->port, SETTLE_US_MAX);
@@ -253,6 +266,8 @@ static int give_back(struct inflight *inflight)
 	if (r < 0)
 		return r;
 
+	/* The guest may run again: its queue is QEMU's to read. */
+	recover(inflight, inflight->drained_us);
 	raw_port_pin(port);
 	inflight->counters.returned += send_parked(inflight, port, true);
 	raw_port_settle(port, SETTLE_US_MAX);

@@ -47,7 +47,7 @@ struct inflight_counters {
 	uint64_t dropped;	/* by the held queue, or refused by the forward device, or beyond PARKED_BYTES_MAX */
 	uint64_t held_bytes;	/* in the forward device's queue now (while held: with a few short frames of our own) */
 	uint32_t switch_us;	/* how long the change of the bridge's entry took */
-	uint32_t park_us;	/* from there until the tap's queue was surely empty */
+	uint32_t park_us;	/* the whole of inflight_park() */
 	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -EOVERFLOW ... */
 	bool unheld;		/* the kernel has no sch_tbf: frames after the switch may overtake the pulled ones */
 };
@@ -71,7 +71,7 @@ uint32_t inflight_ifindex(const struct inflight *inflight);
 void inflight_tend(struct inflight *inflight);
 
 /*
- * Steps 1 and 2; the VM must have stopped. Takes an RCU grace period, 10 to 30 ms, during which nothing is lost. Idempotent.
+ * Steps 1 and 2; the VM must have stopped. Takes microseconds; step 2 is completed by inflight_release(). Idempotent.
  * @stopped_us: QEMU's timestamp of STOP (CLOCK_REALTIME), for swallowed.h; 0: not known, nothing swallowed is recovered.
  * Returns 0 or a negative errno: then nothing changed. -EALREADY after inflight_return().
  */

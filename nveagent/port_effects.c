@@ -232,27 +232,29 @@ static void do_switch(struct port *port)
 		r = inflight_park(port->inflight, port->stopped_us);
 	if (r == 0)
 		r = inflight_read(port->inflight, &counters);
-	if (r < 0) {
+	if (r < 0)
 		complain(port, "switch to the new NVE", r);
-		return;
-	}
-	ledger_note(port->agent->ledger, port->move, port->switched_us + counters.switch_us, "switched",
-		    "the bridge's entry in %u us", counters.switch_us);
-	port_note(port, "parked", "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps%s", (unsigned long) counters.pulled,
-		  port->device, (unsigned long) counters.swallowed, (unsigned long) counters.doubtful,
-		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
-	if (counters.tap_error)
-		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
+	else
+		ledger_note(port->agent->ledger, port->move, port->switched_us + counters.switch_us, "switched",
+			    "the bridge's entry in %u us", counters.switch_us);
 }
 
 static void do_release(struct port *port)
 {
+	struct inflight_counters counters = { 0 };
 	int r = port->inflight ? inflight_release(port->inflight) : 0;
 
-	if (r < 0)
+	if (r == 0 && port->inflight)
+		r = inflight_read(port->inflight, &counters);
+	if (r < 0) {
 		complain(port, "release what was held for the new NVE", r);
-	else
-		port_note(port, "released", "%s", "");
+		return;
+	}
+	port_note(port, "released", "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps%s", (unsigned long) counters.pulled,
+		  port->device, (unsigned long) counters.swallowed, (unsigned long) counters.doubtful,
+		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
+	if (counters.tap_error)
+		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
 }
 
 static void do_return(struct port *port)

@@ -8,6 +8,10 @@
 
 #include "common/cleanup.h"
 
+struct window {
+	uint64_t stopped_us, until_us;
+};
+
 /* What was in the ring, newest first, each to be found once. */
 struct ring {
 	struct parked_frame *frames;
@@ -53,18 +57,18 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 }
 
 /* Ages in @tail of the frames that are missing, newest first; how many. */
-static size_t find_missing(const struct tail *tail, uint64_t stopped_us, size_t queues, struct ring *ring,
+static size_t find_missing(const struct tail *tail, const struct window *window, size_t queues, struct ring *ring,
 			   size_t *ages, struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
 	size_t n = 0;
 
 	for (size_t age = 0; age < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
-		if (frame.at_us + SWALLOWED_DOUBT_US < stopped_us || counters->doubtful == queues)
+		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us || counters->doubtful == queues)
 			break;
-		if (ring_take(ring, &frame))
+		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
 			continue;
-		if (frame.at_us > stopped_us)
+		if (frame.at_us > window->stopped_us)
 			counters->certain++;
 		else
 			counters->doubtful++;
@@ -85,7 +89,7 @@ static int collect(const struct tail *tail, uint64_t stopped_us, const size_t *a
 	return r;
 }
 
-static int recover(const struct tail *tail, uint64_t stopped_us, size_t queues, struct ring *ring,
+static int recover(const struct tail *tail, const struct window *window, size_t queues, struct ring *ring,
 		   struct parked *parked, struct swallowed_counters *counters)
 {
 	_cleanup_free_ size_t *ages = calloc(SWALLOWED_MAX, sizeof(*ages));
@@ -95,8 +99,8 @@ static int recover(const struct tail *tail, uint64_t stopped_us, size_t queues, 
 
 	if (!ages)
 		return -ENOMEM;
-	count = find_missing(tail, stopped_us, queues, ring, ages, counters);
-	r = collect(tail, stopped_us, ages, count, &missing);
+	count = find_missing(tail, window, queues, ring, ages, counters);
+	r = collect(tail, window->stopped_us, ages, count, &missing);
 	if (r == 0)
 		r = parked_append(&missing, parked);
 	if (r < 0)
@@ -106,15 +110,16 @@ static int recover(const struct tail *tail, uint64_t stopped_us, size_t queues, 
 	return r;
 }
 
-int swallowed_recover(const struct tail *tail, uint64_t stopped_us, size_t queues, struct parked *parked,
-		      struct swallowed_counters *ret_counters)
+int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us, size_t queues,
+		      struct parked *parked, struct swallowed_counters *ret_counters)
 {
+	const struct window window = { stopped_us, until_us };
 	struct swallowed_counters counters = { 0 };
 	struct ring ring;
 	int r = ring_of(parked, &ring);
 
 	if (r == 0)
-		r = recover(tail, stopped_us, queues, &ring, parked, &counters);
+		r = recover(tail, &window, queues, &ring, parked, &counters);
 	ring_clear(&ring);
 	if (r == 0)
 		*ret_counters = counters;

@@ -39,10 +39,11 @@ struct swallowed_counters {
 
 /*
  * Puts the frames that QEMU swallowed in front of @parked, which holds what was in the tap's ring, in order.
- * @tail: settled, of the tap. @stopped_us: QEMU's timestamp of STOP, CLOCK_REALTIME. @queues: of the tap.
+ * @tail: settled, of the tap. @stopped_us: QEMU's timestamp of STOP, CLOCK_REALTIME. @until_us: frames that left by the tap from
+ * then on do not count, because they may still be in its queue. @queues: of the tap.
  * Returns 0, or -ENOSPC, -ENOMEM: then @parked is as before.
  */
-int swallowed_recover(const struct tail *tail, uint64_t stopped_us, size_t queues, struct parked *parked,
-		      struct swallowed_counters *ret_counters);
+int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us, size_t queues,
+		      struct parked *parked, struct swallowed_counters *ret_counters);
 
 #endif

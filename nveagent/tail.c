@@ -164,10 +164,19 @@ static uint64_t visible(const struct tail *tail)
 	return n;
 }
 
+static bool is_old(const struct tail *tail, uint64_t now_us)
+{
+	const struct tpacket_bd_ts *newest = &block_at(tail, tail->first)->hdr.bh1.ts_last_pkt;
+
+	return newest->ts_sec * UINT64_C(1000000) + newest->ts_nsec / 1000 + TAIL_KEEP_US < now_us;
+}
+
 void tail_trim(struct tail *tail)
 {
+	uint64_t now = clock_realtime_us();
+
 	look(tail);
-	while (tail->count > TAIL_BLOCKS_KEPT)
+	while (tail->count > TAIL_BLOCKS - TAIL_BLOCKS_FREE || (tail->count > 0 && is_old(tail, now)))
 		give_back_oldest(tail);
 }
 

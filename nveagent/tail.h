@@ -6,7 +6,7 @@
  *
  * A packet socket with a ring (packet(7), PACKET_RX_RING, TPACKET_V3) and a filter for outgoing frames of that MAC. The kernel copies each frame
  * into the ring's blocks; nobody reads them, so a frame costs one copy and no wake-up. A few times a second tail_trim()
- * hands the oldest blocks back, so that there is always room. When it matters, tail_settle() waits until the kernel has closed its
+ * hands old blocks back, so that there is always room. When it matters, tail_settle() waits until the kernel has closed its
  * present block, and the frames can be looked at, newest first.
  *
  * Used for a tap: what QEMU was given last, of which it may have thrown some away when its guest stopped.
@@ -25,8 +25,9 @@
 enum {
 	TAIL_BLOCK_SIZE = 256 << 10,	/* a GSO bundle of 64 KiB fits */
 	TAIL_BLOCKS = 32,		/* 8 MiB: 100 ms of 80 MB/s in 64 KiB bundles */
-	TAIL_BLOCKS_KEPT = 2,		/* by tail_trim() */
-	TAIL_RETIRE_MS = 8,		/* after that the kernel closes a block that has frames */
+	TAIL_BLOCKS_FREE = 12,		/* always kept for the kernel by tail_trim() */
+	TAIL_KEEP_US = 300000,		/* frames younger than that are kept if there is room */
+	TAIL_RETIRE_MS = 20,		/* after that the kernel closes a block that has frames */
 	TAIL_TRIM_MS = 100,		/* how often tail_trim() wants to be called */
 	TAIL_SETTLE_MS = 100,		/* tail_settle() waits no longer */
 };
@@ -45,7 +46,7 @@ int tail_open(uint32_t ifindex, struct mac mac, struct tail **ret_tail);
 struct tail *tail_free(struct tail *tail);
 DEFINE_CLEANUP(struct tail, tail_free)
 
-/* Gives the oldest blocks back to the kernel. */
+/* Gives old blocks back to the kernel. */
 void tail_trim(struct tail *tail);
 
 /*

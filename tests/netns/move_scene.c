@@ -8,7 +8,6 @@
 #include <linux/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -158,7 +157,7 @@ static uint32_t send_next(const struct scene *scene, struct raw_port *port, uint
 	struct virtio_net_hdr vnet = { 0 };
 	size_t size;
 
-	if (scene->bundles)
+	if (scene->traffic.bundles)
 		size = build_bundle(scene, number, &vnet, frame);
 	else
 		size = numbered_frame(scene->vm, scene->sender_mac, ETHERTYPE_TEST, number, FRAME_SIZE, frame);
@@ -166,7 +165,7 @@ static uint32_t send_next(const struct scene *scene, struct raw_port *port, uint
 		perror("sender");
 		exit(EXIT_FAILURE);
 	}
-	return scene->bundles ? SCENE_GSO_PAYLOAD / SCENE_GSO_SIZE : 1;
+	return scene->traffic.bundles ? SCENE_GSO_PAYLOAD / SCENE_GSO_SIZE : 1;
 }
 
 struct arrival {
@@ -202,7 +201,6 @@ static void await_window(struct arrival *arrival, uint32_t sent_in_window)
 	arrival->expected = arrived(arrival) + SCENE_WINDOW;
 }
 
-/* As a network card's receive queue does with a flow: veth processes a frame on the CPU that sent it. */
 static void stay_on_one_cpu(void)
 {
 	cpu_set_t one;
@@ -228,6 +226,8 @@ static void *play_sender(void *userdata)
 	if (raw_port_open(ifindex_of("s0"), false, &port) < 0)
 		exit(EXIT_FAILURE);
 	for (uint32_t frames = 0; n < scene->total; frames++) {
+		if (scene->traffic.burst_pause_us && frames % SCENE_BURST == 0)
+			(void) usleep(scene->traffic.burst_pause_us);
 		if (frames % SCENE_WINDOW == 0)
 			await_window(&arrival, frames);
 		n += send_next(scene, port, scene->first + n);
@@ -326,7 +326,6 @@ struct scene_result scene_judge(const struct scene *scene)
 			if (number >= scene->total)
 				continue; /* of an earlier run: that one has counted it as lost */
 			result.disordered += (int64_t) number <= last;
-			if ((int64_t) number <= last) printf("\n dis log %zu i %zu number %u last %ld", log, i, number, last);
 			last = number;
 			result.doubled += seen[number]++ > 0;
 		}
@@ -475,14 +474,17 @@ static void meet_neighbour(struct scene *scene)
 		exit(EXIT_FAILURE);
 }
 
-struct scene *scene_new(const struct underlay *underlay, bool bundles)
+struct scene *scene_new(const struct underlay *underlay, const struct scene_traffic *traffic)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
 
 	if (!scene)
 		exit(EXIT_FAILURE);
 	scene->underlay = underlay;
-	scene->bundles = bundles;
+	scene->traffic = *traffic;
+	(void) sched_getaffinity(0, sizeof(scene->cpus), &scene->cpus);
+	if (traffic->one_cpu)
+		stay_on_one_cpu();
 	scene->vm = mac_of("52:54:00:aa:00:10");
 	scene->sender_mac = mac_of("52:54:00:aa:00:20");
 	scene->new_log = calloc(1, sizeof(*scene->new_log));
@@ -514,6 +516,7 @@ struct scene *scene_free(struct scene *scene)
 	if (!scene)
 		return NULL;
 
+	(void) sched_setaffinity(0, sizeof(scene->cpus), &scene->cpus);
 	atomic_store(&scene->shared->quit, true);
 	(void) waitpid(scene->qemu, NULL, 0);
 	atomic_store(&scene->reader_quit, true);

@@ -6,14 +6,16 @@
  *        old  ------ hub (a bridge)      tap0, held by a child process that plays QEMU: it reads until told to stop
  *        new  ------/                    tap0, read by a thread of ours: the VM at its new place
  *
- * The sender is as fast as the old NVE receives: it never has more than SCENE_WINDOW frames on the way there, because a packet
- * socket knows no other back pressure and the kernel drops what a CPU's backlog cannot hold.
+ * The sender never has more than SCENE_WINDOW frames on the way to the old NVE, because a packet socket knows no other back pressure
+ * and the kernel drops what a CPU's backlog cannot hold. It stays on one CPU, as the receive interrupt of a network card
+ * does: veth processes a frame on the CPU that sends it, and frames of two CPUs overtake each other.
  * Every frame bears a number; the old and the new QEMU note the numbers they get.
  */
 #ifndef REHOME_TESTS_NETNS_MOVE_SCENE_H
 #define REHOME_TESTS_NETNS_MOVE_SCENE_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "nveagent/inflight.h"
@@ -24,6 +26,7 @@ enum {
 	SCENE_NUMBERS_MAX = 1 << 20,	/* frames of one run */
 	SCENE_TAP_PACKETS = 65536,	/* nothing is lost for want of room */
 	SCENE_WINDOW = 256,		/* frames between the sender and the old NVE: netdev_max_backlog is 1000 */
+	SCENE_BURST = 32,
 	SCENE_GSO_SIZE = 1200,
 	SCENE_GSO_PAYLOAD = 12 * 1200,	/* bytes of one bundle */
 };
@@ -46,9 +49,18 @@ struct scene_nve {
 	struct vni_devices devices;
 };
 
+/* How the sender sends. */
+struct scene_traffic {
+	const char *name;
+	bool bundles;		/* GSO bundles with unfinished checksums */
+	bool one_cpu;		/* everything runs on one CPU */
+	uint32_t burst_pause_us; /* after SCENE_BURST frames; 0: as fast as the old NVE receives */
+};
+
 struct scene {
 	const struct underlay *underlay;
-	bool bundles;			/* the sender sends GSO bundles with unfinished checksums */
+	struct scene_traffic traffic;
+	cpu_set_t cpus;			/* of the process before */
 	struct mac vm, sender_mac;
 	int hub;
 	struct scene_nve peer, old, new;
@@ -66,7 +78,7 @@ struct scene {
 	_Atomic uint32_t sent;
 };
 
-struct scene *scene_new(const struct underlay *underlay, bool bundles);
+struct scene *scene_new(const struct underlay *underlay, const struct scene_traffic *traffic);
 struct scene *scene_free(struct scene *scene);
 DEFINE_CLEANUP(struct scene, scene_free)
 
