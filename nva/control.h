@@ -2,9 +2,12 @@
 /*
  * control.h - the NVA's control socket: one JSON object per line, one line back for each.
  *
- *   {"op":"status"}              -> {"ok":true, "name":..., "nves":[...], "vnis":[...], "counters":{...}}
- *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all VNIs
- *   anything else                -> {"ok":false, "error":"..."}           as for a client over the cap, unasked
+ *   {"op":"status"}              -> {"ok":true, "name":..., "nves":[...], "vnis":[...],
+ *   "counters":{...}}
+ *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all
+ *   VNIs
+ *   anything else                -> {"ok":false, "error":"..."}           as for a client over
+ *   the cap, unasked
  */
 #ifndef REHOME_NVA_CONTROL_H
 #define REHOME_NVA_CONTROL_H

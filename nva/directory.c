@@ -7,7 +7,8 @@
  *   HELLO, end of session ──▶ directory_member.c ──┐
  *   REGISTER, WITHDRAW ─────▶ directory_register.c ─┤         ┌─▶ answers: queued at once
  *   MOVE_INTENT ... ABORT ──▶ directory_move.c ─────┼─ tell ──┤
- *   ACK ──────▶ directory_handover.c, _converge.c ──┤         └─▶ changes: marked, then one UPDATE per VNI
+ *   ACK ──────▶ directory_handover.c, _converge.c ──┤         └─▶ changes: marked, then one
+ *   UPDATE per VNI
  *   time ───────────────────▶ directory_tick() ─────┘
  *
  * The rules of ownership, in the order they are asked (B: the present owner; N: who wants the MAC):

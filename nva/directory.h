@@ -67,7 +67,8 @@ DEFINE_CLEANUP(struct directory, directory_free)
  * *ret_replaced, and the caller closes the older one without telling the directory. Returns 0, or
  * with @reterr_text (NVO3_TEXT_MAX + 1 bytes) for the peer
  *   -EPROTO   another protocol version
- *   -EEXIST   the name or the VTEP belongs to another NVE that is connected or whose lease has not ended
+ *   -EEXIST   the name or the VTEP belongs to another NVE that is connected or whose lease has
+ *   not ended
  *   -ENOSPC   DIRECTORY_NVES_MAX
  * or -ENOMEM.
  */

@@ -5,7 +5,8 @@
  * From the VM's stop on, the old NVE holds what arrives for it. If the other NVEs learned of the
  * move first, what they then send straight to the new NVE would overtake that. So:
  *
- *   COMMIT ──▶ UPDATE to the old NVE alone ──▶ it releases what it held, and ACKs ──▶ UPDATE to everybody
+ *   COMMIT ──▶ UPDATE to the old NVE alone ──▶ it releases what it held, and ACKs ──▶ UPDATE to
+ *   everybody
  *
  * An old NVE that has no session, or does not confirm within DIRECTORY_HANDOVER_MS, is not waited
  * for.

@@ -3,13 +3,16 @@
  * directory_internal.h - what the directory is made of; for directory*.c.
  *
  *   directory ── nves[]     one per name, connected or in its lease
- *             ├─ vnis       each: members, entries by MAC and by IP, moves, convergences, and what is to be told
+ *             ├─ vnis       each: members, entries by MAC and by IP, moves, convergences, and
+ *             what is to be told
  *             └─ tombstones the last generation of withdrawn mappings, oldest first
  *
  * Invariants
- *   - The owner of an entry, and both sides of a move, handover or convergence, are members of its VNI (or NULL for a side).
+ *   - The owner of an entry, and both sides of a move, handover or convergence, are members of
+ *     its VNI (or NULL for a side).
  *   - A VNI exists as long as it has a member or something to tell.
- *   - Memory that is missing sets directory->out_of_memory, which every public function reports; nothing else fails.
+ *   - Memory that is missing sets directory->out_of_memory, which every public function reports;
+ *     nothing else fails.
  */
 #ifndef REHOME_NVA_DIRECTORY_INTERNAL_H
 #define REHOME_NVA_DIRECTORY_INTERNAL_H

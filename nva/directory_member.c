@@ -96,7 +96,6 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 	member->nve->member_count--;
 	vni->members_version++;
 	free(member);
-	convergences_check(directory, vni, true);
 	tell_later(directory, vni);
 }
 

@@ -325,19 +325,15 @@ void consented_take(struct directory *directory, uint64_t now_us, struct nve *nv
 
 /* --- COMMIT --- */
 
+/* A grant is still of the present owner: a change of owner would have turned it into a question. */
 static void commit_granted(struct directory *directory, uint64_t now_us, struct move *move,
-			   const struct entry *entry, const struct nvo3_message *message)
+			   const struct nvo3_message *message)
 {
-	const char *fault = NULL;
-
-	if (message->generation != 0 && message->generation != move->generation)
-		fault = "another generation was granted";
-	else if (entry && entry->generation >= move->generation)
-		fault = "the present mapping has that generation already"; /* a tie keeps the owner */
-	if (!fault)
+	if (message->generation == 0 || message->generation == move->generation)
 		move_commit(directory, now_us, move, message->id);
 	else
-		refuse_commit(directory, move->to, message->id, message->vni, message->mac, fault);
+		refuse_commit(directory, move->to, message->id, message->vni, message->mac,
+			      "another generation was granted");
 }
 
 static void commit_hold(struct move *move, const struct nvo3_message *message)
@@ -393,7 +389,7 @@ void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 	else if (!move)
 		commit_unasked(directory, now_us, nve, vni, entry, message);
 	else if (move->state == MOVE_GRANTED)
-		commit_granted(directory, now_us, move, entry, message);
+		commit_granted(directory, now_us, move, message);
 	else
 		commit_hold(move, message);
 }

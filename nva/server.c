@@ -2,7 +2,8 @@
 /*
  * server.c - the daemon around the directory.
  *
- *   accept ──▶ session (session.c) ──message──▶ directory ──outputs──▶ sessions of the NVEs they are for
+ *   accept ──▶ session (session.c) ──message──▶ directory ──outputs──▶ sessions of the NVEs they
+ *   are for
  *                  └──idle──▶ deliver: whatever arrived together is answered together
  *
  * A session ends inside its own events, or inside a delivery to it, so it is only taken out of

@@ -21,7 +21,8 @@ enum {
 struct server;
 
 /*
- * Binds every address and the control socket; @config is copied. Returns 0, or a negative errno with
+ * Binds every address and the control socket; @config is copied. Returns 0, or a negative errno
+ * with
  * @reterr_message (SERVER_MESSAGE_SIZE bytes) for the user.
  */
 int server_new(const struct nva_config *config, struct server **ret_server, char *reterr_message);

@@ -10,7 +10,8 @@
 #include "common/log.h"
 #include "nveagent/agent_private.h"
 
-__attribute__((format(printf, 3, 4))) static int explain(char *reterr_message, int error, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int explain(char *reterr_message, int error,
+							 const char *format, ...)
 {
 	va_list arguments;
 
@@ -25,9 +26,12 @@ static int open_kernel(struct agent *agent, char *reterr_message)
 	int r = kernel_new(&agent->kernel);
 
 	if (r == -EPERM || r == -EACCES)
-		return explain(reterr_message, r, "no CAP_NET_ADMIN here: run as root, or give the service that capability");
+		return explain(
+			reterr_message, r,
+			"no CAP_NET_ADMIN here: run as root, or give the service that capability");
 	if (r < 0)
-		return explain(reterr_message, r, "cannot talk to the kernel (netlink): %s", strerror(-r));
+		return explain(reterr_message, r, "cannot talk to the kernel (netlink): %s",
+			       strerror(-r));
 	return 0;
 }
 
@@ -38,9 +42,11 @@ static int check_vtep(struct agent *agent, const char *path, char *reterr_messag
 	int r = kernel_has_address(agent->kernel, agent->config->vtep, &found);
 
 	if (r < 0)
-		return explain(reterr_message, r, "cannot read this host's addresses: %s", strerror(-r));
+		return explain(reterr_message, r, "cannot read this host's addresses: %s",
+			       strerror(-r));
 	if (!found)
-		return explain(reterr_message, -EINVAL, "%s:%u: vtep: %s is no address of this host; see ip address", path,
+		return explain(reterr_message, -EINVAL,
+			       "%s:%u: vtep: %s is no address of this host; see ip address", path,
 			       agent->config->vtep_line, ip_text(agent->config->vtep, vtep));
 	return 0;
 }
@@ -53,7 +59,8 @@ static int make_vns(struct agent *agent, const char *path, char *reterr_message)
 		int r = agent_vn_new(agent, config, why, &agent->vns[i]);
 
 		if (r < 0)
-			return explain(reterr_message, -EINVAL, "%s:%u: [vni %u]: %s", path, config->line, config->vni, why);
+			return explain(reterr_message, -EINVAL, "%s:%u: [vni %u]: %s", path,
+				       config->line, config->vni, why);
 		agent->vn_count++;
 	}
 	return 0;
@@ -74,7 +81,8 @@ static int watch_kernel(struct agent *agent)
 
 	if (r < 0)
 		return r;
-	agent->watch_fd = loop_watch_new(agent->loop, "netlink", kernel_watch_fd(agent->watch), LOOP_READ, on_kernel, agent);
+	agent->watch_fd = loop_watch_new(agent->loop, "netlink", kernel_watch_fd(agent->watch),
+					 LOOP_READ, on_kernel, agent);
 	if (!agent->watch_fd)
 		return -ENOMEM;
 	return kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
@@ -97,7 +105,8 @@ static int connect_libvirt(struct agent *agent)
 {
 	if (strcmp(agent->config->libvirt_uri, "none") == 0)
 		return 0;
-	return libvirt_watch_new(agent->loop, agent->config->libvirt_uri, &agent_libvirt_events, agent, &agent->libvirt);
+	return libvirt_watch_new(agent->loop, agent->config->libvirt_uri, &agent_libvirt_events,
+				 agent, &agent->libvirt);
 }
 
 static int listen_for_clients(struct agent *agent, char *reterr_message)
@@ -106,9 +115,12 @@ static int listen_for_clients(struct agent *agent, char *reterr_message)
 	int r = control_new(agent->loop, path, agent_control_handle, agent, &agent->control);
 
 	if (r == -EADDRINUSE)
-		return explain(reterr_message, r, "another agent already answers at %s: one host runs one", path);
+		return explain(reterr_message, r,
+			       "another agent already answers at %s: one host runs one", path);
 	if (r == -EEXIST)
-		return explain(reterr_message, r, "%s is there and is no socket: remove it, or set another socket", path);
+		return explain(reterr_message, r,
+			       "%s is there and is no socket: remove it, or set another socket",
+			       path);
 	if (r < 0)
 		return explain(reterr_message, r, "cannot listen at %s: %s", path, strerror(-r));
 	return 0;
@@ -120,7 +132,10 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 
 	if (r == 0)
 		r = check_vtep(agent, path, reterr_message);
-	/* Before anything is changed in the kernel: the socket tells whether an agent runs here already. */
+	/*
+	 * Before anything is changed in the kernel: the socket tells whether an agent runs here
+	 * already.
+	 */
 	if (r == 0)
 		r = listen_for_clients(agent, reterr_message);
 	if (r == 0)
@@ -137,7 +152,8 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 	return r < 0 ? explain(reterr_message, r, "cannot start: %s", strerror(-r)) : 0;
 }
 
-int agent_new(const struct agent_config *config, const char *path, char *reterr_message, struct agent **ret_agent)
+int agent_new(const struct agent_config *config, const char *path, char *reterr_message,
+	      struct agent **ret_agent)
 {
 	_cleanup_(agent_freep) struct agent *agent = calloc(1, sizeof(*agent));
 	int r;

@@ -17,14 +17,16 @@ static int explain(char *reterr_message, const char *text)
 static int parse_text(const char *value, char *target, size_t size, char *reterr_message)
 {
 	if (!*value || strlen(value) >= size) {
-		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE, "give 1 to %zu characters", size - 1);
+		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE, "give 1 to %zu characters",
+				size - 1);
 		return -EINVAL;
 	}
 	memcpy(target, value, strlen(value) + 1);
 	return 0;
 }
 
-static int parse_number(const char *value, unsigned min, unsigned max, unsigned *target, char *reterr_message)
+static int parse_number(const char *value, unsigned min, unsigned max, unsigned *target,
+			char *reterr_message)
 {
 	char *end;
 	unsigned long number;
@@ -62,7 +64,9 @@ static int parse_vtep(void *target, const char *value, char *reterr_message)
 	struct agent_config *config = target;
 
 	if (ip_from_text(value, &config->vtep) < 0 || !ip_is_unicast(config->vtep))
-		return explain(reterr_message, "give this host's underlay address, such as 192.0.2.1 or 2001:db8::1");
+		return explain(
+			reterr_message,
+			"give this host's underlay address, such as 192.0.2.1 or 2001:db8::1");
 	return 0;
 }
 
@@ -71,7 +75,9 @@ static int parse_nva(void *target, const char *value, char *reterr_message)
 	struct agent_config *config = target;
 
 	if (endpoint_from_text(value, NVO3_PORT, &config->nva, &config->nva_port) < 0)
-		return explain(reterr_message, "give the NVA's address, such as 192.0.2.10:7365 or [2001:db8::10]:7365");
+		return explain(
+			reterr_message,
+			"give the NVA's address, such as 192.0.2.10:7365 or [2001:db8::10]:7365");
 	return 0;
 }
 
@@ -103,17 +109,20 @@ static int parse_qemu_announce(void *target, const char *value, char *reterr_mes
 
 static int parse_forward_timeout(void *target, const char *value, char *reterr_message)
 {
-	return parse_number(value, 1, 3600, &((struct agent_config *) target)->forward_timeout_s, reterr_message);
+	return parse_number(value, 1, 3600, &((struct agent_config *) target)->forward_timeout_s,
+			    reterr_message);
 }
 
 static int parse_quiet_interval(void *target, const char *value, char *reterr_message)
 {
-	return parse_number(value, 10, 60000, &((struct agent_config *) target)->quiet_interval_ms, reterr_message);
+	return parse_number(value, 10, 60000, &((struct agent_config *) target)->quiet_interval_ms,
+			    reterr_message);
 }
 
 static int parse_queue_packets(void *target, const char *value, char *reterr_message)
 {
-	return parse_number(value, 100, 65536, &((struct agent_config *) target)->queue_packets, reterr_message);
+	return parse_number(value, 100, 65536, &((struct agent_config *) target)->queue_packets,
+			    reterr_message);
 }
 
 static int parse_log_level(void *target, const char *value, char *reterr_message)
@@ -123,6 +132,7 @@ static int parse_log_level(void *target, const char *value, char *reterr_message
 	return 0;
 }
 
+/* clang-format off */
 static const struct config_key agent_keys[] = {
 	{ "name",		parse_name },
 	{ "vtep",		parse_vtep },
@@ -136,6 +146,7 @@ static const struct config_key agent_keys[] = {
 	{ "queue-packets",	parse_queue_packets },
 	{ "log-level",		parse_log_level },
 };
+/* clang-format on */
 
 static int open_agent(void *config, const char *argument, void **ret_target, char *reterr_message)
 {
@@ -148,7 +159,8 @@ static int open_agent(void *config, const char *argument, void **ret_target, cha
 static int parse_device(const char *value, char *target, char *reterr_message)
 {
 	if (!*value || strlen(value) >= IFNAMSIZ || strpbrk(value, "/ \t:"))
-		return explain(reterr_message, "a device name has 1 to 15 characters, no slash, colon or space");
+		return explain(reterr_message,
+			       "a device name has 1 to 15 characters, no slash, colon or space");
 	memcpy(target, value, strlen(value) + 1);
 	return 0;
 }
@@ -178,12 +190,14 @@ static int parse_create(void *target, const char *value, char *reterr_message)
 	return parse_bool(value, &((struct vni_config *) target)->create, reterr_message);
 }
 
+/* clang-format off */
 static const struct config_key vni_keys[] = {
 	{ "bridge",	parse_bridge },
 	{ "vxlan",	parse_vxlan },
 	{ "port",	parse_port },
 	{ "create",	parse_create },
 };
+/* clang-format on */
 
 static int open_vni(void *target, const char *argument, void **ret_target, char *reterr_message)
 {
@@ -192,16 +206,18 @@ static int open_vni(void *target, const char *argument, void **ret_target, char 
 	uint32_t number;
 
 	if (vni_from_text(argument, &number) < 0) {
-		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE, "a VNI is a number from 1 to %d", VNI_MAX);
+		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE,
+				"a VNI is a number from 1 to %d", VNI_MAX);
 		return -EINVAL;
 	}
 	if (config->vni_count == AGENT_VNIS_MAX)
 		return explain(reterr_message, "there are too many VNIs");
 	for (size_t i = 0; i < config->vni_count; i++)
 		if (config->vnis[i].vni == number)
-			return explain(reterr_message, "this VNI is there twice; join the two sections");
+			return explain(reterr_message,
+				       "this VNI is there twice; join the two sections");
 
-	*vni = (struct vni_config) { .vni = number, .port = VXLAN_PORT, .create = true };
+	*vni = (struct vni_config){ .vni = number, .port = VXLAN_PORT, .create = true };
 	(void) snprintf(vni->bridge, sizeof(vni->bridge), "br%u", number);
 	(void) snprintf(vni->vxlan, sizeof(vni->vxlan), "vx%u", number);
 	config->vni_count++;
@@ -223,14 +239,16 @@ static void note_vni_line(void *target, const char *key, unsigned line)
 		((struct vni_config *) target)->line = line;
 }
 
+/* clang-format off */
 static const struct config_section sections[] = {
 	{ "agent", false, agent_keys, ARRAY_SIZE(agent_keys), open_agent, note_agent_line },
 	{ "vni",   true,  vni_keys,   ARRAY_SIZE(vni_keys),   open_vni,   note_vni_line },
 };
+/* clang-format on */
 
 static void set_defaults(struct agent_config *config)
 {
-	*config = (struct agent_config) {
+	*config = (struct agent_config){
 		.socket = "/run/rehome/agent.sock",
 		.libvirt_uri = "qemu:///system",
 		.nva_port = NVO3_PORT,
@@ -258,11 +276,15 @@ int agent_config_read(const char *path, struct agent_config *ret_config, char *r
 	if (r < 0)
 		return r;
 	if (!ret_config->name[0])
-		return missing(path, "section [agent] has no name, and the host has none either", reterr_message);
+		return missing(path, "section [agent] has no name, and the host has none either",
+			       reterr_message);
 	if (ip_is_none(ret_config->vtep))
-		return missing(path, "section [agent] has no vtep: give this host's underlay address", reterr_message);
+		return missing(path,
+			       "section [agent] has no vtep: give this host's underlay address",
+			       reterr_message);
 	if (ip_is_none(ret_config->nva))
-		return missing(path, "section [agent] has no nva: give its address and port", reterr_message);
+		return missing(path, "section [agent] has no nva: give its address and port",
+			       reterr_message);
 	if (ret_config->vni_count == 0)
 		return missing(path, "there is no [vni N] section", reterr_message);
 	return 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* agent_control.c - what an operator (nvectl) and the hook ask over the control socket: one table of operations. */
+/*
+ * agent_control.c - what an operator (nvectl) and the hook ask over the control socket: one table
+ * of operations.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -114,7 +117,8 @@ static struct json_object *nva_to_json(struct agent *agent)
 	char text[ENDPOINT_TEXT_SIZE];
 
 	if (!object ||
-	    json_add_string(object, "address", endpoint_text(agent->config->nva, agent->config->nva_port, text)) < 0 ||
+	    json_add_string(object, "address",
+			    endpoint_text(agent->config->nva, agent->config->nva_port, text)) < 0 ||
 	    json_add_bool(object, "connected", nva_link_is_up(agent->nva)) < 0 ||
 	    json_add_string(object, "name", agent->nva_name) < 0 ||
 	    json_add_u64(object, "since_s", seconds_since(agent->nva_since_us)) < 0)
@@ -146,7 +150,8 @@ static struct json_object *counters_to_json(struct agent *agent)
 	return TAKE_PTR(object);
 }
 
-static void handle_status(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_status(struct agent *agent, struct json_object *object,
+			  struct control_request *request)
 {
 	_cleanup_(json_unrefp) struct json_object *reply = control_ok();
 
@@ -168,18 +173,21 @@ static struct json_object *port_to_json(const struct port *port)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
 
-	if (!object || json_add_u64(object, "vni", port->key.vni) < 0 || add_mac(object, port->mac) < 0 ||
+	if (!object || json_add_u64(object, "vni", port->key.vni) < 0 ||
+	    add_mac(object, port->mac) < 0 ||
 	    add_ips(object, "ips", port->ips, port->ip_count) < 0 ||
 	    json_add_string(object, "device", port->device) < 0 ||
 	    json_add_string(object, "kind", port_kind_name(port->kind)) < 0 ||
-	    json_add_string(object, "vm", port->vm) < 0 || add_uuid(object, "uuid", port->uuid) < 0 ||
+	    json_add_string(object, "vm", port->vm) < 0 ||
+	    add_uuid(object, "uuid", port->uuid) < 0 ||
 	    json_add_string(object, "state", mobility_state_name(port->state)) < 0 ||
 	    json_add_u64(object, "generation", port->generation) < 0)
 		return NULL;
 	return TAKE_PTR(object);
 }
 
-static void handle_ports(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_ports(struct agent *agent, struct json_object *object,
+			 struct control_request *request)
 {
 	_cleanup_(json_unrefp) struct json_object *array = json_object_new_array();
 
@@ -212,7 +220,8 @@ static int add_flags(struct json_object *object, uint32_t flags)
 /* True when the kernel sends frames for the mapping's MAC to where the directory says. */
 static bool in_kernel(const struct mapping_list *list, const struct mapping *mapping, bool local)
 {
-	const struct fdb_entry *bridge = fdb_table_find(list->kernel, FDB_LAYER_BRIDGE, 0, mapping->mac);
+	const struct fdb_entry *bridge =
+		fdb_table_find(list->kernel, FDB_LAYER_BRIDGE, 0, mapping->mac);
 	const struct fdb_entry *vxlan =
 		fdb_table_find(list->kernel, FDB_LAYER_VXLAN, list->vxlan_ifindex, mapping->mac);
 
@@ -220,18 +229,23 @@ static bool in_kernel(const struct mapping_list *list, const struct mapping *map
 		return false;
 	if (local)
 		return bridge->ifindex != list->vxlan_ifindex;
-	return bridge->ifindex == list->vxlan_ifindex && vxlan && ip_cmp(vxlan->vtep, mapping->vtep) == 0;
+	return bridge->ifindex == list->vxlan_ifindex && vxlan &&
+	       ip_cmp(vxlan->vtep, mapping->vtep) == 0;
 }
 
-static struct json_object *mapping_to_json(const struct mapping_list *list, const struct mapping *mapping)
+static struct json_object *mapping_to_json(const struct mapping_list *list,
+					   const struct mapping *mapping)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
 	bool local = ip_cmp(mapping->vtep, list->agent->config->vtep) == 0;
 
-	if (!object || json_add_u64(object, "vni", mapping->vni) < 0 || add_mac(object, mapping->mac) < 0 ||
-	    add_ips(object, "ips", mapping->ips, mapping->ip_count) < 0 || add_ip(object, "vtep", mapping->vtep) < 0 ||
-	    json_add_u64(object, "generation", mapping->generation) < 0 || add_uuid(object, "vm", mapping->vm) < 0 ||
-	    add_flags(object, mapping->flags) < 0 || json_add_bool(object, "local", local) < 0 ||
+	if (!object || json_add_u64(object, "vni", mapping->vni) < 0 ||
+	    add_mac(object, mapping->mac) < 0 ||
+	    add_ips(object, "ips", mapping->ips, mapping->ip_count) < 0 ||
+	    add_ip(object, "vtep", mapping->vtep) < 0 ||
+	    json_add_u64(object, "generation", mapping->generation) < 0 ||
+	    add_uuid(object, "vm", mapping->vm) < 0 || add_flags(object, mapping->flags) < 0 ||
+	    json_add_bool(object, "local", local) < 0 ||
 	    json_add_bool(object, "in_kernel", in_kernel(list, mapping, local)) < 0)
 		return NULL;
 	return TAKE_PTR(object);
@@ -258,7 +272,8 @@ static int list_vn(struct mapping_list *list, const struct agent_vn *vn)
 	return list->array ? 0 : -ENOMEM;
 }
 
-static void handle_mappings(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_mappings(struct agent *agent, struct json_object *object,
+			    struct control_request *request)
 {
 	struct mapping_list list = { .agent = agent, .array = json_object_new_array() };
 	uint32_t vni = 0;
@@ -277,12 +292,14 @@ static void handle_mappings(struct agent *agent, struct json_object *object, str
 		return;
 	}
 	json_unref(list.array);
-	control_reply_error(request, "cannot read the kernel's forwarding tables: %s", strerror(-r));
+	control_reply_error(request, "cannot read the kernel's forwarding tables: %s",
+			    strerror(-r));
 }
 
 /* --- moves --- */
 
-static void handle_moves(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_moves(struct agent *agent, struct json_object *object,
+			 struct control_request *request)
 {
 	uint32_t limit = 0;
 
@@ -294,7 +311,8 @@ static void handle_moves(struct agent *agent, struct json_object *object, struct
 
 /* --- the NVA's status --- */
 
-static void handle_nva_status(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_nva_status(struct agent *agent, struct json_object *object,
+			      struct control_request *request)
 {
 	struct nvo3_message message = { .kind = NVO3_STATUS };
 
@@ -336,7 +354,8 @@ static int read_key(struct json_object *object, uint32_t *ret_vni, struct mac *r
 	return mac_from_text(mac, ret_mac);
 }
 
-static void handle_port_add(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_port_add(struct agent *agent, struct json_object *object,
+			    struct control_request *request)
 {
 	const char *qmp, *tap, *name = NULL, *uuid = NULL;
 	struct agent_vn *vn;
@@ -352,14 +371,16 @@ static void handle_port_add(struct agent *agent, struct json_object *object, str
 	}
 	vn = agent_vn_find(agent, vni);
 	if (!vn || mac_is_group(mac)) {
-		control_reply_error(request, vn ? "a group MAC is no port" : "this VNI is not configured on this NVE");
+		control_reply_error(request, vn ? "a group MAC is no port"
+						: "this VNI is not configured on this NVE");
 		return;
 	}
 	port = port_find(agent, vni, mac);
 	if (port && port->kind == PORT_LEARNED)
 		port = port_free(port);
 	if (port && port->qemu) {
-		control_reply_error(request, "this port is there already; nvectl port del removes it");
+		control_reply_error(request,
+				    "this port is there already; nvectl port del removes it");
 		return;
 	}
 	port = port ? port : port_new(agent, vn, mac, PORT_VM);
@@ -379,7 +400,8 @@ static void handle_port_add(struct agent *agent, struct json_object *object, str
 	control_reply(request, control_ok());
 }
 
-static void handle_port_del(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_port_del(struct agent *agent, struct json_object *object,
+			    struct control_request *request)
 {
 	struct port *port = NULL;
 	struct mac mac;
@@ -392,13 +414,17 @@ static void handle_port_del(struct agent *agent, struct json_object *object, str
 		return;
 	}
 	port->qemu = qemu_watch_free(port->qemu);
-	port->facts = (struct mobility_facts) { .unplugged = true };
+	port->facts = (struct mobility_facts){ .unplugged = true };
 	port_input(port, MOBILITY_UNPLUG);
 	control_reply(request, control_ok());
 }
 
-/* Bare QEMU waits in pre-switchover, its vCPUs stopped: the switch is made now, and made when we answer. */
-static void handle_move_switch(struct agent *agent, struct json_object *object, struct control_request *request)
+/*
+ * Bare QEMU waits in pre-switchover, its vCPUs stopped: the switch is made now, and made when we
+ * answer.
+ */
+static void handle_move_switch(struct agent *agent, struct json_object *object,
+			       struct control_request *request)
 {
 	struct port *port = NULL;
 	struct mac mac;
@@ -417,9 +443,11 @@ static void handle_move_switch(struct agent *agent, struct json_object *object, 
 	if (port && mobility_is_forwarding(port->state))
 		control_reply(request, control_ok());
 	else
-		control_reply_error(request, "no new NVE has asked for this VM (state %s): is nveagent running at the "
-				    "destination, and was its port added there?",
-				    port ? mobility_state_name(port->state) : "absent");
+		control_reply_error(
+			request,
+			"no new NVE has asked for this VM (state %s): is nveagent running at the "
+			"destination, and was its port added there?",
+			port ? mobility_state_name(port->state) : "absent");
 }
 
 /* --- waiting for a state --- */
@@ -444,6 +472,7 @@ static bool reached_switched(const struct port *port)
 	return port && mobility_is_forwarding(port->state);
 }
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	bool (*reached)(const struct port *port);
@@ -453,6 +482,7 @@ static const struct {
 	{ "resident",	reached_resident },
 	{ "absent",	reached_absent },
 };
+/* clang-format on */
 
 static void waiter_free(struct waiter *waiter)
 {
@@ -480,9 +510,11 @@ static bool (*find_wait_state(const char *name))(const struct port *port)
 	return NULL;
 }
 
-static int wait_for(struct agent *agent, struct control_request *request, const struct waiter *what, uint32_t timeout_ms)
+static int wait_for(struct agent *agent, struct control_request *request, const struct waiter *what,
+		    uint32_t timeout_ms)
 {
-	struct waiter *waiter = agent->waiter_count < AGENT_WAITERS_MAX ? calloc(1, sizeof(*waiter)) : NULL;
+	struct waiter *waiter = agent->waiter_count < AGENT_WAITERS_MAX ? calloc(1, sizeof(*waiter))
+									: NULL;
 
 	if (!waiter)
 		return -ENOMEM;
@@ -498,13 +530,15 @@ static int wait_for(struct agent *agent, struct control_request *request, const 
 	return -ENOMEM;
 }
 
-static void handle_move_wait(struct agent *agent, struct json_object *object, struct control_request *request)
+static void handle_move_wait(struct agent *agent, struct json_object *object,
+			     struct control_request *request)
 {
 	struct waiter what = { 0 };
 	uint32_t timeout_ms = 10000;
 	const char *state;
 
-	if (read_key(object, &what.vni, &what.mac) < 0 || json_get_string(object, "state", &state) < 0) {
+	if (read_key(object, &what.vni, &what.mac) < 0 ||
+	    json_get_string(object, "state", &state) < 0) {
 		control_reply_error(request, "give vni, mac and state");
 		return;
 	}
@@ -524,7 +558,8 @@ void agent_control_wake(struct agent *agent, uint32_t vni, struct mac mac, const
 {
 	struct waiter *waiter, *next;
 
-	DL_FOREACH_SAFE(agent->waiters, waiter, next) {
+	DL_FOREACH_SAFE(agent->waiters, waiter, next)
+	{
 		if (waiter->vni != vni || mac_cmp(waiter->mac, mac) != 0 || !waiter->reached(port))
 			continue;
 		control_reply(waiter->request, control_ok());
@@ -545,6 +580,7 @@ void agent_control_drop_waiters(struct agent *agent)
 
 /* --- the table --- */
 
+/* clang-format off */
 static const struct operation {
 	const char *name;
 	void (*handle)(struct agent *agent, struct json_object *object, struct control_request *request);
@@ -560,8 +596,10 @@ static const struct operation {
 	{ "move-switch", handle_move_switch },
 	{ "move-wait",	handle_move_wait },
 };
+/* clang-format on */
 
-void agent_control_handle(void *userdata, struct json_object *object, struct control_request *request)
+void agent_control_handle(void *userdata, struct json_object *object,
+			  struct control_request *request)
 {
 	const char *name = "";
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* agent_local.c - what the kernel says: bridge ports that come and go, and MACs that it learns on them. */
+/*
+ * agent_local.c - what the kernel says: bridge ports that come and go, and MACs that it learns on
+ * them.
+ */
 #include <string.h>
 
 #include "common/log.h"
@@ -30,7 +33,8 @@ static struct agent_vn *vn_by_port(struct agent *agent, uint32_t ifindex)
 static void unplug(struct port *port)
 {
 	port->ifindex = 0;
-	port->facts = (struct mobility_facts) { .asked_for = port->facts.asked_for, .unplugged = true };
+	port->facts =
+		(struct mobility_facts){ .asked_for = port->facts.asked_for, .unplugged = true };
 	port_input(port, MOBILITY_UNPLUG);
 }
 
@@ -50,8 +54,8 @@ static void port_left(struct agent_vn *vn, size_t index)
 static void port_joined(struct agent_vn *vn, const struct kernel_port *joined)
 {
 	if (vn->port_count == AGENT_BRIDGE_PORTS_MAX) {
-		log_warning("VNI %u: %s has too many ports; %s gets no announcements", vn->devices.vni,
-			    vn->devices.bridge, joined->name);
+		log_warning("VNI %u: %s has too many ports; %s gets no announcements",
+			    vn->devices.vni, vn->devices.bridge, joined->name);
 		return;
 	}
 	vn->ports[vn->port_count++] = joined->ifindex;
@@ -118,7 +122,8 @@ static void on_overrun(void *userdata)
 {
 	struct agent *agent = userdata;
 
-	log_warning("The kernel's notifications came faster than they were read: looking at everything again");
+	log_warning("The kernel's notifications came faster than they were read: looking at "
+		    "everything again");
 	(void) kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent_vn_reconcile(agent->vns[i]);

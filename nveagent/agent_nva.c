@@ -20,8 +20,9 @@ static void refused(struct port *port, const struct nvo3_message *message)
 {
 	char mac[MAC_TEXT_SIZE];
 
-	log_info("%s %s, VNI %u: the NVA refuses: %s", port->vm[0] ? port->vm : port_kind_name(port->kind),
-		 mac_text(port->mac, mac), port->key.vni, message->text);
+	log_info("%s %s, VNI %u: the NVA refuses: %s",
+		 port->vm[0] ? port->vm : port_kind_name(port->kind), mac_text(port->mac, mac),
+		 port->key.vni, message->text);
 	port_note(port, "refused", "%s", message->text);
 	port_input(port, MOBILITY_REFUSED);
 }
@@ -55,7 +56,8 @@ static void on_granted(struct agent *agent, const struct nvo3_message *message)
 	}
 	port->generation = message->generation;
 	port->other = message->vtep;
-	port_note(port, "granted", "by %s, generation %" PRIu64, ip_text(message->vtep, vtep), message->generation);
+	port_note(port, "granted", "by %s, generation %" PRIu64, ip_text(message->vtep, vtep),
+		  message->generation);
 }
 
 static void on_committed(struct agent *agent, const struct nvo3_message *message)
@@ -151,7 +153,8 @@ static void on_update(struct agent *agent, const struct nvo3_message *message)
 		int r = vn_update(vn->vn, message, on_mapping, vn);
 
 		if (r < 0)
-			log_warning("VNI %u: an update of the directory does not fit: %s", message->vni, strerror(-r));
+			log_warning("VNI %u: an update of the directory does not fit: %s",
+				    message->vni, strerror(-r));
 		agent_vn_flush(vn);
 	}
 	agent->unconfirmed = message->revision;
@@ -178,6 +181,7 @@ static void on_status_reply(struct agent *agent, const struct nvo3_message *mess
 	agent_control_nva_status(agent, message->id, message->json);
 }
 
+/* clang-format off */
 static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct nvo3_message *message) = {
 	[NVO3_REGISTERED]	= on_registered,
 	[NVO3_MOVE_GRANTED]	= on_granted,
@@ -189,6 +193,7 @@ static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct
 	[NVO3_UPDATE]		= on_update,
 	[NVO3_STATUS_REPLY]	= on_status_reply,
 };
+/* clang-format on */
 
 static void on_message(void *userdata, const struct nvo3_message *message)
 {
@@ -197,7 +202,8 @@ static void on_message(void *userdata, const struct nvo3_message *message)
 	if (handlers[message->kind])
 		handlers[message->kind](agent, message);
 	else
-		log_debug("The NVA sent %s, which an NVE has no use for", nvo3_kind_name(message->kind));
+		log_debug("The NVA sent %s, which an NVE has no use for",
+			  nvo3_kind_name(message->kind));
 }
 
 /* --- the session --- */
@@ -215,7 +221,8 @@ static void subscribe(struct agent *agent, uint32_t vni)
 
 static void begin_grace(struct agent *agent)
 {
-	log_notice("It has started anew: keeping for %d s what it does not know yet", AGENT_GRACE_S);
+	log_notice("It has started anew: keeping for %d s what it does not know yet",
+		   AGENT_GRACE_S);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		vn_begin_grace(agent->vns[i]->vn);
 	(void) loop_timer_start(agent->grace, AGENT_GRACE_S * 1000000ull);
@@ -253,7 +260,9 @@ static void on_down(void *userdata, const char *reason)
 	struct agent *agent = userdata;
 	struct port *port, *next;
 
-	log_warning("No session to the NVA: %s; trying again, and keeping the forwarding tables as they are", reason);
+	log_warning("No session to the NVA: %s; trying again, and keeping the forwarding tables as "
+		    "they are",
+		    reason);
 	agent->nva_since_us = clock_monotonic_us();
 	agent_control_nva_status(agent, agent->status_id, NULL);
 	HASH_ITER(hh, agent->ports, port, next)

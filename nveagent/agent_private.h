@@ -94,7 +94,10 @@ struct agent_vn *agent_vn_find(struct agent *agent, uint32_t vni);
 struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge);
 /* Brings what changed into the kernel; an error is logged and leads to a reconcile. */
 void agent_vn_flush(struct agent_vn *vn);
-/* Dump, diff, apply; then confirms what waited. Does nothing before all that may be deleted is known. */
+/*
+ * Dump, diff, apply; then confirms what waited. Does nothing before all that may be deleted is
+ * known.
+ */
 void agent_vn_reconcile(struct agent_vn *vn);
 
 /* agent_nva.c */

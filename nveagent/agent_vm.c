@@ -16,7 +16,8 @@ static struct agent_vn *vn_of(struct agent *agent, const struct domain_port *whe
 {
 	struct kernel_port tap;
 
-	if (where->tap[0] && kernel_port_by_name(agent->kernel, where->tap, &tap) == 0 && tap.master)
+	if (where->tap[0] && kernel_port_by_name(agent->kernel, where->tap, &tap) == 0 &&
+	    tap.master)
 		for (size_t i = 0; i < agent->vn_count; i++)
 			if (agent->vns[i]->devices.bridge_ifindex == tap.master)
 				return agent->vns[i];
@@ -24,7 +25,8 @@ static struct agent_vn *vn_of(struct agent *agent, const struct domain_port *whe
 }
 
 /* The record for one NIC of @domain; NULL when it is in no VN of ours. */
-static struct port *port_for(struct agent *agent, const struct domain *domain, const struct domain_port *where)
+static struct port *port_for(struct agent *agent, const struct domain *domain,
+			     const struct domain_port *where)
 {
 	struct agent_vn *vn = vn_of(agent, where);
 	struct port *port = vn ? port_find(agent, vn->devices.vni, where->mac) : NULL;
@@ -33,11 +35,13 @@ static struct port *port_for(struct agent *agent, const struct domain *domain, c
 	if (!vn)
 		return NULL;
 	if (port && port->kind == PORT_LEARNED)
-		port = port_free(port); /* its frames were seen before libvirt told us whose they are */
+		port = port_free(
+			port); /* its frames were seen before libvirt told us whose they are */
 	if (!port)
 		port = port_new(agent, vn, where->mac, PORT_VM);
 	if (!port) {
-		log_warning("%s %s: no room for another port", domain->name, mac_text(where->mac, mac));
+		log_warning("%s %s: no room for another port", domain->name,
+			    mac_text(where->mac, mac));
 		return NULL;
 	}
 	port->uuid = domain->uuid;
@@ -59,7 +63,8 @@ static void for_each_port(struct agent *agent, struct uuid uuid, void (*each)(st
 
 static void unplug(struct port *port)
 {
-	port->facts = (struct mobility_facts) { .asked_for = port->facts.asked_for, .unplugged = true };
+	port->facts =
+		(struct mobility_facts){ .asked_for = port->facts.asked_for, .unplugged = true };
 	port->migrated = false;
 	port_input(port, MOBILITY_UNPLUG);
 }
@@ -140,8 +145,8 @@ static void migration_status(struct port *port, enum qmp_migration_status status
 static void note_event(struct port *port, const struct qmp_event *event, uint64_t heard_us)
 {
 	if (event->kind == QMP_EVENT_MIGRATION)
-		ledger_note(port->agent->ledger, port->move, event->timestamp_us, "qemu-migration", "%s",
-			    qmp_migration_status_name(event->status));
+		ledger_note(port->agent->ledger, port->move, event->timestamp_us, "qemu-migration",
+			    "%s", qmp_migration_status_name(event->status));
 	else
 		ledger_note(port->agent->ledger, port->move, event->timestamp_us, "qemu-event",
 			    "%s, heard %" PRId64 " us later", qmp_event_kind_name(event->kind),
@@ -220,13 +225,13 @@ static void drop_missing(struct agent *agent, const struct domain *domain)
 	struct port *port, *next;
 
 	HASH_ITER(hh, agent->ports, port, next)
-		if (port->kind == PORT_VM && !port->qemu && uuid_cmp(port->uuid, domain->uuid) == 0 &&
-		    !has_port(domain, port))
+		if (port->kind == PORT_VM && !port->qemu &&
+		    uuid_cmp(port->uuid, domain->uuid) == 0 && !has_port(domain, port))
 			unplug(port);
 }
 
-static void on_libvirt_domain(void *userdata, const struct domain *domain, enum libvirt_domain_state state,
-			      bool migrating_out)
+static void on_libvirt_domain(void *userdata, const struct domain *domain,
+			      enum libvirt_domain_state state, bool migrating_out)
 {
 	struct agent *agent = userdata;
 
@@ -251,7 +256,8 @@ static void on_libvirt_connected(void *userdata, bool connected, const char *rea
 	if (connected)
 		log_notice("Connected to libvirt at %s", agent->config->libvirt_uri);
 	else
-		log_warning("No connection to libvirt at %s: %s; trying again", agent->config->libvirt_uri, reason);
+		log_warning("No connection to libvirt at %s: %s; trying again",
+			    agent->config->libvirt_uri, reason);
 }
 
 static void on_libvirt_resynced(void *userdata)
@@ -326,7 +332,7 @@ static int read_domain(struct json_object *call, struct domain *ret_domain)
 	struct json_object *ports = NULL;
 	const char *name, *uuid;
 
-	*ret_domain = (struct domain) { 0 };
+	*ret_domain = (struct domain){ 0 };
 	if (json_get_string(call, "vm", &name) < 0 || strlen(name) >= sizeof(ret_domain->name) ||
 	    json_get_string(call, "uuid", &uuid) < 0 || uuid_from_text(uuid, &ret_domain->uuid) < 0)
 		return -1;
@@ -351,7 +357,10 @@ static void hook_expect(struct agent *agent, const struct domain *domain)
 	}
 }
 
-/* The tap exists and is in the bridge; whether a VM is coming in is known from `migrate`, which came before. */
+/*
+ * The tap exists and is in the bridge; whether a VM is coming in is known from `migrate`, which
+ * came before.
+ */
 static void hook_start(struct agent *agent, const struct domain *domain)
 {
 	for (size_t i = 0; i < domain->port_count; i++) {
@@ -367,6 +376,7 @@ static void hook_gone(struct agent *agent, const struct domain *domain)
 	for_each_port(agent, domain->uuid, unplug);
 }
 
+/* clang-format off */
 static const struct hook_call {
 	const char *operation, *sub;
 	void (*handle)(struct agent *agent, const struct domain *domain);
@@ -377,9 +387,11 @@ static const struct hook_call {
 	{ "stopped",	"end",		hook_gone },
 	{ "release",	"end",		hook_gone },
 };
+/* clang-format on */
 
 /* Why an incoming VM would not be reachable here; NULL when it would. */
-static const char *not_ready(struct agent *agent, const struct domain *domain, const char *operation)
+static const char *not_ready(struct agent *agent, const struct domain *domain,
+			     const char *operation)
 {
 	bool ours = false;
 
@@ -394,8 +406,8 @@ static struct json_object *refusal(const char *why)
 {
 	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
 
-	if (!reply || json_add_bool(reply, "ok", false) < 0 || json_add_string(reply, "error", why) < 0 ||
-	    json_add_bool(reply, "refuse", true) < 0)
+	if (!reply || json_add_bool(reply, "ok", false) < 0 ||
+	    json_add_string(reply, "error", why) < 0 || json_add_bool(reply, "refuse", true) < 0)
 		return NULL;
 	return TAKE_PTR(reply);
 }
@@ -405,15 +417,18 @@ void agent_vm_hook(struct agent *agent, struct json_object *call, struct control
 	const char *operation, *sub, *why;
 	struct domain domain;
 
-	if (json_get_string(call, "operation", &operation) < 0 || json_get_string(call, "sub", &sub) < 0 ||
-	    read_domain(call, &domain) < 0) {
-		control_reply_error(request, "the hook call lacks operation, sub, vm or uuid, or has a malformed port");
+	if (json_get_string(call, "operation", &operation) < 0 ||
+	    json_get_string(call, "sub", &sub) < 0 || read_domain(call, &domain) < 0) {
+		control_reply_error(
+			request,
+			"the hook call lacks operation, sub, vm or uuid, or has a malformed port");
 		return;
 	}
 	log_debug("Hook: %s %s %s", domain.name, operation, sub);
 	why = not_ready(agent, &domain, operation);
 	for (size_t i = 0; i < ARRAY_SIZE(hook_calls); i++)
-		if (strcmp(hook_calls[i].operation, operation) == 0 && strcmp(hook_calls[i].sub, sub) == 0)
+		if (strcmp(hook_calls[i].operation, operation) == 0 &&
+		    strcmp(hook_calls[i].sub, sub) == 0)
 			hook_calls[i].handle(agent, &domain);
 	control_reply(request, why ? refusal(why) : control_ok());
 }

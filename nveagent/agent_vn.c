@@ -11,10 +11,10 @@ static void on_reconcile(void *userdata)
 	agent_vn_reconcile(userdata);
 }
 
-static int make_devices(struct agent *agent, const struct vni_config *config, struct vni_devices *devices,
-			char *reterr_message)
+static int make_devices(struct agent *agent, const struct vni_config *config,
+			struct vni_devices *devices, char *reterr_message)
 {
-	*devices = (struct vni_devices) {
+	*devices = (struct vni_devices){
 		.vni = config->vni,
 		.vtep = agent->config->vtep,
 		.port = config->port,
@@ -25,7 +25,8 @@ static int make_devices(struct agent *agent, const struct vni_config *config, st
 	return kernel_vni_ensure(agent->kernel, devices, reterr_message);
 }
 
-int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message, struct agent_vn **ret_vn)
+int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message,
+		 struct agent_vn **ret_vn)
 {
 	struct agent_vn *vn = calloc(1, sizeof(*vn));
 	int r = -ENOMEM;
@@ -42,9 +43,12 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	if (r == 0) {
 		r = kernel_sweep(agent->kernel, &vn->devices);
 		if (r > 0)
-			log_notice("VNI %u: removed %d things an earlier life of this agent left behind", config->vni, r);
+			log_notice("VNI %u: removed %d things an earlier life of this agent left "
+				   "behind",
+				   config->vni, r);
 		else if (r < 0)
-			log_warning("VNI %u: cannot sweep up after an earlier life: %s", config->vni, strerror(-r));
+			log_warning("VNI %u: cannot sweep up after an earlier life: %s",
+				    config->vni, strerror(-r));
 		r = 0;
 	}
 	if (r < 0) {
@@ -96,7 +100,8 @@ void agent_vn_flush(struct agent_vn *vn)
 	int r = count < 0 ? count : 0;
 
 	if (count > 0)
-		r = kernel_fdb_apply(vn->agent->kernel, &vn->devices, changes, (size_t) count, NULL);
+		r = kernel_fdb_apply(vn->agent->kernel, &vn->devices, changes, (size_t) count,
+				     NULL);
 	if (r < 0)
 		try_again_later(vn, "bring an update into the forwarding tables", r);
 }
@@ -111,7 +116,8 @@ static bool may_delete(const struct agent_vn *vn)
 
 static int reconcile(struct agent_vn *vn, size_t *ret_conflicts)
 {
-	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new(), *desired = fdb_table_new();
+	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new(),
+						    *desired = fdb_table_new();
 	_cleanup_free_ struct fdb_change *changes = NULL;
 	struct kernel *kernel = vn->agent->kernel;
 	int count, r;
@@ -144,8 +150,10 @@ void agent_vn_reconcile(struct agent_vn *vn)
 		return;
 	}
 	if (conflicts)
-		log_warning("VNI %u: %zu entries that somebody made static stand against the directory and are left alone: "
-			    "see bridge fdb show br %s", vn->devices.vni, conflicts, vn->devices.bridge);
+		log_warning("VNI %u: %zu entries that somebody made static stand against the "
+			    "directory and are left alone: "
+			    "see bridge fdb show br %s",
+			    vn->devices.vni, conflicts, vn->devices.bridge);
 	vn->behind = false;
 	agent_nva_confirm(vn->agent);
 }

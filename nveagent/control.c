@@ -63,7 +63,8 @@ static void client_free(struct client *client)
 
 	DL_DELETE(client->control->clients, client);
 	client->control->client_count--;
-	DL_FOREACH_SAFE(client->requests, request, next) {
+	DL_FOREACH_SAFE(client->requests, request, next)
+	{
 		if (request->answer) {
 			forget_request(request);
 		} else {
@@ -107,7 +108,8 @@ static int append(struct client *client, const char *text)
 static int flush(struct client *client)
 {
 	while (client->output_size > 0) {
-		ssize_t n = send(client->fd, client->output, client->output_size, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(client->fd, client->output, client->output_size,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -148,9 +150,10 @@ struct json_object *control_ok(void)
 void control_reply(struct control_request *request, struct json_object *reply)
 {
 	_cleanup_(json_unrefp) struct json_object *owned = reply;
-	const char *text = owned ? json_object_to_json_string_ext(owned, JSON_C_TO_STRING_PLAIN |
-									   JSON_C_TO_STRING_NOSLASHESCAPE)
-				 : "{\"ok\":false,\"error\":\"out of memory\"}";
+	const char *text =
+		owned ? json_object_to_json_string_ext(
+				owned, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+		      : "{\"ok\":false,\"error\":\"out of memory\"}";
 
 	if (!request->client) {
 		free(request);
@@ -173,7 +176,8 @@ void control_reply_error(struct control_request *request, const char *format, ..
 	(void) vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 
-	if (!reply || json_add_bool(reply, "ok", false) < 0 || json_add_string(reply, "error", text) < 0)
+	if (!reply || json_add_bool(reply, "ok", false) < 0 ||
+	    json_add_string(reply, "error", text) < 0)
 		reply = json_unref(reply);
 	control_reply(request, TAKE_PTR(reply));
 }
@@ -270,7 +274,8 @@ static void client_new(struct control *control, int fd)
 	DL_APPEND(control->clients, client);
 	control->client_count++;
 	client->lines = lines_new(CONTROL_LINE_MAX);
-	client->watch = loop_watch_new(control->loop, "control-client", fd, LOOP_READ, on_client, client);
+	client->watch =
+		loop_watch_new(control->loop, "control-client", fd, LOOP_READ, on_client, client);
 	if (!client->lines || !client->watch)
 		client_free(client);
 }
@@ -302,7 +307,8 @@ int control_new(struct loop *loop, const char *path, control_handler handler, vo
 	if (control->fd < 0)
 		return control->fd;
 	control->path = strdup(path);
-	control->watch = loop_watch_new(loop, "control", control->fd, LOOP_READ, on_listener, control);
+	control->watch =
+		loop_watch_new(loop, "control", control->fd, LOOP_READ, on_listener, control);
 	if (!control->path || !control->watch)
 		return -ENOMEM;
 	*ret_control = TAKE_PTR(control);
@@ -316,7 +322,7 @@ struct control *control_free(struct control *control)
 	if (!control)
 		return NULL;
 	DL_FOREACH_SAFE(control->clients, client, next)
-		client_free(client);
+	client_free(client);
 	control->watch = loop_watch_free(control->watch);
 	if (control->path)
 		(void) unlink(control->path);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * control.h - the agent's control socket: one JSON object a line in, one a line out, in the order asked.
+ * control.h - the agent's control socket: one JSON object a line in, one a line out, in the order
+ * asked.
  * Knows nothing of what is asked; docs/operations.md lists the operations.
  */
 #ifndef REHOME_NVEAGENT_CONTROL_H
@@ -21,17 +22,26 @@ enum {
 struct control;
 struct control_request;
 
-/* Every request must be answered once, now or later, by control_reply(). @object: borrowed for the call. */
+/*
+ * Every request must be answered once, now or later, by control_reply(). @object: borrowed for
+ * the call.
+ */
 typedef void (*control_handler)(void *userdata, struct json_object *object, struct control_request *request);
 
 /* Listens at @path; the errors are those of unix_socket_listen(). */
 int control_new(struct loop *loop, const char *path, control_handler handler, void *userdata,
 		struct control **ret_control);
-/* Closes the socket, removes its path and drops unanswered requests: their owners must not answer afterwards. */
+/*
+ * Closes the socket, removes its path and drops unanswered requests: their owners must not answer
+ * afterwards.
+ */
 struct control *control_free(struct control *control);
 DEFINE_CLEANUP(struct control, control_free)
 
-/* Takes @reply over (NULL: "out of memory"); @request is spent. A client that has gone makes no difference. */
+/*
+ * Takes @reply over (NULL: "out of memory"); @request is spent. A client that has gone makes no
+ * difference.
+ */
 void control_reply(struct control_request *request, struct json_object *reply);
 
 /* {"ok":false,"error":TEXT} */

@@ -5,15 +5,20 @@
  * Why nothing is lost, doubled or reordered
  *
  *   t0  bridge entry MAC -> forward device. From here on a bridged frame goes to the held queue.
- *   t1  the tap's ring is read until it is empty. A CPU that looked the entry up before t0 may still be about to put its
- *       frame into the ring (br_handle_frame_finish() to tun_net_xmit() is one RCU read section without a sleep), so
+ *   t1  the tap's ring is read until it is empty. A CPU that looked the entry up before t0 may
+ *       still be about to put its
+ *       frame into the ring (br_handle_frame_finish() to tun_net_xmit() is one RCU read section
+ *       without a sleep), so
  *   t2  all CPUs are awaited: GRACE_US go by, as they do while the VM's last state travels, or else
- *       membarrier(2) MEMBARRIER_CMD_GLOBAL, which is an RCU grace period (kernel/sched/membarrier.c),
- *   t3  and the ring is read again. Now it stays empty: each frame is either read back or in the held queue, and each one
+ *       membarrier(2) MEMBARRIER_CMD_GLOBAL, which is an RCU grace period
+ *       (kernel/sched/membarrier.c),
+ *   t3  and the ring is read again. Now it stays empty: each frame is either read back or in the
+ *       held queue, and each one
  *       read back arrived before each one held, unless both were on their way at t0 itself.
  *   t4  what was read back is sent past the queue, in order;
  *   t5  the queue is released.
- * A queueing discipline on the tap that delays frames (libvirt's <bandwidth>) can still bring one after t3: stragglers are looked for
+ * A queueing discipline on the tap that delays frames (libvirt's <bandwidth>) can still bring one
+ * after t3: stragglers are looked for
  * at t4 and with each inflight_read(), and sent on.
  */
 #include "nveagent/inflight.h"
@@ -66,7 +71,10 @@ static void await_all_cpus(void)
 		(void) nanosleep(&pause, NULL);
 }
 
-/* Sends all of it in order and forgets it; returns how many were sent. @to_tap: QEMU delivers by itself what it still has. */
+/*
+ * Sends all of it in order and forgets it; returns how many were sent. @to_tap: QEMU delivers by
+ * itself what it still has.
+ */
 static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bool to_tap)
 {
 	struct parked_frame frame;
@@ -105,7 +113,10 @@ static void drain(struct inflight *inflight)
 
 /* --- arming --- */
 
-/* A tap that is gone, or that nobody reads, has nothing to pull: no failure, but told in tap_error. */
+/*
+ * A tap that is gone, or that nobody reads, has nothing to pull: no failure, but told in
+ * tap_error.
+ */
 static void open_tap(struct inflight *inflight, const char *tap)
 {
 	struct kernel_port port;
@@ -164,7 +175,10 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 
 /* --- switching --- */
 
-/* Adds what QEMU took from the tap, before @until_us, and threw away, in front of what was pulled. */
+/*
+ * Adds what QEMU took from the tap, before @until_us, and threw away, in front of what was
+ * pulled.
+ */
 static void recover(struct inflight *inflight, uint64_t until_us)
 {
 	struct inflight_counters *counters = &inflight->counters;
@@ -241,7 +255,10 @@ int inflight_release(struct inflight *inflight)
 
 /* --- returning --- */
 
-/* Waits until the released queue has emptied itself; it is the kernel that works, and for a bounded time. */
+/*
+ * Waits until the released queue has emptied itself; it is the kernel that works, and for a
+ * bounded time.
+ */
 static int await_empty_queue(struct kernel_forward *forward)
 {
 	struct kernel_forward_counters counters;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel.h - the kernel's bridge, VXLAN and tap objects in our nouns. Only kernel_*.c include netlink headers.
+ * kernel.h - the kernel's bridge, VXLAN and tap objects in our nouns. Only kernel_*.c include
+ * netlink headers.
  *
- * Every call is synchronous and returns 0 or a negative errno; requests are built apart from their sending so that tests can
- * read the bytes. Each entry we add bears NTF_EXT_LEARNED; each device we make is named by us (see below).
+ * Every call is synchronous and returns 0 or a negative errno; requests are built apart from
+ * their sending so that tests can
+ * read the bytes. Each entry we add bears NTF_EXT_LEARNED; each device we make is named by us
+ * (see below).
  */
 #ifndef REHOME_NVEAGENT_KERNEL_H
 #define REHOME_NVEAGENT_KERNEL_H
@@ -24,7 +27,10 @@ enum {
 
 struct kernel;
 
-/* Opens the netlink sockets. -EPERM without CAP_NET_ADMIN (proved by a harmless privileged request, not guessed from the uid). */
+/*
+ * Opens the netlink sockets. -EPERM without CAP_NET_ADMIN (proved by a harmless privileged
+ * request, not guessed from the uid).
+ */
 int kernel_new(struct kernel **ret_kernel);
 struct kernel *kernel_free(struct kernel *kernel);
 DEFINE_CLEANUP(struct kernel, kernel_free)
@@ -45,10 +51,13 @@ struct vni_devices {
 };
 
 /*
- * Makes or adopts the bridge and the VXLAN device of one VNI and joins them: VXLAN nolearning, bridge port learning off, both up, MTU of the
- * VXLAN device = underlay MTU - 50 (IPv4) or 70 (IPv6) when we make it. An adopted device must fit: VNI, port, and local address
+ * Makes or adopts the bridge and the VXLAN device of one VNI and joins them: VXLAN nolearning,
+ * bridge port learning off, both up, MTU of the
+ * VXLAN device = underlay MTU - 50 (IPv4) or 70 (IPv6) when we make it. An adopted device must
+ * fit: VNI, port, and local address
  * as asked; learning is switched off on an adopted VXLAN port.
- * On failure nothing made by this call is left; @reterr_message (KERNEL_MESSAGE_SIZE) says what is wrong and what to do.
+ * On failure nothing made by this call is left; @reterr_message (KERNEL_MESSAGE_SIZE) says what
+ * is wrong and what to do.
  */
 int kernel_vni_ensure(struct kernel *kernel, struct vni_devices *devices, char *reterr_message);
 
@@ -56,10 +65,16 @@ int kernel_vni_ensure(struct kernel *kernel, struct vni_devices *devices, char *
 int kernel_vni_remove(struct kernel *kernel, const struct vni_devices *devices);
 
 /* --- forwarding tables --- */
-/* Both layers of one VNI: bridge ports of @bridge_ifindex, and VXLAN entries of @vxlan_ifindex (and of the forward device if it is there). */
+/*
+ * Both layers of one VNI: bridge ports of @bridge_ifindex, and VXLAN entries of @vxlan_ifindex
+ * (and of the forward device if it is there).
+ */
 int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, struct fdb_table *table);
 
-/* Applies in order, in batches; goes on after an error and returns the first one; *reterr_index (may be NULL) is the change that failed first. */
+/*
+ * Applies in order, in batches; goes on after an error and returns the first one; *reterr_index
+ * (may be NULL) is the change that failed first.
+ */
 int kernel_fdb_apply(struct kernel *kernel, const struct vni_devices *devices,
 		     const struct fdb_change *changes, size_t count, size_t *reterr_index);
 
@@ -75,14 +90,21 @@ int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_p
 
 /*
  * The guard of a destination tap until the VM runs there (new NVE):
- *  - nothing flooded goes to it (flood, mcast_flood, bcast_flood off), so that it does not collect what the VM got at its old host too;
- *  - RARP that comes out of it (QEMU's self-announcement, sent before the VM runs: QEMU net/announce.c) is dropped, as is
+ *  - nothing flooded goes to it (flood, mcast_flood, bcast_flood off), so that it does not
+ *    collect what the VM got at its old host too;
+ *  - RARP that comes out of it (QEMU's self-announcement, sent before the VM runs: QEMU
+ *    net/announce.c) is dropped, as is
  *    every frame whose source is not @mac; the host's own IPv6 on the tap is off;
- *  - frames for @mac that arrive on the VXLAN device go straight to the tap (tc ingress redirect), whatever the bridge's FDB says:
- *    until the VM runs here local senders' frames must still go to the old NVE, while the forwarded ones must wait in the tap's queue.
- *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk. It stays so until the tap goes with
- *    its QEMU: changing the length of a device in use drops what comes meanwhile (net/core/dev.c, dev_qdisc_change_tx_queue_len()).
- * kernel_guard_open() lifts the first two and the redirect stays; kernel_guard_free() undoes everything but the queue's length.
+ *  - frames for @mac that arrive on the VXLAN device go straight to the tap (tc ingress
+ *    redirect), whatever the bridge's FDB says:
+ *    until the VM runs here local senders' frames must still go to the old NVE, while the
+ *    forwarded ones must wait in the tap's queue.
+ *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk.
+ *    It stays so until the tap goes with
+ *    its QEMU: changing the length of a device in use drops what comes meanwhile (net/core/dev.c,
+ *    dev_qdisc_change_tx_queue_len()).
+ * kernel_guard_open() lifts the first two and the redirect stays; kernel_guard_free() undoes
+ * everything but the queue's length.
  * Both are idempotent and may be called for a tap that is gone (0).
  */
 struct kernel_guard;
@@ -92,12 +114,18 @@ int kernel_guard_open(struct kernel_guard *guard);
 struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);	/* removes it from the kernel too */
 DEFINE_CLEANUP(struct kernel_guard, kernel_guard_free)
 
-/* Removes guards, forward devices and their entries that an earlier life of the agent left on this VNI; returns how many, or an errno. */
+/*
+ * Removes guards, forward devices and their entries that an earlier life of the agent left on
+ * this VNI; returns how many, or an errno.
+ */
 int kernel_sweep(struct kernel *kernel, const struct vni_devices *devices);
 
 /* --- changes as they happen --- */
 struct kernel_watch_events {
-	/* A bridge FDB entry appeared or moved (@gone false), or went. Our own VXLAN ports are filtered out by the caller. @learned: dynamic. */
+	/*
+	 * A bridge FDB entry appeared or moved (@gone false), or went. Our own VXLAN ports are
+	 * filtered out by the caller. @learned: dynamic.
+	 */
 	void (*fdb)(void *userdata, uint32_t ifindex, struct mac mac, bool learned, bool gone);
 	/* A link joined, left or changed; port->master 0 when it is in no bridge. */
 	void (*link)(void *userdata, const struct kernel_port *port, bool gone);

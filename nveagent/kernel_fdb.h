@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_fdb.h - forwarding entries as rtnetlink messages and back, without a socket. Internal to kernel_*.c and tests.
+ * kernel_fdb.h - forwarding entries as rtnetlink messages and back, without a socket. Internal to
+ * kernel_*.c and tests.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_FDB_H
 #define REHOME_NVEAGENT_KERNEL_FDB_H
@@ -12,7 +13,8 @@ enum {
 };
 
 /*
- * Builds the messages of one change, to be sent in order; the caller owns them. The first one already moves the entry.
+ * Builds the messages of one change, to be sent in order; the caller owns them. The first one
+ * already moves the entry.
  * Returns how many (1 or KERNEL_FDB_MESSAGES_MAX), or
  *   -EOPNOTSUPP  to replace an entry of the zero MAC's list (the kernel cannot)
  *   -EINVAL      a VXLAN entry without VTEP, or a bridge entry for a zero or group MAC
@@ -21,8 +23,10 @@ enum {
 int kernel_fdb_build(const struct fdb_change *change, struct nl_msg **ret_messages);
 
 /*
- * Reads an RTM_NEWNEIGH or RTM_DELNEIGH. Returns 1 and the entry when it is one of bridge @bridge_ifindex's ports or of the
- * device @vxlan_ifindex (0: any bridge, no VXLAN device), else 0. Entries of a VLAN are skipped: they play no part while VLAN
+ * Reads an RTM_NEWNEIGH or RTM_DELNEIGH. Returns 1 and the entry when it is one of bridge
+ * @bridge_ifindex's ports or of the
+ * device @vxlan_ifindex (0: any bridge, no VXLAN device), else 0. Entries of a VLAN are skipped:
+ * they play no part while VLAN
  * filtering is off, and with it on the bridge is not adopted.
  */
 int kernel_fdb_parse(const struct nlmsghdr *header, uint32_t bridge_ifindex, uint32_t vxlan_ifindex,

@@ -4,37 +4,60 @@
  *
  * Theory of operation
  *
- * One device per moving MAC, "rhf<N>", N the lowest free number: each has a queue of its own to hold, and its counters count one
- * move. Its own VNI is N + 1 on UDP port FORWARD_UDP_PORT, which only keeps it apart from every other VXLAN device (the kernel
- * refuses a second one with the same VNI, port and flags); its one forwarding entry names the real VNI and port. Whatever would
- * come in by it is dropped by an ingress filter: a VNI nobody asked for must not be a way into the bridge.
+ * One device per moving MAC, "rhf<N>", N the lowest free number: each has a queue of its own to
+ * hold, and its counters count one
+ * move. Its own VNI is N + 1 on UDP port FORWARD_UDP_PORT, which only keeps it apart from every
+ * other VXLAN device (the kernel
+ * refuses a second one with the same VNI, port and flags); its one forwarding entry names the
+ * real VNI and port. Whatever would
+ * come in by it is dropped by an ingress filter: a VNI nobody asked for must not be a way into
+ * the bridge.
  *
- * Order. The outer UDP source port is one (srcport range of size 1) instead of a hash of the inner frame: a frame that was read
- * back from a tap has another skb hash than one that was just bridged, and the two must not take different paths (ECMP),
+ * Order. The outer UDP source port is one (srcport range of size 1) instead of a hash of the
+ * inner frame: a frame that was read
+ * back from a tap has another skb hash than one that was just bridged, and the two must not take
+ * different paths (ECMP),
  * transmit queues or receive queues.
  *
- * Holding (net/sched/sch_tbf.c, Linux 6.1 to 6.18). The root queue is a token bucket of 1 byte/s that counts each frame as
- * 65535 + its size. The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty it: the first two
- * pass, 2 * (65535 + 60), which leaves 65417, too little for any frame however small; the others wait at the head of the queue, one
- * of them for 3 minutes, and each further one for 18 hours. What comes after waits behind them in order. Fillers are addressed to
+ * Holding (net/sched/sch_tbf.c, Linux 6.1 to 6.18). The root queue is a token bucket of 1 byte/s
+ * that counts each frame as
+ * 65535 + its size. The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty
+ * it: the first two
+ * pass, 2 * (65535 + 60), which leaves 65417, too little for any frame however small; the others
+ * wait at the head of the queue, one
+ * of them for 3 minutes, and each further one for 18 hours. What comes after waits behind them in
+ * order. Fillers are addressed to
  * the device itself, so the VXLAN driver drops them.
  *
- * Releasing changes the rates of the same queue, which keeps its contents, but its timer still stands as it was: one more filler
- * makes the queue run now. A frame that arrives between the two does the same, and goes to the end of the queue as it must.
+ * Releasing changes the rates of the same queue, which keeps its contents, but its timer still
+ * stands as it was: one more filler
+ * makes the queue run now. A frame that arrives between the two does the same, and goes to the
+ * end of the queue as it must.
  *
- * All at once would be too much: a queue that may pass sends up to 64 frames for each one that arrives (dev_tx_weight), which
- * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. So the queue is emptied in grants: a
- * bucketful that passes some 60 short frames, 37 of 1500 bytes or two bundles of 64 KiB, and the next one when backlogs are short and
- * the time is over that it takes at the underlay's speed. If that takes longer than the agent can stand still for, the queue goes
- * on by itself, at DRAIN_SPEEDUP times the rate at which it fills. When it is empty, everything may pass.
+ * All at once would be too much: a queue that may pass sends up to 64 frames for each one that
+ * arrives (dev_tx_weight), which
+ * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. So
+ * the queue is emptied in grants: a
+ * bucketful that passes some 60 short frames, 37 of 1500 bytes or two bundles of 64 KiB, and the
+ * next one when backlogs are short and
+ * the time is over that it takes at the underlay's speed. If that takes longer than the agent can
+ * stand still for, the queue goes
+ * on by itself, at DRAIN_SPEEDUP times the rate at which it fills. When it is empty, everything
+ * may pass.
  *
- * And two CPUs, ours and the one where frames arrive, would send at the same time: on their way through different backlogs or transmit
- * queues frames overtake each other. So we leave it to a frame that arrives to make the queue run; one run spends a whole grant,
- * because the queue holds more than that. Only if no frame comes do we make it run, and wait for what that sends.
+ * And two CPUs, ours and the one where frames arrive, would send at the same time: on their way
+ * through different backlogs or transmit
+ * queues frames overtake each other. So we leave it to a frame that arrives to make the queue
+ * run; one run spends a whole grant,
+ * because the queue holds more than that. Only if no frame comes do we make it run, and wait for
+ * what that sends.
  *
- * Turning back. When the VM goes on here, what is held must go to its tap, and before anything newer does. So the forwarding entry
- * is pointed at this very device (own VTEP, own VNI and port): the VXLAN driver hands such frames to it without sending them
- * (encap_bypass_if_local()), and a redirect on its ingress takes them to the tap. New frames still join the end of the queue; once
+ * Turning back. When the VM goes on here, what is held must go to its tap, and before anything
+ * newer does. So the forwarding entry
+ * is pointed at this very device (own VTEP, own VNI and port): the VXLAN driver hands such frames
+ * to it without sending them
+ * (encap_bypass_if_local()), and a redirect on its ingress takes them to the tap. New frames
+ * still join the end of the queue; once
  * it is empty the bridge's entry can change.
  *
  * Without sch_tbf (-ENOENT) frames are not held: they may overtake what is pulled from the tap.
@@ -93,7 +116,10 @@ struct kernel_forward {
 
 /* --- making --- */
 
-/* The highest unicast addresses that are locally administered: a bridge takes the lowest of its ports' as its own. */
+/*
+ * The highest unicast addresses that are locally administered: a bridge takes the lowest of its
+ * ports' as its own.
+ */
 static struct mac device_mac(unsigned number)
 {
 	return (struct mac) { { 0xfe, 0xff, 0xff, 0xff, (uint8_t) (number >> 8), (uint8_t) number } };
@@ -288,8 +314,10 @@ static int find_hop(struct kernel *kernel, struct ip to, struct hop *hop)
 }
 
 /*
- * Has the kernel resolve the next hop ahead of use (NTF_USE), because few frames may wait for an unresolved neighbour
- * (unres_qlen_bytes, arp(7)) and a whole queue is about to. Failure is not fatal: the path may be one without neighbours.
+ * Has the kernel resolve the next hop ahead of use (NTF_USE), because few frames may wait for an
+ * unresolved neighbour
+ * (unres_qlen_bytes, arp(7)) and a whole queue is about to. Failure is not fatal: the path may be
+ * one without neighbours.
  */
 static void resolve(struct kernel *kernel, const struct hop *hop)
 {
@@ -452,7 +480,10 @@ static int run_queue(struct kernel_forward *forward)
 	return r;
 }
 
-/* Changes the queue, and makes it run unless a frame that arrives does. @counters: before and after. */
+/*
+ * Changes the queue, and makes it run unless a frame that arrives does. @counters: before and
+ * after.
+ */
 static int set_and_run(struct kernel_forward *forward, const struct tc_queue *queue, struct tc_queue_counters *counters)
 {
 	uint64_t deadline = clock_monotonic_us() + RUN_US_MAX;
@@ -497,7 +528,10 @@ static int empty_queue(struct kernel_forward *forward, struct tc_queue_counters 
 	return r;
 }
 
-/* The rate at which frames came in since the entry was taken: those that are left, and those that have been sent. */
+/*
+ * The rate at which frames came in since the entry was taken: those that are left, and those that
+ * have been sent.
+ */
 static struct tc_queue draining(const struct kernel_forward *forward, const struct tc_queue_counters *counters)
 {
 	uint64_t took = clock_monotonic_us() - forward->taken_us + 1;
@@ -508,8 +542,10 @@ static struct tc_queue draining(const struct kernel_forward *forward, const stru
 }
 
 /*
- * Waits until a queue that may pass has emptied itself. What set_and_run() saw leave may have been the last grant's, and if no more
- * frames arrive (the peers may know of the move by now) nobody makes the queue run again: in a real move the last 33 of 63
+ * Waits until a queue that may pass has emptied itself. What set_and_run() saw leave may have
+ * been the last grant's, and if no more
+ * frames arrive (the peers may know of the move by now) nobody makes the queue run again: in a
+ * real move the last 33 of 63
  * frames stayed in it. Frames that do arrive are left to do it, as above.
  */
 static int see_it_empty(struct kernel_forward *forward, struct tc_queue_counters *counters)

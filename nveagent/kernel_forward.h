@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kernel_forward.h - the forward device of one moving MAC; no netlink in this header. Internal to kernel_*.c and inflight.c. */
+/*
+ * kernel_forward.h - the forward device of one moving MAC; no netlink in this header. Internal to
+ * kernel_*.c and inflight.c.
+ */
 #ifndef REHOME_NVEAGENT_KERNEL_FORWARD_H
 #define REHOME_NVEAGENT_KERNEL_FORWARD_H
 
@@ -16,8 +19,10 @@ enum {
 struct kernel_forward;
 
 /*
- * Makes the device with its entry to @new_vtep and, where the kernel has sch_tbf, its held queue. Nothing is sent to it yet.
- * -EADDRINUSE: a program that is not ours holds FORWARD_UDP_PORT. -EMFILE: FORWARD_DEVICES_MAX are there.
+ * Makes the device with its entry to @new_vtep and, where the kernel has sch_tbf, its held queue.
+ * Nothing is sent to it yet.
+ * -EADDRINUSE: a program that is not ours holds FORWARD_UDP_PORT. -EMFILE: FORWARD_DEVICES_MAX
+ * are there.
  */
 int kernel_forward_new(struct kernel *kernel, const struct vni_devices *devices, struct mac mac, struct ip new_vtep,
 		       struct kernel_forward **ret_forward);
@@ -27,10 +32,14 @@ DEFINE_CLEANUP(struct kernel_forward, kernel_forward_free)
 uint32_t kernel_forward_ifindex(const struct kernel_forward *forward);
 bool kernel_forward_holds(const struct kernel_forward *forward);
 
-/* The bridge's entry: MAC -> the forward device, sticky and ours. Prepared by kernel_forward_new(); one system call. */
+/*
+ * The bridge's entry: MAC -> the forward device, sticky and ours. Prepared by
+ * kernel_forward_new(); one system call.
+ */
 int kernel_forward_take(struct kernel_forward *forward);
 /*
- * What is held leaves in order; later frames follow. Returns when the queue is empty, or before when it takes long: then
+ * What is held leaves in order; later frames follow. Returns when the queue is empty, or before
+ * when it takes long: then
  * kernel_forward_tend() is to be called now and then. Call it again after an error.
  */
 int kernel_forward_release(struct kernel_forward *forward);
@@ -38,7 +47,8 @@ int kernel_forward_tend(struct kernel_forward *forward);
 /* The bridge's entry: MAC -> @tap_ifindex, sticky and ours. */
 int kernel_forward_return(struct kernel_forward *forward, uint32_t tap_ifindex);
 /*
- * Turns the device round: what leaves it comes back in by it and goes out of @tap_ifindex. For what is held; before
+ * Turns the device round: what leaves it comes back in by it and goes out of @tap_ifindex. For
+ * what is held; before
  * kernel_forward_release().
  */
 int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifindex);

@@ -4,15 +4,20 @@
  *
  * Theory of operation
  *
- * The redirect on the VXLAN device is put first and taken away last, and its action's cookie says how the tap was before. So the
- * guard's whole memory is in the kernel: an agent that died is undone by the next one exactly as kernel_guard_free()
- * would have (kernel_sweep.c calls the same function). The filter on the tap is there until the guard is opened and so
+ * The redirect on the VXLAN device is put first and taken away last, and its action's cookie says
+ * how the tap was before. So the
+ * guard's whole memory is in the kernel: an agent that died is undone by the next one exactly as
+ * kernel_guard_free()
+ * would have (kernel_sweep.c calls the same function). The filter on the tap is there until the
+ * guard is opened and so
  * says whether the flood flags are still ours to restore.
  *
  *   VXLAN device, ingress   pref TC_PREFERENCE, handle = the tap's ifindex: to @mac? out of the tap
- *   tap, ingress            pref TC_PREFERENCE, handle = enum tap_filter: RARP, or not from @mac? drop
+ *   tap, ingress            pref TC_PREFERENCE, handle = enum tap_filter: RARP, or not from @mac?
+ *   drop
  *
- * A redirected frame enters the tap's ring as a bridged one does: dev_queue_xmit() of the tap (net/sched/act_mirred.c), in the
+ * A redirected frame enters the tap's ring as a bridged one does: dev_queue_xmit() of the tap
+ * (net/sched/act_mirred.c), in the
  * order of arrival as long as one receive queue serves the outer flow.
  */
 #include "nveagent/kernel_guard.h"
@@ -66,7 +71,10 @@ int kernel_guard_lift(struct kernel *kernel, uint32_t ifindex, uint8_t flood)
 	r = set_floods(kernel, ifindex, flood);
 	r2 = tc_filter_remove(kernel, ifindex, handle);
 
-	/* The tap may leave the bridge, or vanish, at any time: then there are no flags to restore. */
+	/*
+	 * The tap may leave the bridge, or vanish, at any time: then there are no flags to
+	 * restore.
+	 */
 	return r2 < 0 ? r2 : r == -EOPNOTSUPP || r == -ENODEV || r == -EINVAL ? 0 : r;
 }
 

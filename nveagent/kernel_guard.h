@@ -5,7 +5,10 @@
 
 #include "nveagent/kernel_tc.h"
 
-/* Lifts what keeps the tap @ifindex from talking and from being flooded. 0 also when there is nothing to lift. */
+/*
+ * Lifts what keeps the tap @ifindex from talking and from being flooded. 0 also when there is
+ * nothing to lift.
+ */
 int kernel_guard_lift(struct kernel *kernel, uint32_t ifindex, uint8_t flood);
 
 /* Undoes the guard whose redirect on @vxlan_ifindex bears @cookie. */

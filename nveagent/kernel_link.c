@@ -231,7 +231,10 @@ void kernel_link_info_end(struct nl_msg *message, const struct link_info *info)
 	nla_nest_end(message, info->info);
 }
 
-/* Bridge port attributes through the bridge's own handler: family AF_BRIDGE, IFLA_PROTINFO (br_netlink.c). */
+/*
+ * Bridge port attributes through the bridge's own handler: family AF_BRIDGE, IFLA_PROTINFO
+ * (br_netlink.c).
+ */
 int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const struct link_port_flag *flags, size_t count)
 {
 	struct ifinfomsg header = { .ifi_family = AF_BRIDGE, .ifi_index = (int) ifindex };

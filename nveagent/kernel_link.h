@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kernel_link.h - network devices as rtnetlink shows them, and requests about them. Internal to kernel_*.c. */
+/*
+ * kernel_link.h - network devices as rtnetlink shows them, and requests about them. Internal to
+ * kernel_*.c.
+ */
 #ifndef REHOME_NVEAGENT_KERNEL_LINK_H
 #define REHOME_NVEAGENT_KERNEL_LINK_H
 
@@ -40,11 +43,17 @@ int kernel_link_parse(const struct nlmsghdr *header, struct kernel_link *ret_lin
 int kernel_link_by_name(struct kernel *kernel, const char *name, struct kernel_link *ret_link);
 int kernel_link_by_index(struct kernel *kernel, uint32_t ifindex, struct kernel_link *ret_link);
 
-/* Calls @each for every device, or every port of the bridge @master when it is not 0; stops at a negative value. */
+/*
+ * Calls @each for every device, or every port of the bridge @master when it is not 0; stops at a
+ * negative value.
+ */
 int kernel_link_each(struct kernel *kernel, uint32_t master,
 		     int (*each)(void *userdata, const struct kernel_link *link), void *userdata);
 
-/* A request about device @ifindex (0: the one to be made), without attributes. NULL: out of memory. */
+/*
+ * A request about device @ifindex (0: the one to be made), without attributes. NULL: out of
+ * memory.
+ */
 struct nl_msg *kernel_link_message(int type, int flags, uint32_t ifindex);
 
 /* Appends the nest IFLA_LINKINFO { kind, data }; the caller puts the kind's attributes between. */
@@ -64,12 +73,18 @@ int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const st
 int kernel_link_set_up(struct kernel *kernel, uint32_t ifindex);
 int kernel_link_set_master(struct kernel *kernel, uint32_t ifindex, uint32_t master);
 int kernel_link_set_queue_length(struct kernel *kernel, uint32_t ifindex, uint32_t packets);
-/* No link-local address is made by itself, hence no DAD and no router solicitation leave the device. */
+/*
+ * No link-local address is made by itself, hence no DAD and no router solicitation leave the
+ * device.
+ */
 int kernel_link_set_no_autoconf(struct kernel *kernel, uint32_t ifindex);
 /* 0 also when it is gone already. */
 int kernel_link_delete(struct kernel *kernel, uint32_t ifindex);
 
-/* The sysctl disable_ipv6 of a device of this thread's network namespace. -ENOENT: the kernel has no IPv6, or the device is gone. */
+/*
+ * The sysctl disable_ipv6 of a device of this thread's network namespace. -ENOENT: the kernel has
+ * no IPv6, or the device is gone.
+ */
 int kernel_link_get_ipv6(const char *name, bool *ret_enabled);
 int kernel_link_set_ipv6(const char *name, bool enable);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kernel_netlink.c - asking rtnetlink; rtnetlink(7), Documentation/userspace-api/netlink/intro.rst. */
+/*
+ * kernel_netlink.c - asking rtnetlink; rtnetlink(7),
+ * Documentation/userspace-api/netlink/intro.rst.
+ */
 #include "nveagent/kernel_netlink.h"
 
 #include <errno.h>
@@ -97,7 +100,10 @@ static ssize_t receive(struct kernel *kernel)
 	return (size_t) n > sizeof(kernel->buffer) ? -EMSGSIZE : n;
 }
 
-/* Keeps the text that came with an error (NLMSGERR_ATTR_MSG); with NETLINK_CAP_ACK it follows the nlmsgerr at once. */
+/*
+ * Keeps the text that came with an error (NLMSGERR_ATTR_MSG); with NETLINK_CAP_ACK it follows the
+ * nlmsgerr at once.
+ */
 static void keep_explanation(struct kernel *kernel, struct nlmsghdr *header)
 {
 	struct nlattr *text;

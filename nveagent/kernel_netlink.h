@@ -2,7 +2,8 @@
 /*
  * kernel_netlink.h - asking rtnetlink. Internal to kernel_*.c.
  *
- * libnl builds and cuts messages and owns the socket; the reading of answers is ours, because libnl's error
+ * libnl builds and cuts messages and owns the socket; the reading of answers is ours, because
+ * libnl's error
  * numbers fold several errnos into one (ENOENT, ENODEV and ESRCH are all "not found" there).
  */
 #ifndef REHOME_NVEAGENT_KERNEL_NETLINK_H
@@ -38,25 +39,33 @@ struct kernel {
 /* An open, connected rtnetlink socket that only takes part in requests. */
 int kernel_socket_open(struct nl_sock **ret_socket);
 
-/* A request without attributes yet: its family header of @size bytes follows the netlink header. NULL: out of memory. */
+/*
+ * A request without attributes yet: its family header of @size bytes follows the netlink header.
+ * NULL: out of memory.
+ */
 struct nl_msg *kernel_message(int type, int flags, const void *header, size_t size);
 
 /* Sends and waits for the ack. Returns 0 or the kernel's errno. */
 int kernel_request(struct kernel *kernel, struct nl_msg *message);
 
-/* Sends a request for one object and calls @each for it (and not after an error). Returns @each's value or an errno. */
+/*
+ * Sends a request for one object and calls @each for it (and not after an error). Returns @each's
+ * value or an errno.
+ */
 int kernel_get(struct kernel *kernel, struct nl_msg *message,
 	       int (*each)(void *userdata, const struct nlmsghdr *header), void *userdata);
 
 /*
- * Sends a dump request and calls @each for every object; a negative value ends the calls and is returned. The objects of an
+ * Sends a dump request and calls @each for every object; a negative value ends the calls and is
+ * returned. The objects of an
  * inconsistent dump (NLM_F_DUMP_INTR) are handed over as well and -EAGAIN is returned in the end.
  */
 int kernel_dump(struct kernel *kernel, struct nl_msg *message,
 		int (*each)(void *userdata, const struct nlmsghdr *header), void *userdata);
 
 /*
- * Sends @count messages (at most KERNEL_BATCH_MAX) with one system call; results[i] becomes 0 or the errno of message i. The kernel
+ * Sends @count messages (at most KERNEL_BATCH_MAX) with one system call; results[i] becomes 0 or
+ * the errno of message i. The kernel
  * processes each whatever became of those before. Returns 0, or an errno of the transport.
  */
 int kernel_batch(struct kernel *kernel, struct nl_msg *const *messages, size_t count, int *results);

@@ -2,7 +2,8 @@
 /*
  * kernel_sweep.c - removes what an earlier life of the agent left on a VNI.
  *
- * Recognised by marks, never by guess: a forward device by its kind, its name and its alias, as a port of this bridge (its entries go with it);
+ * Recognised by marks, never by guess: a forward device by its kind, its name and its alias, as a
+ * port of this bridge (its entries go with it);
  * a guard by the cookie of its redirect on this VXLAN device.
  */
 #include <errno.h>
@@ -16,7 +17,10 @@ enum {
 	SWEEP_ROUND_MAX = 64,	/* found in one dump; more take another round */
 };
 
-/* What one dump found; removing needs requests of its own, which cannot be sent while a dump is being read. */
+/*
+ * What one dump found; removing needs requests of its own, which cannot be sent while a dump is
+ * being read.
+ */
 struct found {
 	struct tc_cookie guards[SWEEP_ROUND_MAX];
 	uint32_t forwards[SWEEP_ROUND_MAX];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kernel_tc.c - traffic control through rtnetlink; tc(8), net/sched/cls_bpf.c, act_mirred.c, sch_tbf.c, sch_api.c. */
+/*
+ * kernel_tc.c - traffic control through rtnetlink; tc(8), net/sched/cls_bpf.c, act_mirred.c,
+ * sch_tbf.c, sch_api.c.
+ */
 #include "nveagent/kernel_tc.h"
 
 #include <arpa/inet.h>
@@ -115,7 +118,10 @@ static uint32_t mac_last_two(struct mac mac)
 	return (uint32_t) mac.octet[4] << 8 | mac.octet[5];
 }
 
-/* Begins a filter of ours; the caller appends the rest of its options, ends *ret_options and sends. */
+/*
+ * Begins a filter of ours; the caller appends the rest of its options, ends *ret_options and
+ * sends.
+ */
 static struct nl_msg *filter_begin(uint32_t ifindex, uint16_t preference, uint32_t handle, struct program program,
 				   struct nlattr **ret_options)
 {
@@ -345,7 +351,10 @@ static int take_counters(void *userdata, const struct nlmsghdr *header)
 	return 0;
 }
 
-/* The answer to RTM_GETQDISC is a notification, which the asker gets only with NLM_F_ECHO (sch_api.c, qdisc_notify()). */
+/*
+ * The answer to RTM_GETQDISC is a notification, which the asker gets only with NLM_F_ECHO
+ * (sch_api.c, qdisc_notify()).
+ */
 int tc_queue_read(struct kernel *kernel, uint32_t ifindex, struct tc_queue_counters *ret_counters)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message =

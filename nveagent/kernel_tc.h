@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_tc.h - the few traffic control objects we use: ingress filters, and a root queue that holds. Internal to kernel_*.c.
+ * kernel_tc.h - the few traffic control objects we use: ingress filters, and a root queue that
+ * holds. Internal to kernel_*.c.
  *
- * Filters are classic BPF programs (cls_bpf), which need neither bpf(2) nor act_gact: a direct-action program drops by its
+ * Filters are classic BPF programs (cls_bpf), which need neither bpf(2) nor act_gact: a
+ * direct-action program drops by its
  * return value. Ours have the preference TC_PREFERENCE, by which they are found again.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_TC_H
@@ -21,7 +23,10 @@ enum {
 	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10, /* longest frame held: GSO without BIG TCP is below 64 KiB; longer bundles are cut */
 };
 
-/* What is needed to undo a redirect after a crash; stored in the action's cookie (TCA_ACT_COOKIE, 16 bytes at most). */
+/*
+ * What is needed to undo a redirect after a crash; stored in the action's cookie (TCA_ACT_COOKIE,
+ * 16 bytes at most).
+ */
 struct tc_cookie {
 	char magic[4];		/* TC_COOKIE_GUARD, or another's */
 	uint32_t target;	/* ifindex */
@@ -39,9 +44,11 @@ struct tc_filter {
 };
 
 /*
- * Makes the clsact qdisc of a device. *ret_made is false when there was one (or an ingress qdisc) already.
+ * Makes the clsact qdisc of a device. *ret_made is false when there was one (or an ingress qdisc)
+ * already.
  *
- * Making or removing one interrupts the device: for a few milliseconds it drops what it should send (net/sched/sch_api.c, qdisc_graft(),
+ * Making or removing one interrupts the device: for a few milliseconds it drops what it should
+ * send (net/sched/sch_api.c, qdisc_graft(),
  * dev_deactivate()). So it is made before traffic flows, and stays, empty, as long as the device.
  */
 int tc_clsact_ensure(struct kernel *kernel, uint32_t ifindex, bool *ret_made);
@@ -53,7 +60,8 @@ int tc_drop_all(struct kernel *kernel, uint32_t ifindex);
 /* Drops RARP, and what has another source address than @mac; leaves the rest to later filters. */
 int tc_drop_strangers(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac);
 /*
- * Sends what comes in for @mac out of cookie->target, and tells no later filter. Makes the clsact qdisc when there is none. -EEXIST: the handle is in use; nothing changed.
+ * Sends what comes in for @mac out of cookie->target, and tells no later filter. Makes the clsact
+ * qdisc when there is none. -EEXIST: the handle is in use; nothing changed.
  */
 int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac, struct tc_cookie *cookie);
 /* 0 also when the filter, the qdisc or the device is gone. */
@@ -63,8 +71,10 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 		   int (*each)(void *userdata, const struct tc_filter *filter), void *userdata);
 
 /*
- * A root queue (sch_tbf): tokens come at @rate into a bucket of @burst + @overhead, and a frame takes its size + @overhead.
- * tc_queue_build() makes it (@make) or changes it; a change keeps what is in it, and fills the bucket.
+ * A root queue (sch_tbf): tokens come at @rate into a bucket of @burst + @overhead, and a frame
+ * takes its size + @overhead.
+ * tc_queue_build() makes it (@make) or changes it; a change keeps what is in it, and fills the
+ * bucket.
  */
 struct tc_queue {
 	uint64_t rate;		/* bytes/s */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_vni.c - the bridge and the VXLAN device of one VNI: made when missing, adopted when fitting, refused otherwise.
+ * kernel_vni.c - the bridge and the VXLAN device of one VNI: made when missing, adopted when
+ * fitting, refused otherwise.
  *
- * What we make sends nothing of its own: no link-local address (no DAD, MLD or router solicitation), no STP, no snooping (after a
+ * What we make sends nothing of its own: no link-local address (no DAD, MLD or router
+ * solicitation), no STP, no snooping (after a
  * move the new bridge would not know the VM's groups until the next query).
  */
 #include <arpa/inet.h>

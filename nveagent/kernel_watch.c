@@ -2,9 +2,12 @@
 /*
  * kernel_watch.c - links and bridge entries as they change.
  *
- * A second socket, because notifications must not stand between a request and its answer. Links are read from messages of family
- * AF_UNSPEC only: those carry the master, also when a port leaves its bridge; the bridge's own (AF_BRIDGE) say the same
- * again. Entries come from net/bridge/br_fdb.c, fdb_notify(); the VXLAN driver's are no bridge port's and are skipped.
+ * A second socket, because notifications must not stand between a request and its answer. Links
+ * are read from messages of family
+ * AF_UNSPEC only: those carry the master, also when a port leaves its bridge; the bridge's own
+ * (AF_BRIDGE) say the same
+ * again. Entries come from net/bridge/br_fdb.c, fdb_notify(); the VXLAN driver's are no bridge
+ * port's and are skipped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -127,7 +130,10 @@ int kernel_watch_read(struct kernel_watch *watch)
 
 /* --- what is there now --- */
 
-/* What a dump found. The callbacks ask the kernel things on the same socket, so they are called when the dump is over. */
+/*
+ * What a dump found. The callbacks ask the kernel things on the same socket, so they are called
+ * when the dump is over.
+ */
 struct found {
 	struct kernel_port *ports;
 	size_t port_count;
@@ -172,7 +178,10 @@ static int find_entry(void *userdata, const struct nlmsghdr *header)
 	return 0;
 }
 
-/* Everything may be found twice when the kernel changes meanwhile: -EAGAIN only repeats what the caller takes as a present state. */
+/*
+ * Everything may be found twice when the kernel changes meanwhile: -EAGAIN only repeats what the
+ * caller takes as a present state.
+ */
 static int find_all(struct kernel *kernel, struct nl_msg *message,
 		    int (*each)(void *userdata, const struct nlmsghdr *header), struct found *found)
 {

@@ -9,7 +9,7 @@
 #include "common/json.h"
 
 struct ledger {
-	uint64_t newest; /* id; 0: none yet */
+	uint64_t newest;			    /* id; 0: none yet */
 	struct ledger_move moves[LEDGER_MOVES_MAX]; /* id % LEDGER_MOVES_MAX */
 };
 
@@ -29,7 +29,7 @@ uint64_t ledger_begin(struct ledger *ledger, uint64_t now_us)
 	uint64_t id = ++ledger->newest;
 	struct ledger_move *move = &ledger->moves[id % LEDGER_MOVES_MAX];
 
-	*move = (struct ledger_move) { .id = id, .started_us = now_us, .state = "begun" };
+	*move = (struct ledger_move){ .id = id, .started_us = now_us, .state = "begun" };
 	return id;
 }
 

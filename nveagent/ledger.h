@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ledger.h - what happened in each move, and when (MISSION B5). Memory only, the newest LEDGER_MOVES_MAX moves; no I/O. */
+/*
+ * ledger.h - what happened in each move, and when (MISSION B5). Memory only, the newest
+ * LEDGER_MOVES_MAX moves; no I/O.
+ */
 #ifndef REHOME_NVEAGENT_LEDGER_H
 #define REHOME_NVEAGENT_LEDGER_H
 
@@ -61,7 +64,10 @@ struct ledger_move *ledger_find(struct ledger *ledger, uint64_t id);
 void ledger_note(struct ledger *ledger, uint64_t id, uint64_t at_us, const char *what, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
-/* The newest @limit moves (0: all that are kept), newest first, as docs/man/nvectl.1.scd shows them. NULL when out of memory. */
+/*
+ * The newest @limit moves (0: all that are kept), newest first, as docs/man/nvectl.1.scd shows
+ * them. NULL when out of memory.
+ */
 struct json_object *ledger_to_json(const struct ledger *ledger, unsigned limit);
 
 #endif

@@ -90,8 +90,8 @@ static void on_fd(evutil_socket_t fd, short what, void *userdata)
 {
 	struct loop_watch *watch = userdata;
 
-	watch->handler(watch->userdata, (what & EV_READ ? LOOP_READ : 0u) |
-						(what & EV_WRITE ? LOOP_WRITE : 0u));
+	watch->handler(watch->userdata,
+		       (what & EV_READ ? LOOP_READ : 0u) | (what & EV_WRITE ? LOOP_WRITE : 0u));
 }
 
 struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, unsigned interest,
@@ -115,7 +115,8 @@ int loop_watch_set(struct loop_watch *watch, unsigned interest)
 	evutil_socket_t fd = event_get_fd(watch->event);
 
 	event_del(watch->event);
-	if (event_assign(watch->event, watch->loop->base, fd, event_bits(interest), on_fd, watch) < 0)
+	if (event_assign(watch->event, watch->loop->base, fd, event_bits(interest), on_fd, watch) <
+	    0)
 		return -EINVAL;
 	return event_add(watch->event, NULL) < 0 ? -ENOMEM : 0;
 }

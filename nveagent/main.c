@@ -48,7 +48,8 @@ const char *argp_program_version = "nveagent " REHOME_VERSION;
 static const struct argp argp = {
 	.options = options,
 	.parser = parse_option,
-	.doc = "The rehome NVE agent: keeps this host's VXLAN overlay in step with its VMs, and with where they move.",
+	.doc = "The rehome NVE agent: keeps this host's VXLAN overlay in step with its VMs, and "
+	       "with where they move.",
 };
 
 static int run(const struct agent_config *config, const char *path)
@@ -65,13 +66,17 @@ static int run(const struct agent_config *config, const char *path)
 	return agent_run(agent) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* The wire is plain for now, so an NVA that is not on this host must be asked for in so many words. */
+/*
+ * The wire is plain for now, so an NVA that is not on this host must be asked for in so many
+ * words.
+ */
 static bool may_connect(const struct agent_config *config, const char *path)
 {
 	if (config->insecure_plain || ip_is_loopback(config->nva))
 		return true;
 	log_error("%s: the NVA is not on this host and the connection is not encrypted: "
-		  "on a trusted underlay say so with insecure-plain = yes", path);
+		  "on a trusted underlay say so with insecure-plain = yes",
+		  path);
 	return false;
 }
 

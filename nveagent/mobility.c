@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mobility.c - the table behind mobility.h: one row per pair of state and input that means something. */
+/*
+ * mobility.c - the table behind mobility.h: one row per pair of state and input that means
+ * something.
+ */
 #include "nveagent/mobility.h"
 
 #include <assert.h>
@@ -71,7 +74,10 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 	[MOBILITY_RESIDENT] = {
 		[MOBILITY_LEAVE]	= ROW(LEAVING),
 		[MOBILITY_ASKED_FOR]	= ROW(ASKED),
-		/* It runs here, so the directory is wrong (our lease ended while we were cut off): say so again. */
+		/*
+		 * It runs here, so the directory is wrong (our lease ended while we were cut
+		 * off): say so again.
+		 */
 		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(RESIDENT, DO(REGISTER)),
 		[MOBILITY_ADDRESS]	= ROW(RESIDENT, DO(REGISTER)),
@@ -122,7 +128,10 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_TIMEOUT_CAP]	= ROW(ABSENT, DO(STOP_TIMERS), DO(DISARM), DO(FORGET)),
 		[MOBILITY_EXPECT]	= ROW(EXPECTED, DO(STOP_TIMERS), DO(DISARM), DO(INTENT), DO(EXPECT_TIMER)),
 		[MOBILITY_PLUG]		= ROW(PLUGGED, DO(STOP_TIMERS), DO(DISARM), DO(INTENT), DO(GUARD)),
-		/* It runs here again after the directory gave it away: claim it, and pin only what is granted. */
+		/*
+		 * It runs here again after the directory gave it away: claim it, and pin only
+		 * what is granted.
+		 */
 		[MOBILITY_RUN]		= ROW(REGISTERING, DO(STOP_TIMERS), DO(DISARM), DO(REGISTER)),
 	},
 	[MOBILITY_DRAINING] = {

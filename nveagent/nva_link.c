@@ -59,7 +59,7 @@ static int buffer_reserve(struct buffer *buffer, size_t size)
 static void buffer_clear(struct buffer *buffer)
 {
 	free(buffer->data);
-	*buffer = (struct buffer) { 0 };
+	*buffer = (struct buffer){ 0 };
 }
 
 static size_t buffer_size(const struct buffer *buffer)
@@ -81,7 +81,8 @@ static void hang_up(struct nva_link *link)
 	link->state = LINK_WAITING;
 }
 
-__attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, const char *format,
+						       ...)
 {
 	char reason[NVO3_TEXT_MAX + 64];
 	va_list arguments;
@@ -92,7 +93,8 @@ __attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, co
 
 	hang_up(link);
 	(void) loop_timer_start(link->retry, link->retry_ms * 1000);
-	link->retry_ms = link->retry_ms * 2 < NVA_LINK_RETRY_MAX_MS ? link->retry_ms * 2 : NVA_LINK_RETRY_MAX_MS;
+	link->retry_ms = link->retry_ms * 2 < NVA_LINK_RETRY_MAX_MS ? link->retry_ms * 2
+								    : NVA_LINK_RETRY_MAX_MS;
 	link->events.down(link->userdata, reason);
 }
 
@@ -104,7 +106,8 @@ static int flush(struct nva_link *link)
 	struct buffer *output = &link->output;
 
 	while (buffer_size(output) > 0) {
-		ssize_t n = send(link->fd, output->data + output->start, buffer_size(output), MSG_NOSIGNAL);
+		ssize_t n = send(link->fd, output->data + output->start, buffer_size(output),
+				 MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -136,7 +139,8 @@ static int queue(struct nva_link *link, const struct nvo3_message *message)
 }
 
 /*
- * Called from within message handlers too, so a broken connection is not torn down here: the socket becomes
+ * Called from within message handlers too, so a broken connection is not torn down here: the
+ * socket becomes
  * readable then, and on_ready() sees the end of it.
  */
 static int queue_and_flush(struct nva_link *link, const struct nvo3_message *message)
@@ -214,7 +218,8 @@ static bool take_frame(struct nva_link *link)
 
 	r = nvo3_unpack(input->data + input->start + 4, (size_t) size - 4, &message, &what);
 	if (r < 0) {
-		fail(link, "the NVA sent a malformed message: %s", r == -EBADMSG ? what : strerror(-r));
+		fail(link, "the NVA sent a malformed message: %s",
+		     r == -EBADMSG ? what : strerror(-r));
 		return false;
 	}
 	input->start += (size_t) size;
@@ -310,7 +315,8 @@ static int open_socket(struct nva_link *link)
 	if (connect(link->fd, (const struct sockaddr *) &address, size) < 0 && errno != EINPROGRESS)
 		return -errno;
 
-	link->watch = loop_watch_new(link->loop, "nva", link->fd, LOOP_READ | LOOP_WRITE, on_ready, link);
+	link->watch =
+		loop_watch_new(link->loop, "nva", link->fd, LOOP_READ | LOOP_WRITE, on_ready, link);
 	return link->watch ? 0 : -ENOMEM;
 }
 
@@ -334,8 +340,8 @@ static void on_retry_timer(void *userdata)
 
 /* --- the interface --- */
 
-int nva_link_new(struct loop *loop, const struct nva_link_config *config, const struct nva_link_events *events,
-		 void *userdata, struct nva_link **ret_link)
+int nva_link_new(struct loop *loop, const struct nva_link_config *config,
+		 const struct nva_link_events *events, void *userdata, struct nva_link **ret_link)
 {
 	_cleanup_(nva_link_freep) struct nva_link *link = calloc(1, sizeof(*link));
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nva_link.h - the agent's session to its NVA: connects, greets, reconnects; whole messages in and out (nva/wire.h). */
+/*
+ * nva_link.h - the agent's session to its NVA: connects, greets, reconnects; whole messages in
+ * and out (nva/wire.h).
+ */
 #ifndef REHOME_NVEAGENT_NVA_LINK_H
 #define REHOME_NVEAGENT_NVA_LINK_H
 
@@ -27,8 +30,10 @@ struct nva_link_config {
 
 struct nva_link_events {
 	/*
-	 * The NVA welcomed us: send SUBSCRIBE and everything that may have been missed. @name: of the NVA, borrowed.
-	 * @incarnation: of its present start; another one than before means that it remembers nothing.
+	 * The NVA welcomed us: send SUBSCRIBE and everything that may have been missed. @name: of
+	 * the NVA, borrowed.
+	 * @incarnation: of its present start; another one than before means that it remembers
+	 * nothing.
 	 */
 	void (*up)(void *userdata, const char *name, uint64_t incarnation);
 	/* The session ended; it will be tried again. @reason: one line for the log. */
@@ -50,7 +55,10 @@ bool nva_link_is_up(const struct nva_link *link);
 /* A number no request of this session has had yet. */
 uint64_t nva_link_next_id(struct nva_link *link);
 
-/* Queues @message. 0, -ENOTCONN while the session is down (nothing is kept: up() is where to start over), or -EMSGSIZE, -ENOMEM. */
+/*
+ * Queues @message. 0, -ENOTCONN while the session is down (nothing is kept: up() is where to
+ * start over), or -EMSGSIZE, -ENOMEM.
+ */
 int nva_link_send(struct nva_link *link, const struct nvo3_message *message);
 
 #endif

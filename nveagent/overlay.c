@@ -4,12 +4,16 @@
  *
  * Theory of operation
  *
- * A table is one array: a sorted head without duplicates, and an unsorted tail of what was put since. Whoever reads
- * merges the tail in first, so filling a table of n entries in any order costs n log n, and a put between two
- * reads costs one pass. A second array of the same capacity is allocated with the first, hence the merge cannot fail and
+ * A table is one array: a sorted head without duplicates, and an unsorted tail of what was put
+ * since. Whoever reads
+ * merges the tail in first, so filling a table of n entries in any order costs n log n, and a put
+ * between two
+ * reads costs one pass. A second array of the same capacity is allocated with the first, hence
+ * the merge cannot fail and
  * reading needs no error path.
  *
- * Keys: (layer, device, MAC, VTEP), where the bridge layer has no device and only the zero MAC has a VTEP.
+ * Keys: (layer, device, MAC, VTEP), where the bridge layer has no device and only the zero MAC
+ * has a VTEP.
  */
 #include "nveagent/overlay.h"
 
@@ -64,7 +68,9 @@ static int key_cmp(const struct fdb_entry *a, const struct fdb_entry *b)
 	return order;
 }
 
-/* Merges [0, middle) and [middle, count) of @from into @to; of equal keys the later one survives. */
+/*
+ * Merges [0, middle) and [middle, count) of @from into @to; of equal keys the later one survives.
+ */
 static size_t merge_runs(const struct fdb_entry *from, size_t middle, size_t count, struct fdb_entry *to)
 {
 	size_t left = 0, right = middle, n = 0;
@@ -202,7 +208,10 @@ const char *fdb_op_name(enum fdb_op op)
 
 /* --- the difference --- */
 
-/* In order of application. A destination exists before something points at it, and outlives what points at it. */
+/*
+ * In order of application. A destination exists before something points at it, and outlives what
+ * points at it.
+ */
 enum stage { STAGE_MAKE_VXLAN, STAGE_MAKE_BRIDGE, STAGE_BREAK_BRIDGE, STAGE_BREAK_VXLAN, STAGE_COUNT };
 
 struct differ {
@@ -241,7 +250,8 @@ static bool replaceable(const struct fdb_entry *have)
 }
 
 /*
- * The zero MAC's list has one mark for all its VTEPs (vxlan_core.c, vxlan_fdb_update_existing()), so a list that somebody
+ * The zero MAC's list has one mark for all its VTEPs (vxlan_core.c, vxlan_fdb_update_existing()),
+ * so a list that somebody
  * else began cannot take an entry that is recognisably ours.
  */
 static bool list_is_foreign(const struct fdb_table *actual, const struct fdb_entry *want)

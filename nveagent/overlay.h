@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * overlay.h - what this host's forwarding tables should hold, and what differs from the kernel. Pure.
+ * overlay.h - what this host's forwarding tables should hold, and what differs from the kernel.
+ * Pure.
  *
  * Theory of operation
  *
  *   NVA updates, local ports, moves --> fdb_table (desired) --\
- *                                                               fdb_diff() --> changes --> kernel_fdb_apply()
+ *                                                               fdb_diff() --> changes -->
+ *                                                               kernel_fdb_apply()
  *   kernel_fdb_dump() ----------------> fdb_table (actual) ---/
  *
- * One table holds one VNI. A unicast MAC has at most one entry per layer and device; the zero MAC of a
+ * One table holds one VNI. A unicast MAC has at most one entry per layer and device; the zero MAC
+ * of a
  * VXLAN device (head-end replication, RFC 7348 section 4.2) has one entry per VTEP.
- * Running the diff on its own result gives no change. A MAC that moved is one REPLACE, so the kernel never lacks a
+ * Running the diff on its own result gives no change. A MAC that moved is one REPLACE, so the
+ * kernel never lacks a
  * destination for it; additions and replacements come before deletions (make before break).
  */
 #ifndef REHOME_NVEAGENT_OVERLAY_H
@@ -48,7 +52,8 @@ struct fdb_table *fdb_table_free(struct fdb_table *table);
 DEFINE_CLEANUP(struct fdb_table, fdb_table_free)
 
 /*
- * Adds @entry, replacing the one with the same key: (layer, MAC) in the bridge layer, (device, MAC) in the VXLAN layer
+ * Adds @entry, replacing the one with the same key: (layer, MAC) in the bridge layer, (device,
+ * MAC) in the VXLAN layer
  * and (device, VTEP) for its zero MAC. Returns 0 or -ENOMEM.
  */
 int fdb_table_put(struct fdb_table *table, const struct fdb_entry *entry);
@@ -68,10 +73,14 @@ struct fdb_change {
 };
 
 /*
- * What turns @actual into @desired, in order of application; the caller frees *ret_changes with free().
- * Never deletes an entry that is not ours or is local. A desired key held by an entry that is not ours is replaced only when
- * that one is dynamic knowledge (not fixed, not sticky, not local); a fixed one of the operator is left, and counted in
- * *ret_conflicts (may be NULL) unless it says the same. The zero MAC's list bears one mark for all its VTEPs: one that somebody
+ * What turns @actual into @desired, in order of application; the caller frees *ret_changes with
+ * free().
+ * Never deletes an entry that is not ours or is local. A desired key held by an entry that is not
+ * ours is replaced only when
+ * that one is dynamic knowledge (not fixed, not sticky, not local); a fixed one of the operator
+ * is left, and counted in
+ * *ret_conflicts (may be NULL) unless it says the same. The zero MAC's list bears one mark for
+ * all its VTEPs: one that somebody
  * else began stays theirs, and what it lacks is counted as conflicts too.
  * Order: VXLAN destinations, then what points at them; deletions the other way round.
  * Returns the number of changes, or -ENOMEM.

@@ -43,7 +43,8 @@ static int reserve(struct parked *parked, size_t size)
 	return 0;
 }
 
-int parked_add(struct parked *parked, const struct virtio_net_hdr *vnet, const uint8_t *data, size_t size, bool in_qemu)
+int parked_add(struct parked *parked, const struct virtio_net_hdr *vnet, const uint8_t *data,
+	       size_t size, bool in_qemu)
 {
 	const struct record record = { .vnet = *vnet, .in_qemu = in_qemu, .size = (uint32_t) size };
 	int r = size > PARKED_BYTES_MAX ? -ENOSPC : reserve(parked, record_size(size));
@@ -64,7 +65,7 @@ bool parked_next(const struct parked *parked, size_t *at, struct parked_frame *r
 	if (*at >= parked->used)
 		return false;
 	memcpy(&record, parked->bytes + *at, sizeof(record));
-	*ret_frame = (struct parked_frame) {
+	*ret_frame = (struct parked_frame){
 		.vnet = record.vnet,
 		.data = parked->bytes + *at + sizeof(record),
 		.size = record.size,
@@ -91,5 +92,5 @@ int parked_append(struct parked *parked, struct parked *from)
 void parked_clear(struct parked *parked)
 {
 	free(parked->bytes);
-	*parked = (struct parked) { 0 };
+	*parked = (struct parked){ 0 };
 }

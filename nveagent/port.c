@@ -13,8 +13,8 @@
 #include "nveagent/tail.h"
 
 static const char *const kind_names[] = {
-	[PORT_VM]	= "vm",
-	[PORT_LEARNED]	= "learned",
+	[PORT_VM] = "vm",
+	[PORT_LEARNED] = "learned",
 };
 
 const char *port_kind_name(enum port_kind kind)
@@ -90,6 +90,7 @@ static void on_announce(void *userdata)
 
 static int make_timers(struct port *port)
 {
+	/* clang-format off */
 	const struct {
 		struct loop_timer **timer;
 		loop_timer_handler handler;
@@ -98,6 +99,7 @@ static int make_timers(struct port *port)
 		{ &port->tend, on_tend },	{ &port->cap, on_cap },		{ &port->idle, on_idle },
 		{ &port->announce, on_announce },
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
 		*timers[i].timer = loop_timer_new(port->agent->loop, timers[i].handler, port);
@@ -172,8 +174,10 @@ int port_set_device(struct port *port, const char *device)
 
 	port->facts.unplugged = false;
 	port->neighbour = neighbour_watch_free(port->neighbour);
-	if (neighbour_watch_new(port->agent->loop, port->ifindex, on_claim, port, &port->neighbour) < 0)
-		log_warning("Cannot watch ARP and ND on %s: the addresses behind it stay unknown", device);
+	if (neighbour_watch_new(port->agent->loop, port->ifindex, on_claim, port,
+				&port->neighbour) < 0)
+		log_warning("Cannot watch ARP and ND on %s: the addresses behind it stay unknown",
+			    device);
 	return 0;
 }
 
@@ -234,7 +238,8 @@ static bool is_move_of_old_nve(enum mobility_state state)
 
 static bool is_rest(enum mobility_state state)
 {
-	return state == MOBILITY_ABSENT || state == MOBILITY_RESIDENT || state == MOBILITY_REGISTERING;
+	return state == MOBILITY_ABSENT || state == MOBILITY_RESIDENT ||
+	       state == MOBILITY_REGISTERING;
 }
 
 static void begin_move(struct port *port, enum ledger_role role)
@@ -310,8 +315,9 @@ static void step(struct port *port, enum mobility_input input)
 	char mac[MAC_TEXT_SIZE];
 
 	if (step->next != before || step->effects[0] != MOBILITY_DO_NOTHING)
-		log_debug("%s %s: %s: %s -> %s", port->vm, mac_text(port->mac, mac), mobility_input_name(input),
-			  mobility_state_name(before), mobility_state_name(step->next));
+		log_debug("%s %s: %s: %s -> %s", port->vm, mac_text(port->mac, mac),
+			  mobility_input_name(input), mobility_state_name(before),
+			  mobility_state_name(step->next));
 	port->state = step->next;
 	if (port->state != MOBILITY_ABSENT)
 		port->forget = false;
@@ -344,7 +350,11 @@ void port_input(struct port *port, enum mobility_input input)
 
 	agent_vn_flush(vn);
 	agent_control_wake(agent, vn->devices.vni, mac, port);
-	/* A record that nothing refers to any more: its VM is gone from this host too, or never was here. */
-	if (port->forget && port->state == MOBILITY_ABSENT && (port->facts.unplugged || !port->ifindex))
+	/*
+	 * A record that nothing refers to any more: its VM is gone from this host too, or never
+	 * was here.
+	 */
+	if (port->forget && port->state == MOBILITY_ABSENT &&
+	    (port->facts.unplugged || !port->ifindex))
 		(void) port_free(port);
 }

@@ -16,8 +16,8 @@ static void complain(struct port *port, const char *what, int error)
 	char mac[MAC_TEXT_SIZE];
 
 	log_warning("%s %s on %s, VNI %u: cannot %s: %s", port_kind_name(port->kind),
-		    mac_text(port->mac, mac), port->device[0] ? port->device : "(no device)", port->key.vni, what,
-		    strerror(-error));
+		    mac_text(port->mac, mac), port->device[0] ? port->device : "(no device)",
+		    port->key.vni, what, strerror(-error));
 	port_note(port, "trouble", "cannot %s: %s", what, strerror(-error));
 }
 
@@ -26,7 +26,7 @@ static void complain(struct port *port, const char *what, int error)
 static struct nvo3_message request(struct port *port, enum nvo3_kind kind)
 {
 	port->request_id = nva_link_next_id(port->agent->nva);
-	return (struct nvo3_message) {
+	return (struct nvo3_message){
 		.kind = kind,
 		.id = port->request_id,
 		.vni = port->key.vni,
@@ -97,8 +97,9 @@ static void answer_consent(struct port *port, bool granted)
 	};
 
 	if (!granted)
-		(void) snprintf(message.text, sizeof(message.text), "%.128s: no migration away from %.64s is under way",
-				port->vm, port->agent->config->name);
+		(void) snprintf(message.text, sizeof(message.text),
+				"%.128s: no migration away from %.64s is under way", port->vm,
+				port->agent->config->name);
 	port->facts.asked_for = false;
 	send_to_nva(port, &message);
 }
@@ -117,8 +118,10 @@ static void do_refuse(struct port *port)
 
 static void do_guard(struct port *port)
 {
-	int r = port->guard ? 0 : kernel_guard_new(port->agent->kernel, &port->vn->devices, port->device, port->mac,
-						   port->agent->config->queue_packets, &port->guard);
+	int r = port->guard ? 0
+			    : kernel_guard_new(port->agent->kernel, &port->vn->devices,
+					       port->device, port->mac,
+					       port->agent->config->queue_packets, &port->guard);
 
 	if (r < 0)
 		complain(port, "guard the tap", r);
@@ -162,7 +165,9 @@ static void do_unpin(struct port *port)
 
 /* --- announcements --- */
 
-/* Rounds after the first: those of QEMU's self-announcement (net/announce.c), and two later ones. */
+/*
+ * Rounds after the first: those of QEMU's self-announcement (net/announce.c), and two later ones.
+ */
 static const uint64_t announce_delays_us[] = { 50000, 150000, 250000, 350000, 1000000, 2000000 };
 
 static size_t other_ports(const struct port *port, uint32_t *ports)
@@ -210,8 +215,9 @@ static void do_hush(struct port *port)
 
 static void do_arm(struct port *port)
 {
-	int r = port->inflight ? 0 : inflight_arm(port->agent->kernel, &port->vn->devices, port->device, port->mac,
-						  port->other, &port->inflight);
+	int r = port->inflight ? 0
+			       : inflight_arm(port->agent->kernel, &port->vn->devices, port->device,
+					      port->mac, port->other, &port->inflight);
 
 	if (r < 0)
 		complain(port, "prepare forwarding to the new NVE", r);
@@ -235,8 +241,8 @@ static void do_switch(struct port *port)
 	if (r < 0)
 		complain(port, "switch to the new NVE", r);
 	else
-		ledger_note(port->agent->ledger, port->move, port->switched_us + counters.switch_us, "switched",
-			    "the bridge's entry in %u us", counters.switch_us);
+		ledger_note(port->agent->ledger, port->move, port->switched_us + counters.switch_us,
+			    "switched", "the bridge's entry in %u us", counters.switch_us);
 }
 
 static void do_release(struct port *port)
@@ -250,8 +256,9 @@ static void do_release(struct port *port)
 		complain(port, "release what was held for the new NVE", r);
 		return;
 	}
-	port_note(port, "released", "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps%s", (unsigned long) counters.pulled,
-		  port->device, (unsigned long) counters.swallowed, (unsigned long) counters.doubtful,
+	port_note(port, "released", "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps%s",
+		  (unsigned long) counters.pulled, port->device, (unsigned long) counters.swallowed,
+		  (unsigned long) counters.doubtful,
 		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
 	if (counters.tap_error)
 		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
@@ -308,7 +315,8 @@ static void do_hold_timer(struct port *port)
 static void do_cap_timer(struct port *port)
 {
 	if (!loop_timer_is_running(port->cap))
-		(void) loop_timer_start(port->cap, port->agent->config->forward_timeout_s * 1000000ull);
+		(void) loop_timer_start(port->cap,
+					port->agent->config->forward_timeout_s * 1000000ull);
 }
 
 static void do_idle_watch(struct port *port)
@@ -335,6 +343,7 @@ static void do_nothing(struct port *port)
 	(void) port;
 }
 
+/* clang-format off */
 static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
 	[MOBILITY_DO_NOTHING]		= do_nothing,
 	[MOBILITY_DO_INTENT]		= do_intent,
@@ -364,6 +373,7 @@ static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
 	[MOBILITY_DO_STOP_TIMERS]	= do_stop_timers,
 	[MOBILITY_DO_FORGET]		= do_forget,
 };
+/* clang-format on */
 
 void port_do(struct port *port, enum mobility_effect effect)
 {

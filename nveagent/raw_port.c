@@ -133,7 +133,10 @@ void raw_port_pin(struct raw_port *port)
 		port->cpu = cpu;
 }
 
-/* Frames of ours that a network card has not sent yet: they still count against the socket (packet_ioctl(), SIOCOUTQ). */
+/*
+ * Frames of ours that a network card has not sent yet: they still count against the socket
+ * (packet_ioctl(), SIOCOUTQ).
+ */
 static bool is_empty(const struct raw_port *port)
 {
 	int bytes = 0;

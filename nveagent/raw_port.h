@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * raw_port.h - sends Ethernet frames out of one device, with what the network stack had left to do (checksum, segmentation)
+ * raw_port.h - sends Ethernet frames out of one device, with what the network stack had left to
+ * do (checksum, segmentation)
  * described by a virtio-net header; packet(7), PACKET_VNET_HDR.
  *
- * Whoever sends a whole queue of frames at the speed of a CPU must not overrun what lies below. A network card holds on to frames until
- * it has sent them: then the small send buffer makes us wait. A virtual link (veth) does not: it puts them into the backlog of the
- * CPU that sends, which drops when it is full, and may be slow to empty because our own process competes with ksoftirqd. So the
- * backlogs are looked at now and then. For the same reason frames sent on two CPUs may overtake each other; hence raw_port_pin().
+ * Whoever sends a whole queue of frames at the speed of a CPU must not overrun what lies below. A
+ * network card holds on to frames until
+ * it has sent them: then the small send buffer makes us wait. A virtual link (veth) does not: it
+ * puts them into the backlog of the
+ * CPU that sends, which drops when it is full, and may be slow to empty because our own process
+ * competes with ksoftirqd. So the
+ * backlogs are looked at now and then. For the same reason frames sent on two CPUs may overtake
+ * each other; hence raw_port_pin().
  */
 #ifndef REHOME_NVEAGENT_RAW_PORT_H
 #define REHOME_NVEAGENT_RAW_PORT_H
@@ -28,22 +33,33 @@ enum {
 struct raw_port;
 struct virtio_net_hdr; /* <linux/virtio_net.h>: the 10 bytes of it, host byte order */
 
-/* @bypass: hand frames to the driver at once, past the device's queueing discipline (PACKET_QDISC_BYPASS). */
+/*
+ * @bypass: hand frames to the driver at once, past the device's queueing discipline
+ * (PACKET_QDISC_BYPASS).
+ */
 int raw_port_open(uint32_t ifindex, bool bypass, struct raw_port **ret_port);
 struct raw_port *raw_port_free(struct raw_port *port);
 DEFINE_CLEANUP(struct raw_port, raw_port_free)
 
-/* @vnet may be NULL: nothing left to do. Returns 0 or what send(2) said, e.g. -EMSGSIZE, -ENETDOWN, -ENOBUFS. */
+/*
+ * @vnet may be NULL: nothing left to do. Returns 0 or what send(2) said, e.g. -EMSGSIZE,
+ * -ENETDOWN, -ENOBUFS.
+ */
 int raw_port_send(struct raw_port *port, const struct virtio_net_hdr *vnet, const uint8_t *frame, size_t size);
 
 /* Stays on the present CPU until raw_port_settle(). */
 void raw_port_pin(struct raw_port *port);
 /*
- * Returns when what was sent since raw_port_pin() has left the device below and this CPU's backlog, as far as can be seen, or after
- * @us_max: on a busy CPU the backlog may never be empty. Whatever must come after, on any CPU, is sent after this.
+ * Returns when what was sent since raw_port_pin() has left the device below and this CPU's
+ * backlog, as far as can be seen, or after
+ * @us_max: on a busy CPU the backlog may never be empty. Whatever must come after, on any CPU, is
+ * sent after this.
  */
 void raw_port_settle(struct raw_port *port, uint64_t us_max);
-/* Returns when no CPU's backlog is long, for a bounded time; raw_port_send() does so every RAW_PORT_BURST frames. */
+/*
+ * Returns when no CPU's backlog is long, for a bounded time; raw_port_send() does so every
+ * RAW_PORT_BURST frames.
+ */
 void raw_port_await_room(const struct raw_port *port);
 
 #endif

@@ -29,7 +29,7 @@ static int ring_of(const struct parked *parked, struct ring *ring)
 {
 	size_t at = 0, i = parked->count;
 
-	*ring = (struct ring) {
+	*ring = (struct ring){
 		.frames = calloc(parked->count + 1, sizeof(*ring->frames)),
 		.found = calloc(parked->count + 1, sizeof(*ring->found)),
 		.count = parked->count,
@@ -41,7 +41,10 @@ static int ring_of(const struct parked *parked, struct ring *ring)
 	return 0;
 }
 
-/* True when @frame was still in the ring. With one queue the first frame not found yet is the one. */
+/*
+ * True when @frame was still in the ring. With one queue the first frame not found yet is the
+ * one.
+ */
 static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 {
 	for (size_t i = 0; i < ring->count; i++) {
@@ -57,14 +60,15 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 }
 
 /* Ages in @tail of the frames that are missing, newest first; how many. */
-static size_t find_missing(const struct tail *tail, const struct window *window, size_t queues, struct ring *ring,
-			   size_t *ages, struct swallowed_counters *counters)
+static size_t find_missing(const struct tail *tail, const struct window *window, size_t queues,
+			   struct ring *ring, size_t *ages, struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
 	size_t n = 0;
 
 	for (size_t age = 0; age < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
-		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us || counters->doubtful == queues)
+		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us ||
+		    counters->doubtful == queues)
 			break;
 		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
 			continue;
@@ -78,19 +82,21 @@ static size_t find_missing(const struct tail *tail, const struct window *window,
 }
 
 /* The missing ones, oldest first. What QEMU read last of all is still in its own queue. */
-static int collect(const struct tail *tail, uint64_t stopped_us, const size_t *ages, size_t count, struct parked *missing)
+static int collect(const struct tail *tail, uint64_t stopped_us, const size_t *ages, size_t count,
+		   struct parked *missing)
 {
 	struct tail_frame frame;
 	int r = 0;
 
 	for (size_t i = count; i-- > 0 && r == 0;)
 		if (tail_get(tail, ages[i], &frame))
-			r = parked_add(missing, &frame.vnet, frame.data, frame.size, i == 0 && frame.at_us > stopped_us);
+			r = parked_add(missing, &frame.vnet, frame.data, frame.size,
+				       i == 0 && frame.at_us > stopped_us);
 	return r;
 }
 
-static int recover(const struct tail *tail, const struct window *window, size_t queues, struct ring *ring,
-		   struct parked *parked, struct swallowed_counters *counters)
+static int recover(const struct tail *tail, const struct window *window, size_t queues,
+		   struct ring *ring, struct parked *parked, struct swallowed_counters *counters)
 {
 	_cleanup_free_ size_t *ages = calloc(SWALLOWED_MAX, sizeof(*ages));
 	struct parked missing = { 0 };
@@ -110,8 +116,8 @@ static int recover(const struct tail *tail, const struct window *window, size_t 
 	return r;
 }
 
-int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us, size_t queues,
-		      struct parked *parked, struct swallowed_counters *ret_counters)
+int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us,
+		      size_t queues, struct parked *parked, struct swallowed_counters *ret_counters)
 {
 	const struct window window = { stopped_us, until_us };
 	struct swallowed_counters counters = { 0 };

@@ -4,7 +4,8 @@
  *
  * Theory of operation
  *
- * When a VM stops, QEMU (net/tap.c, net/net.c, net/queue.c; 7.2) goes on reading its tap in three phases:
+ * When a VM stops, QEMU (net/tap.c, net/net.c, net/queue.c; 7.2) goes on reading its tap in three
+ * phases:
  *
  *   runstate set ──── vCPUs stop ──── handlers told ── STOP sent ─────────────▶ time
  *        A: the first frame read          B: each frame read from here on has
@@ -12,9 +13,12 @@
  *        the handlers purge it            never delivered
  *
  * So of the frames that left by the tap and are not in its ring any more
- *   - those that left after STOP (QEMU's own timestamp, same clock) are certainly lost to the guest;
- *   - of those before, only the last one per queue can have been read in phase A. Whether it was cannot be seen from
- *     outside: it is sent again (at least once rather than at most once), and counted as doubtful. A frame older than
+ *   - those that left after STOP (QEMU's own timestamp, same clock) are certainly lost to the
+ *     guest;
+ *   - of those before, only the last one per queue can have been read in phase A. Whether it was
+ *     cannot be seen from
+ *     outside: it is sent again (at least once rather than at most once), and counted as
+ *     doubtful. A frame older than
  *     SWALLOWED_DOUBT_US was read long before any phase A.
  *
  * Measured with 1,000 packets/s on a busy host: 1 to 4 frames per move, always these.
@@ -38,8 +42,10 @@ struct swallowed_counters {
 };
 
 /*
- * Puts the frames that QEMU swallowed in front of @parked, which holds what was in the tap's ring, in order.
- * @tail: settled, of the tap. @stopped_us: QEMU's timestamp of STOP, CLOCK_REALTIME. @until_us: frames that left by the tap from
+ * Puts the frames that QEMU swallowed in front of @parked, which holds what was in the tap's
+ * ring, in order.
+ * @tail: settled, of the tap. @stopped_us: QEMU's timestamp of STOP, CLOCK_REALTIME. @until_us:
+ * frames that left by the tap from
  * then on do not count, because they may still be in its queue. @queues: of the tap.
  * Returns 0, or -ENOSPC, -ENOMEM: then @parked is as before.
  */

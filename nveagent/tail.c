@@ -15,17 +15,20 @@
 
 struct tail {
 	int fd;
-	uint8_t *ring;		/* TAIL_BLOCKS * TAIL_BLOCK_SIZE */
-	unsigned first;		/* the oldest block that is ours */
-	unsigned count;		/* how many are ours, looked at so far */
-	uint64_t trimmed;	/* frames in blocks given back */
-	uint64_t captured;	/* frames the kernel has taken */
+	uint8_t *ring;	   /* TAIL_BLOCKS * TAIL_BLOCK_SIZE */
+	unsigned first;	   /* the oldest block that is ours */
+	unsigned count;	   /* how many are ours, looked at so far */
+	uint64_t trimmed;  /* frames in blocks given back */
+	uint64_t captured; /* frames the kernel has taken */
 	bool overflowed;
 };
 
 /* --- opening --- */
 
-/* Outgoing frames whose destination is @mac; Linux's ancillary data gives the direction (filter.h, SKF_AD_PKTTYPE). */
+/*
+ * Outgoing frames whose destination is @mac; Linux's ancillary data gives the direction
+ * (filter.h, SKF_AD_PKTTYPE).
+ */
 static int set_filter(int fd, struct mac mac)
 {
 	const uint32_t high = (uint32_t) mac.octet[0] << 24 | (uint32_t) mac.octet[1] << 16 |
@@ -43,7 +46,8 @@ static int set_filter(int fd, struct mac mac)
 	};
 	const struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+											   : 0;
 }
 
 static int make_ring(struct tail *tail)
@@ -62,7 +66,8 @@ static int make_ring(struct tail *tail)
 	    setsockopt(tail->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
 	    setsockopt(tail->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request)) < 0)
 		return -errno;
-	ring = mmap(NULL, (size_t) TAIL_BLOCKS * TAIL_BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, tail->fd, 0);
+	ring = mmap(NULL, (size_t) TAIL_BLOCKS * TAIL_BLOCK_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_SHARED, tail->fd, 0);
 	if (ring == MAP_FAILED)
 		return -errno;
 	tail->ring = ring;
@@ -118,7 +123,8 @@ struct tail *tail_free(struct tail *tail)
 
 static struct tpacket_block_desc *block_at(const struct tail *tail, unsigned index)
 {
-	return (struct tpacket_block_desc *) (void *) (tail->ring + (size_t) (index % TAIL_BLOCKS) * TAIL_BLOCK_SIZE);
+	return (struct tpacket_block_desc *) (void *) (tail->ring + (size_t) (index % TAIL_BLOCKS) *
+									    TAIL_BLOCK_SIZE);
 }
 
 /* Takes note of the blocks the kernel has closed since the last look. */
@@ -127,7 +133,8 @@ static void look(struct tail *tail)
 	while (tail->count < TAIL_BLOCKS) {
 		struct tpacket_block_desc *block = block_at(tail, tail->first + tail->count);
 
-		if (!(__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+		if (!(__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) &
+		      TP_STATUS_USER))
 			break;
 		tail->count++;
 	}
@@ -176,7 +183,8 @@ void tail_trim(struct tail *tail)
 	uint64_t now = clock_realtime_us();
 
 	look(tail);
-	while (tail->count > TAIL_BLOCKS - TAIL_BLOCKS_FREE || (tail->count > 0 && is_old(tail, now)))
+	while (tail->count > TAIL_BLOCKS - TAIL_BLOCKS_FREE ||
+	       (tail->count > 0 && is_old(tail, now)))
 		give_back_oldest(tail);
 }
 
@@ -223,7 +231,8 @@ bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame)
 		ret_frame->data = (const uint8_t *) frame + frame->tp_mac;
 		ret_frame->size = frame->tp_snaplen;
 		ret_frame->at_us = frame->tp_sec * UINT64_C(1000000) + frame->tp_nsec / 1000;
-		memcpy(&ret_frame->vnet, ret_frame->data - sizeof(ret_frame->vnet), sizeof(ret_frame->vnet));
+		memcpy(&ret_frame->vnet, ret_frame->data - sizeof(ret_frame->vnet),
+		       sizeof(ret_frame->vnet));
 		return true;
 	}
 	return false;

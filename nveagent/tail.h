@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tail.h - the newest frames that left by a device for one MAC, kept by the kernel in memory shared with us.
+ * tail.h - the newest frames that left by a device for one MAC, kept by the kernel in memory
+ * shared with us.
  *
  * Theory of operation
  *
- * A packet socket with a ring (packet(7), PACKET_RX_RING, TPACKET_V3) and a filter for outgoing frames of that MAC. The kernel copies each frame
- * into the ring's blocks; nobody reads them, so a frame costs one copy and no wake-up. A few times a second tail_trim()
- * hands old blocks back, so that there is always room. When it matters, tail_settle() waits until the kernel has closed its
+ * A packet socket with a ring (packet(7), PACKET_RX_RING, TPACKET_V3) and a filter for outgoing
+ * frames of that MAC. The kernel copies each frame
+ * into the ring's blocks; nobody reads them, so a frame costs one copy and no wake-up. A few
+ * times a second tail_trim()
+ * hands old blocks back, so that there is always room. When it matters, tail_settle() waits until
+ * the kernel has closed its
  * present block, and the frames can be looked at, newest first.
  *
- * Used for a tap: what QEMU was given last, of which it may have thrown some away when its guest stopped.
+ * Used for a tap: what QEMU was given last, of which it may have thrown some away when its guest
+ * stopped.
  */
 #ifndef REHOME_NVEAGENT_TAIL_H
 #define REHOME_NVEAGENT_TAIL_H
@@ -50,12 +55,16 @@ DEFINE_CLEANUP(struct tail, tail_free)
 void tail_trim(struct tail *tail);
 
 /*
- * Waits until every frame captured so far can be seen; call it when no more are coming. Returns 0, -ETIMEDOUT after TAIL_SETTLE_MS,
+ * Waits until every frame captured so far can be seen; call it when no more are coming. Returns
+ * 0, -ETIMEDOUT after TAIL_SETTLE_MS,
  * or -EOVERFLOW when the ring was full at some time, so that the newest frames may be missing.
  */
 int tail_settle(struct tail *tail);
 
-/* The frame that is @age frames older than the newest one (0: the newest). False when there is none, or it was cut. */
+/*
+ * The frame that is @age frames older than the newest one (0: the newest). False when there is
+ * none, or it was cut.
+ */
 bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame);
 
 #endif

@@ -4,14 +4,19 @@
  *
  * Theory of operation
  *
- * Every descriptor of /dev/net/tun shows its interface in /proc/PID/fdinfo/FD, "iff:\tNAME" (tun_chr_show_fdinfo()). Names repeat
- * between network namespaces, so after pidfd_getfd(2) the copy is asked for its namespace (TUNGETDEVNETNS) as well.
+ * Every descriptor of /dev/net/tun shows its interface in /proc/PID/fdinfo/FD, "iff:\tNAME"
+ * (tun_chr_show_fdinfo()). Names repeat
+ * between network namespaces, so after pidfd_getfd(2) the copy is asked for its namespace
+ * (TUNGETDEVNETNS) as well.
  *
- * The copy shares the file description, and with it O_NONBLOCK, which is QEMU's business: reads use RWF_NOWAIT instead
+ * The copy shares the file description, and with it O_NONBLOCK, which is QEMU's business: reads
+ * use RWF_NOWAIT instead
  * (the tun driver honours it since Linux 5.10), so that they never block whatever the flag says.
  *
- * A frame starts with the vnet header whose size the owner chose (TUNGETVNETHDRSZ; 10 bytes, or 12 with mergeable buffers); its
- * first 10 bytes are struct virtio_net_hdr. Without IFF_NO_PI four bytes stand before it (linux/if_tun.h).
+ * A frame starts with the vnet header whose size the owner chose (TUNGETVNETHDRSZ; 10 bytes, or
+ * 12 with mergeable buffers); its
+ * first 10 bytes are struct virtio_net_hdr. Without IFF_NO_PI four bytes stand before it
+ * (linux/if_tun.h).
  */
 #include "nveagent/tap_queue.h"
 
@@ -110,7 +115,10 @@ static bool same_namespace(int tun_fd)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Learns what stands before each frame. All queues of a tap agree: the settings are the device's, not the queue's. */
+/*
+ * Learns what stands before each frame. All queues of a tap agree: the settings are the device's,
+ * not the queue's.
+ */
 static int learn_layout(struct tap_queue *queue, int fd)
 {
 	struct ifreq request = { 0 };

@@ -2,8 +2,10 @@
 /*
  * tap_queue.h - a second handle on a tap's queue that another process (QEMU) holds.
  *
- * What the kernel sent out of a tap and QEMU has not read waits in the tun driver's ring, in order. When the VM has stopped for
- * good nobody reads it; this handle does. Reading takes frames away from QEMU: only do it when QEMU's guest does not run.
+ * What the kernel sent out of a tap and QEMU has not read waits in the tun driver's ring, in
+ * order. When the VM has stopped for
+ * good nobody reads it; this handle does. Reading takes frames away from QEMU: only do it when
+ * QEMU's guest does not run.
  */
 #ifndef REHOME_NVEAGENT_TAP_QUEUE_H
 #define REHOME_NVEAGENT_TAP_QUEUE_H
@@ -29,7 +31,8 @@ struct tap_frame {
 };
 
 /*
- * Finds the process of this host, other than ours, that holds the tap @name of this network namespace, and duplicates its descriptors: one per
+ * Finds the process of this host, other than ours, that holds the tap @name of this network
+ * namespace, and duplicates its descriptors: one per
  * queue. Returns 0, or
  *   -ENOENT  no process holds it (it may be no tap at all, or persistent and unused)
  *   -EPERM   a process holds it but does not let us (ptrace(2), PTRACE_MODE_ATTACH_REALCREDS)
@@ -38,12 +41,16 @@ int tap_queue_open(const char *name, struct tap_queue **ret_queue);
 struct tap_queue *tap_queue_free(struct tap_queue *queue);
 DEFINE_CLEANUP(struct tap_queue, tap_queue_free)
 
-/* How many queues are open, and whether the process that held them has ended (then the handle is all that keeps the tap alive). */
+/*
+ * How many queues are open, and whether the process that held them has ended (then the handle is
+ * all that keeps the tap alive).
+ */
 size_t tap_queue_count(const struct tap_queue *queue);
 bool tap_queue_owner_ended(const struct tap_queue *queue);
 
 /*
- * Takes the next waiting frame, one queue after the other; each queue's frames in order. Never blocks.
+ * Takes the next waiting frame, one queue after the other; each queue's frames in order. Never
+ * blocks.
  * Returns 1, 0 when nothing waits, or a negative errno.
  */
 int tap_queue_read(struct tap_queue *queue, struct tap_frame *ret_frame);

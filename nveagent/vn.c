@@ -39,7 +39,7 @@ struct vn {
 	struct ip *members;
 	size_t member_count;
 	size_t told_count; /* the first of them: what the NVA's newest list names */
-	struct ip *kept; /* members before the grace began */
+	struct ip *kept;   /* members before the grace began */
 	size_t kept_count;
 	struct ip *flooded; /* what the kernel's head-end list was told */
 	size_t flooded_count;
@@ -133,7 +133,8 @@ static int map(struct vn *vn, const struct mapping *mapping, vn_changed changed,
 {
 	struct place *place = find(vn, mapping->mac);
 
-	if (place && place->mapped && !place->stale && mapping->generation < place->mapping.generation)
+	if (place && place->mapped && !place->stale &&
+	    mapping->generation < place->mapping.generation)
 		return 0;
 	if (!(place && place->mapped) && vn->mapping_count >= VN_MAPPINGS_MAX)
 		return -ENOSPC;
@@ -186,8 +187,9 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 		mark_all_stale(vn);
 
 	for (size_t i = 0; i < update->mapping_count; i++) {
-		int r = update->mappings[i].vni == vn->vni ?
-				map(vn, &update->mappings[i], changed, userdata) : 0;
+		int r = update->mappings[i].vni == vn->vni
+				? map(vn, &update->mappings[i], changed, userdata)
+				: 0;
 
 		result = result ? result : r;
 	}
@@ -311,7 +313,10 @@ int vn_hold(struct vn *vn, struct mac mac, bool hold)
 
 	if (!place)
 		return hold ? -ENOMEM : 0;
-	/* Whatever we had put there is gone: the kernel's bridge entry is, or was, the forward device's. */
+	/*
+	 * Whatever we had put there is gone: the kernel's bridge entry is, or was, the forward
+	 * device's.
+	 */
 	if (place->held && !hold)
 		place->told[FDB_LAYER_BRIDGE] = false;
 	place->held = hold;
@@ -322,7 +327,8 @@ int vn_hold(struct vn *vn, struct mac mac, bool hold)
 void vn_port_gone(struct vn *vn, uint32_t port_ifindex)
 {
 	for (struct place *place = vn->places; place; place = place->hh.next) {
-		if (place->told[FDB_LAYER_BRIDGE] && place->entry[FDB_LAYER_BRIDGE].ifindex == port_ifindex)
+		if (place->told[FDB_LAYER_BRIDGE] &&
+		    place->entry[FDB_LAYER_BRIDGE].ifindex == port_ifindex)
 			place->told[FDB_LAYER_BRIDGE] = false;
 		if (place->pin == port_ifindex)
 			place->pin = 0;
@@ -364,7 +370,8 @@ static bool same_entry(const struct fdb_entry *a, const struct fdb_entry *b)
 }
 
 /* Adds to @changes what @layer of @place needs; returns how many (0 or 1). */
-static size_t settle(struct vn *vn, struct place *place, enum fdb_layer layer, struct fdb_change *changes)
+static size_t settle(struct vn *vn, struct place *place, enum fdb_layer layer,
+		     struct fdb_change *changes)
 {
 	struct fdb_entry *told = &place->entry[layer], want;
 	bool has = wanted(vn, place, layer, &want);
@@ -375,9 +382,9 @@ static size_t settle(struct vn *vn, struct place *place, enum fdb_layer layer, s
 		return 0;
 
 	if (has)
-		*changes = (struct fdb_change) { FDB_OP_REPLACE, want };
+		*changes = (struct fdb_change){ FDB_OP_REPLACE, want };
 	else
-		*changes = (struct fdb_change) { FDB_OP_DELETE, *told };
+		*changes = (struct fdb_change){ FDB_OP_DELETE, *told };
 	place->told[layer] = has;
 	if (has)
 		*told = want;
@@ -386,7 +393,7 @@ static size_t settle(struct vn *vn, struct place *place, enum fdb_layer layer, s
 
 static struct fdb_entry flood_entry(const struct vn *vn, struct ip vtep)
 {
-	return (struct fdb_entry) {
+	return (struct fdb_entry){
 		.layer = FDB_LAYER_VXLAN,
 		.ifindex = vn->vxlan_ifindex,
 		.vtep = vtep,
@@ -407,11 +414,13 @@ static int settle_flood(struct vn *vn, struct fdb_change *changes)
 			continue;
 		told[told_count++] = vn->members[i];
 		if (!has_ip(vn->flooded, vn->flooded_count, vn->members[i]))
-			changes[n++] = (struct fdb_change) { FDB_OP_ADD, flood_entry(vn, vn->members[i]) };
+			changes[n++] =
+				(struct fdb_change){ FDB_OP_ADD, flood_entry(vn, vn->members[i]) };
 	}
 	for (size_t i = 0; i < vn->flooded_count; i++)
 		if (!has_ip(told, told_count, vn->flooded[i]))
-			changes[n++] = (struct fdb_change) { FDB_OP_DELETE, flood_entry(vn, vn->flooded[i]) };
+			changes[n++] = (struct fdb_change){ FDB_OP_DELETE,
+							    flood_entry(vn, vn->flooded[i]) };
 
 	free(vn->flooded);
 	vn->flooded = told;
@@ -456,7 +465,10 @@ int vn_collect(struct vn *vn, struct fdb_change **ret_changes)
 
 	while (vn->dirty) {
 		struct place *place = take_dirty(vn);
-		/* The bridge must never send to a VXLAN device that does not know where: that one first, and last away. */
+		/*
+		 * The bridge must never send to a VXLAN device that does not know where: that one
+		 * first, and last away.
+		 */
 		bool away = place->pin || !is_remote(vn, place);
 
 		n += settle(vn, place, away ? FDB_LAYER_BRIDGE : FDB_LAYER_VXLAN, &changes[n]);
@@ -476,7 +488,8 @@ static bool is_foreign(const struct vn *vn, const struct fdb_entry *entry)
 	return place && place->held;
 }
 
-static int copy_foreign(const struct vn *vn, const struct fdb_table *actual, struct fdb_table *desired)
+static int copy_foreign(const struct vn *vn, const struct fdb_table *actual,
+			struct fdb_table *desired)
 {
 	const struct fdb_entry *entries = fdb_table_entries(actual);
 	int r = 0;

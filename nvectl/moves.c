@@ -39,7 +39,9 @@ static void print_event(struct json_object *event, uint64_t started_us, FILE *ou
 		what ? what : "", has_detail ? "  " : "", has_detail && detail ? detail : "");
 }
 
-/* Events stand in the order in which the agent heard of them; QEMU's own are told a little later. */
+/*
+ * Events stand in the order in which the agent heard of them; QEMU's own are told a little later.
+ */
 static int by_time(const void *a, const void *b)
 {
 	struct json_object *const *events[] = { a, b };

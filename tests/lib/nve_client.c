@@ -13,7 +13,8 @@
  *   query ID VNI MAC|IP                      status ID              ping ID
  *   send KIND                                a message of that kind with nothing in it
  *   raw HEX                                  these bytes, as they are
- *   many VNI COUNT SALT                      COUNT registrations of 16 addresses that SALT makes new, as fast as they go
+ *   many VNI COUNT SALT                      COUNT registrations of 16 addresses that SALT makes
+ *   new, as fast as they go
  *   pause / resume                           stops reading what the NVA sends, and goes on
  *
  * A PING that it reads is answered. Output lines: the kind and its fields, for example "update

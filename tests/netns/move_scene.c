@@ -37,7 +37,10 @@ static void note(struct scene_log *log, uint32_t number)
 	}
 }
 
-/* The number of each segment in a TCP frame; bundles and segments look alike but for their length. */
+/*
+ * The number of each segment in a TCP frame; bundles and segments look alike but for their
+ * length.
+ */
 static void note_segments(struct scene_log *log, const uint8_t *frame, size_t size)
 {
 	struct iphdr ip;
@@ -191,7 +194,10 @@ static bool has_arrived(void *userdata)
 	return arrived(arrival) >= arrival->expected;
 }
 
-/* Bundles may arrive in pieces, more than were sent: then the window is a little wider than it says. */
+/*
+ * Bundles may arrive in pieces, more than were sent: then the window is a little wider than it
+ * says.
+ */
 static void await_window(struct arrival *arrival, uint32_t sent_in_window)
 {
 	if (sent_in_window > 0 && !eventually(has_arrived, arrival)) {
@@ -446,7 +452,10 @@ static bool addresses_are_ready(void *userdata)
 	return !shows("ip -6 -o addr show dev u0", "tentative", NULL);
 }
 
-/* Until duplicate address detection is over no neighbour solicitation goes out that is not caused by a packet. */
+/*
+ * Until duplicate address detection is over no neighbour solicitation goes out that is not caused
+ * by a packet.
+ */
 static void await_addresses(struct scene_nve *nve)
 {
 	netns_enter(nve->netns);
@@ -462,7 +471,8 @@ static bool knows_old(void *userdata)
 }
 
 /*
- * While a neighbour is unknown few frames may wait for it: the peer meets the old NVE before the first run. (That the old
+ * While a neighbour is unknown few frames may wait for it: the peer meets the old NVE before the
+ * first run. (That the old
  * NVE meets the new one is inflight_arm()'s business.)
  */
 static void meet_neighbour(struct scene *scene)

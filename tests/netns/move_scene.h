@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * move_scene.h - three NVEs in namespaces, a VM's MAC moving from one to another under traffic from the third.
+ * move_scene.h - three NVEs in namespaces, a VM's MAC moving from one to another under traffic
+ * from the third.
  *
  *        peer ------\                    sender thread: s0 -- s1, a port of br100
- *        old  ------ hub (a bridge)      tap0, held by a child process that plays QEMU: it reads until told to stop
+ *        old  ------ hub (a bridge)      tap0, held by a child process that plays QEMU: it reads
+ *        until told to stop
  *        new  ------/                    tap0, read by a thread of ours: the VM at its new place
  *
- * The sender never has more than SCENE_WINDOW frames on the way to the old NVE, because a packet socket knows no other back pressure
- * and the kernel drops what a CPU's backlog cannot hold. It stays on one CPU, as the receive interrupt of a network card
- * does: veth processes a frame on the CPU that sends it, and frames of two CPUs overtake each other.
+ * The sender never has more than SCENE_WINDOW frames on the way to the old NVE, because a packet
+ * socket knows no other back pressure
+ * and the kernel drops what a CPU's backlog cannot hold. It stays on one CPU, as the receive
+ * interrupt of a network card
+ * does: veth processes a frame on the CPU that sends it, and frames of two CPUs overtake each
+ * other.
  * Every frame bears a number; the old and the new QEMU note the numbers they get.
  */
 #ifndef REHOME_TESTS_NETNS_MOVE_SCENE_H

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * netns.h - what the C tests in network namespaces share: namespaces of their own, commands to set up and cross-check, taps.
+ * netns.h - what the C tests in network namespaces share: namespaces of their own, commands to
+ * set up and cross-check, taps.
  *
- * A test program never touches the namespace it was started in. Namespaces are anonymous: they end with the process.
+ * A test program never touches the namespace it was started in. Namespaces are anonymous: they
+ * end with the process.
  */
 #ifndef REHOME_TESTS_NETNS_NETNS_H
 #define REHOME_TESTS_NETNS_NETNS_H
@@ -23,13 +25,17 @@ enum {
 	NETNS_DEADLINE_MS = 10000, /* for anything that must become true */
 };
 
-/* A command whose success shows that the kernel has a feature; it runs in a namespace that is thrown away. */
+/*
+ * A command whose success shows that the kernel has a feature; it runs in a namespace that is
+ * thrown away.
+ */
 struct netns_need {
 	const char *feature, *command;
 };
 
 /*
- * Runs the tests, or exits with NETNS_SKIP and the reason on stdout when not root or a need is not met.
+ * Runs the tests, or exits with NETNS_SKIP and the reason on stdout when not root or a need is
+ * not met.
  * Each test starts in a fresh namespace with "lo" up.
  */
 int netns_main(const char *suite, const struct netns_need *needs, size_t need_count,
@@ -47,7 +53,10 @@ int netns_main(const char *suite, const struct netns_need *needs, size_t need_co
 int netns_new(void);
 void netns_enter(int netns);
 
-/* Runs a shell command in the present namespace; true when it exits with 0. Its output is shown when it does not. */
+/*
+ * Runs a shell command in the present namespace; true when it exits with 0. Its output is shown
+ * when it does not.
+ */
 bool run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, in silence. */
 bool try_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -72,13 +81,17 @@ struct underlay {
 extern const struct underlay underlays[2];
 
 /*
- * In the present namespace: the end "u0" of a veth pair with @address, its other end "u1" with no address; bridge "br100" and VXLAN device
+ * In the present namespace: the end "u0" of a veth pair with @address, its other end "u1" with no
+ * address; bridge "br100" and VXLAN device
  * "vx100" (VNI 100) by kernel_vni_ensure().
  */
 void make_underlay(const struct underlay *underlay);
 void make_vni(struct kernel *kernel, const struct underlay *underlay, struct vni_devices *ret_devices);
 
-/* A tap with vnet header (10 bytes), up and in @bridge (NULL: none), held by us; the descriptor, non-blocking. */
+/*
+ * A tap with vnet header (10 bytes), up and in @bridge (NULL: none), held by us; the descriptor,
+ * non-blocking.
+ */
 int tap_open(const char *name, const char *bridge);
 /* The frame that QEMU would read, without its vnet header; 0 when none waits. */
 size_t tap_read(int tap, uint8_t *frame, size_t size);

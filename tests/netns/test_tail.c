@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ring of what left a device: which frames get in, which are the newest, and what happens when it is full. */
+/*
+ * The ring of what left a device: which frames get in, which are the newest, and what happens
+ * when it is full.
+ */
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>

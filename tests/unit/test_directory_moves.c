@@ -551,8 +551,10 @@ static void a_handover_waits_for_nobody_long(void)
 		(void) take(world, pair.me, NVO3_COMMITTED);
 		(void) take(world, pair.other, NVO3_UPDATE);
 		pass(world, DIRECTORY_HANDOVER_MS * 1000 - 1);
-		own(world, pair.me, mac1,
-		    MAPPING_VM | MAPPING_LEARNED); /* the new owner's own news wait, too */
+		/* The new owner's own news wait, too. */
+		send_mapping(world, pair.me, NVO3_REGISTER,
+			     mapping_of(mac1, MAPPING_VM | MAPPING_LEARNED));
+		CU_ASSERT_TRUE(take(world, pair.me, NVO3_REGISTERED)->granted);
 		CU_ASSERT_TRUE(is_quiet(world));
 		switch (end) {
 		case IN_TIME:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every input in every state, against tests/data/mobility.txt (which is read by people too), what must hold for all of them, and
+ * Every input in every state, against tests/data/mobility.txt (which is read by people too), what
+ * must hold for all of them, and
  * whole lives of an old and a new NVE.
  */
 #include <stdio.h>
@@ -85,7 +86,10 @@ static void every_list_of_effects_ends(void)
 	for_all(check_list_ends);
 }
 
-/* Forwarding is prepared on the way in and taken down on the way out: no device is left, none is missing. */
+/*
+ * Forwarding is prepared on the way in and taken down on the way out: no device is left, none is
+ * missing.
+ */
 static void check_forwarding(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
 {
 	if (!is_armed(state) && is_armed(step->next))
@@ -98,7 +102,9 @@ static void check_forwarding(enum mobility_state state, enum mobility_input inpu
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_RETURN));
 }
 
-/* What is held leaves only when the VM is surely gone from here, and never stays held once it is. */
+/*
+ * What is held leaves only when the VM is surely gone from here, and never stays held once it is.
+ */
 static void check_release(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
 {
 	bool sure = input == MOBILITY_TAKEN || input == MOBILITY_UNPLUG || input == MOBILITY_TIMEOUT_HOLD;

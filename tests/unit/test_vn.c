@@ -47,7 +47,10 @@ static void withdraw(struct vn *vn, struct mac mac, uint64_t generation)
 	CU_ASSERT_EQUAL(vn_update(vn, &message, NULL, NULL), 0);
 }
 
-/* Asserts that exactly these changes come out, in order: each as LAYER, OP, ifindex, VTEP or NULL. */
+/*
+ * Asserts that exactly these changes come out, in order: each as LAYER, OP, ifindex, VTEP or
+ * NULL.
+ */
 struct expected {
 	enum fdb_layer layer;
 	enum fdb_op op;
@@ -215,7 +218,10 @@ static void a_snapshot_forgets_what_it_does_not_name(void)
 	expect_none(vn);
 	CU_ASSERT_EQUAL(vn_update(vn, &last, NULL, NULL), 0);
 	CU_ASSERT_TRUE(vn_is_synced(vn));
-	/* A snapshot is the truth even where its generation is older: the directory may have started anew. */
+	/*
+	 * A snapshot is the truth even where its generation is older: the directory may have
+	 * started anew.
+	 */
 	CU_ASSERT_EQUAL(vn_find(vn, other)->generation, 1);
 	CU_ASSERT_PTR_NULL(vn_find(vn, vm));
 	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
