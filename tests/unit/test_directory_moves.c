@@ -539,7 +539,7 @@ static void a_handover_can_be_overtaken(void)
 /* How a handover ends when the old NVE does not confirm. */
 static void a_handover_waits_for_nobody_long(void)
 {
-	enum { IN_TIME, OVERDUE, DISCONNECTED, LEFT, WITHDRAWN_AGAIN, ENDS };
+	enum { IN_TIME, OVERDUE, DISCONNECTED, EXPIRED, LEFT, WITHDRAWN_AGAIN, ENDS };
 
 	for (unsigned end = 0; end < ENDS; end++) {
 		WORLD(world);
@@ -566,6 +566,11 @@ static void a_handover_waits_for_nobody_long(void)
 		case DISCONNECTED:
 			disconnect(world, pair.other);
 			pass(world, 0);
+			break;
+		case EXPIRED:
+			disconnect(world, pair.other);
+			pass(world, SECONDS(WORLD_LEASE_S));
+			(void) take(world, pair.me, NVO3_MEMBERS);
 			break;
 		case LEFT:
 			disconnect(world, pair.other);
@@ -722,6 +727,29 @@ static void who_comes_late_must_confirm_its_snapshot(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world));
 	ack(world, late);
+	(void) take(world, a, NVO3_CONVERGED);
+	(void) take(world, b, NVO3_CONVERGED);
+}
+
+/* The one that confirmed first has to do it again after it was away. */
+static void a_confirmation_ends_with_its_session(void)
+{
+	WORLD(world);
+	uint32_t first = join(world, "hv3", "192.0.2.3"), a = join(world, "hv1", "192.0.2.1"),
+		 b = join(world, "hv2", "192.0.2.2");
+
+	own(world, a, mac1, MAPPING_VM);
+	move_it(world, a, b);
+	ack(world, first);
+	disconnect(world, first);
+	(void) connect_as(world, "hv3", "192.0.2.3", 1);
+	subscribe(world, first, VNI);
+	deliver(world);
+	forget(world);
+	ack(world, a);
+	ack(world, b);
+	CU_ASSERT_TRUE(is_quiet(world));
+	ack(world, first);
 	(void) take(world, a, NVO3_CONVERGED);
 	(void) take(world, b, NVO3_CONVERGED);
 }
@@ -1030,6 +1058,7 @@ UNIT_MAIN(
 	UNIT_TEST(an_owner_that_appears_late_is_asked), UNIT_TEST(caps_who_wants_the_same_mac),
 	UNIT_TEST(caps_the_moves), UNIT_TEST(the_dead_do_not_block),
 	UNIT_TEST(who_comes_late_must_confirm_its_snapshot),
+	UNIT_TEST(a_confirmation_ends_with_its_session),
 	UNIT_TEST(a_confirmation_of_another_vni_does_not_count),
 	UNIT_TEST(a_member_that_leaves_no_longer_blocks), UNIT_TEST(who_never_confirms_is_given_up),
 	UNIT_TEST(back_and_forth_converges_each_time), UNIT_TEST(every_copy_stays_equal))

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which frames QEMU took from its tap and threw away. The test holds the tap as QEMU does: it reads some frames before the STOP and
+ * some after, leaves the rest in the tap's ring, and drains that as inflight.c does.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "nveagent/raw_port.h"
+#include "nveagent/swallowed.h"
+#include "tests/netns/netns.h"
+
+enum {
+	FRAME_SIZE = 200,
+	EXPERIMENTAL = 0x88b5, /* IEEE 802 local experimental 1 */
+	FRAMES = 10,
+};
+
+static const struct mac vm = { { 0x52, 0x54, 0, 0xaa, 0, 0x10 } };
+static const struct mac sender = { { 0x52, 0x54, 0, 0xaa, 0, 0x11 } };
+static const struct virtio_net_hdr no_vnet;
+
+struct scene {
+	int tap;
+	struct raw_port *port;
+	struct tail *tail;
+	struct parked parked;
+};
+
+static struct scene begin(void)
+{
+	struct scene scene = { .tap = tap_open("tap0", NULL) };
+
+	CU_ASSERT_EQUAL_FATAL(raw_port_open(ifindex_of("tap0"), false, &scene.port), 0);
+	CU_ASSERT_EQUAL_FATAL(tail_open(ifindex_of("tap0"), vm, &scene.tail), 0);
+	return scene;
+}
+
+static void end(struct scene *scene)
+{
+	scene->port = raw_port_free(scene->port);
+	scene->tail = tail_free(scene->tail);
+	parked_clear(&scene->parked);
+	close(scene->tap);
+}
+
+/* Sends frames @first to @last, no two of them within one microsecond. */
+static void send_frames(struct scene *scene, uint32_t first, uint32_t last)
+{
+	uint8_t frame[FRAME_SIZE];
+
+	for (uint32_t number = first; number <= last; number++) {
+		uint64_t now = clock_realtime_us();
+
+		numbered_frame(vm, sender, EXPERIMENTAL, number, FRAME_SIZE, frame);
+		CU_ASSERT_EQUAL_FATAL(raw_port_send(scene->port, NULL, frame, FRAME_SIZE), 0);
+		while (clock_realtime_us() < now + 100)
+			;
+	}
+}
+
+/* The next frame for the VM in the ring; what the host itself says on the tap is passed over. */
+static bool next_frame(struct scene *scene, uint8_t frame[static FRAME_SIZE])
+{
+	size_t size;
+
+	while ((size = tap_read(scene->tap, frame, FRAME_SIZE)) > 0)
+		if (size == FRAME_SIZE && memcmp(frame, vm.octet, MAC_SIZE) == 0)
+			return true;
+	return false;
+}
+
+/* QEMU takes the frames @first to @last. */
+static void take_frames(struct scene *scene, uint32_t first, uint32_t last)
+{
+	uint8_t frame[FRAME_SIZE];
+
+	for (uint32_t number = first; number <= last; number++) {
+		CU_ASSERT_TRUE_FATAL(next_frame(scene, frame));
+		CU_ASSERT_EQUAL(frame_number(frame), number);
+	}
+}
+
+static void drain(struct scene *scene)
+{
+	uint8_t frame[FRAME_SIZE];
+
+	while (next_frame(scene, frame))
+		CU_ASSERT_EQUAL_FATAL(parked_add(&scene->parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+	CU_ASSERT_EQUAL(tail_settle(scene->tail), 0);
+}
+
+/* When the newest frame of that number left by the tap. */
+static uint64_t time_of(const struct scene *scene, uint32_t number)
+{
+	struct tail_frame frame = { 0 };
+
+	for (size_t age = 0; tail_get(scene->tail, age, &frame); age++)
+		if (frame_number(frame.data) == number)
+			return frame.at_us;
+	CU_FAIL_FATAL("not in the tail");
+	return 0;
+}
+
+/* Frames 0 to FRAMES - 1 leave; QEMU takes the first @taken, the others stay in the ring. */
+static struct scene scene_with(uint32_t taken)
+{
+	struct scene scene = begin();
+
+	send_frames(&scene, 0, FRAMES - 1);
+	if (taken > 0)
+		take_frames(&scene, 0, taken - 1);
+	drain(&scene);
+	CU_ASSERT_EQUAL(scene.parked.count, FRAMES - taken);
+	return scene;
+}
+
+/* Expects frames @first to FRAMES - 1 but those in [@from, @to); only @in_qemu (-1: none) is said to be in QEMU. */
+static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t from, uint32_t to, int in_qemu)
+{
+	struct parked_frame frame = { 0 };
+	size_t at = 0, count = 0;
+
+	for (uint32_t number = first; number < FRAMES; number++) {
+		if (number >= from && number < to)
+			continue;
+		CU_ASSERT_TRUE_FATAL(parked_next(&scene->parked, &at, &frame));
+		CU_ASSERT_EQUAL(frame.size, FRAME_SIZE);
+		CU_ASSERT_EQUAL(frame_number(frame.data), number);
+		CU_ASSERT_EQUAL(frame.in_qemu, (int) number == in_qemu);
+		count++;
+	}
+	CU_ASSERT_FALSE(parked_next(&scene->parked, &at, &frame));
+	CU_ASSERT_EQUAL(scene->parked.count, count);
+}
+
+static void recover(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, uint64_t certain,
+		    uint64_t doubtful)
+{
+	struct swallowed_counters counters = { 99, 99 };
+
+	CU_ASSERT_EQUAL(swallowed_recover(scene->tail, stopped_us, until_us, queues, &scene->parked, &counters), 0);
+	CU_ASSERT_EQUAL(counters.certain, certain);
+	CU_ASSERT_EQUAL(counters.doubtful, doubtful);
+}
+
+/* Read before STOP: 0 to 3. Read after it: 4 and 5. In the ring: 6 to 9. */
+static void recovers_what_was_read_after_stop(void)
+{
+	struct scene scene = begin();
+	uint64_t stopped_us;
+
+	send_frames(&scene, 0, 3);
+	take_frames(&scene, 0, 3);
+	stopped_us = clock_realtime_us();
+	send_frames(&scene, 4, 5);
+	take_frames(&scene, 4, 5);
+	send_frames(&scene, 6, FRAMES - 1);
+	drain(&scene);
+	CU_ASSERT_EQUAL(scene.parked.count, 4);
+
+	recover(&scene, stopped_us, UINT64_MAX, 1, 2, 1);
+	expect_all_but(&scene, 3, 0, 0, 5);
+	end(&scene);
+}
+
+/* The VM was idle after STOP: the last frame before it is all there is to doubt. */
+static void doubts_the_last_frame_before_stop(void)
+{
+	struct scene scene = scene_with(FRAMES);
+
+	recover(&scene, time_of(&scene, FRAMES - 1), UINT64_MAX, 1, 0, 1);
+	expect_all_but(&scene, FRAMES - 1, 0, 0, -1);
+	end(&scene);
+}
+
+/* All that left before STOP and is missing stood in one queue or another: one doubt for each. */
+static void doubts_one_frame_for_each_queue(void)
+{
+	for (uint32_t queues = 1; queues <= 4; queues++) {
+		struct scene scene = scene_with(6);
+
+		recover(&scene, time_of(&scene, 3), UINT64_MAX, queues, 2, queues);
+		expect_all_but(&scene, 4 - queues, 0, 0, 5);
+		end(&scene);
+	}
+}
+
+static void doubts_nothing_older_than_its_limit(void)
+{
+	struct scene young = scene_with(4), old;
+	uint64_t edge = time_of(&young, 3) + SWALLOWED_DOUBT_US;
+
+	recover(&young, edge, UINT64_MAX, 1, 0, 1);
+	expect_all_but(&young, 3, 0, 0, -1);
+	end(&young);
+
+	old = scene_with(4);
+	edge = time_of(&old, 3) + SWALLOWED_DOUBT_US;
+	recover(&old, edge + 1, UINT64_MAX, 4, 0, 0);
+	expect_all_but(&old, 4, 0, 0, -1);
+	end(&old);
+}
+
+/* With room for more doubt, age alone ends it. */
+static void the_limit_cuts_between_two_frames(void)
+{
+	struct scene scene = scene_with(5);
+
+	recover(&scene, time_of(&scene, 2) + SWALLOWED_DOUBT_US, UINT64_MAX, 4, 0, 3);
+	expect_all_but(&scene, 2, 0, 0, -1);
+	end(&scene);
+}
+
+static void nothing_was_swallowed(void)
+{
+	struct scene scene = scene_with(0);
+
+	recover(&scene, time_of(&scene, 5), UINT64_MAX, 1, 0, 0);
+	expect_all_but(&scene, 0, 0, 0, -1);
+	end(&scene);
+}
+
+/* The guest may run again and its queue is QEMU's: what left from until_us on is missing from what was drained, but not swallowed. */
+static void what_left_later_does_not_count(void)
+{
+	struct scene scene = scene_with(0);
+	uint64_t until_us = time_of(&scene, 7);
+
+	/* Swallowed: 3 and 4. Drained: 5 and 6. Not looked at: 7 to 9. */
+	parked_clear(&scene.parked);
+	for (uint32_t number = 5; number <= 6; number++) {
+		uint8_t frame[FRAME_SIZE];
+
+		numbered_frame(vm, sender, EXPERIMENTAL, number, FRAME_SIZE, frame);
+		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+	}
+	recover(&scene, time_of(&scene, 2), until_us, 1, 2, 1);
+	expect_all_but(&scene, 2, 7, FRAMES, 4);
+	end(&scene);
+}
+
+/* A frame sent twice, byte for byte: QEMU took the first, and the ring has the second. */
+static void each_frame_in_the_ring_is_found_once(void)
+{
+	struct scene scene = begin();
+	uint64_t stopped_us = clock_realtime_us();
+	struct parked_frame frame = { 0 };
+	size_t at = 0;
+
+	send_frames(&scene, 1, 1);
+	send_frames(&scene, 1, 2);
+	take_frames(&scene, 1, 1);
+	drain(&scene);
+	recover(&scene, stopped_us - 1, UINT64_MAX, 1, 1, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE_FATAL(parked_next(&scene.parked, &at, &frame));
+		CU_ASSERT_EQUAL(frame_number(frame.data), i == 0 ? 1 : i);
+		CU_ASSERT_EQUAL(frame.in_qemu, i == 0);
+	}
+	CU_ASSERT_FALSE(parked_next(&scene.parked, &at, &frame));
+	end(&scene);
+}
+
+static void a_full_list_stays_as_it_is(void)
+{
+	_cleanup_free_ uint8_t *big = calloc(1, PARKED_BYTES_MAX);
+	struct scene scene = scene_with(FRAMES);
+	struct swallowed_counters counters = { 98, 99 };
+	struct parked before;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(big);
+	CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, big, PARKED_BYTES_MAX - FRAME_SIZE, false), 0);
+	before = scene.parked;
+	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, time_of(&scene, 0), UINT64_MAX, 1, &scene.parked, &counters), -ENOSPC);
+	CU_ASSERT_EQUAL(memcmp(&before, &scene.parked, sizeof(before)), 0);
+	CU_ASSERT_EQUAL(counters.certain, 98);
+	CU_ASSERT_EQUAL(counters.doubtful, 99);
+	end(&scene);
+}
+
+static const struct netns_need needs[] = {
+	{ "tun", "ip tuntap add tap0 mode tap" },
+};
+
+NETNS_MAIN("swallowed", needs,
+	   UNIT_TEST(recovers_what_was_read_after_stop),
+	   UNIT_TEST(doubts_the_last_frame_before_stop),
+	   UNIT_TEST(doubts_one_frame_for_each_queue),
+	   UNIT_TEST(doubts_nothing_older_than_its_limit),
+	   UNIT_TEST(the_limit_cuts_between_two_frames),
+	   UNIT_TEST(nothing_was_swallowed),
+	   UNIT_TEST(what_left_later_does_not_count),
+	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
+	   UNIT_TEST(a_full_list_stays_as_it_is))
