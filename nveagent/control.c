@@ -31,6 +31,7 @@ struct client {
 	unsigned request_count;
 	char *output;
 	size_t output_size;
+	bool deaf;    /* it has shut down its side: closed when all its requests are answered */
 	bool closing; /* freed as soon as no handler of it is running */
 	bool busy;
 	struct client *prev, *next;
@@ -120,7 +121,13 @@ static int flush(struct client *client)
 		client->output_size -= (size_t) n;
 		memmove(client->output, client->output + n, client->output_size);
 	}
-	return loop_watch_set(client->watch, LOOP_READ | (client->output_size ? LOOP_WRITE : 0u));
+	return loop_watch_set(client->watch, (client->deaf ? 0u : LOOP_READ) |
+						     (client->output_size ? LOOP_WRITE : 0u));
+}
+
+static bool is_done(const struct client *client)
+{
+	return client->deaf && !client->requests && client->output_size == 0;
 }
 
 /* Sends the answers whose turn has come. */
@@ -134,7 +141,7 @@ static void send_answers(struct client *client)
 	}
 	if (r == 0)
 		r = flush(client);
-	if (r < 0)
+	if (r < 0 || is_done(client))
 		client_close(client);
 }
 
@@ -228,7 +235,12 @@ static void read_some(struct client *client)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) {
+	if (n == 0) {
+		client->deaf = true;
+		send_answers(client);
+		return;
+	}
+	if (n < 0) {
 		client_close(client);
 		return;
 	}
@@ -247,8 +259,8 @@ static void on_client(void *userdata, unsigned ready)
 
 	if (ready & LOOP_READ)
 		read_some(client);
-	else if (flush(client) < 0)
-		client_close(client);
+	else
+		send_answers(client);
 }
 
 /* --- the listener --- */

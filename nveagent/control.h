@@ -31,10 +31,7 @@ typedef void (*control_handler)(void *userdata, struct json_object *object, stru
 /* Listens at @path; the errors are those of unix_socket_listen(). */
 int control_new(struct loop *loop, const char *path, control_handler handler, void *userdata,
 		struct control **ret_control);
-/*
- * Closes the socket, removes its path and drops unanswered requests: their owners must not answer
- * afterwards.
- */
+/* Closes the socket and removes its path. Requests that are open stay their owners' to answer, into the void. */
 struct control *control_free(struct control *control);
 DEFINE_CLEANUP(struct control, control_free)
 

@@ -96,6 +96,7 @@ static inline struct world *world_free(struct world *world)
 }
 DEFINE_CLEANUP(struct world, world_free)
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration cannot have them. */
 #define WORLD(name) _cleanup_(world_freep) struct world *name = world_new()
 
 /* --- outputs --- */

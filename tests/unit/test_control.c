@@ -340,6 +340,23 @@ static void each_client_gets_its_own_answers(void)
 	end(scene, second);
 }
 
+/* As of `echo '{"op":"status"}' | socat - UNIX:...`. */
+static void a_client_that_shut_down_its_side_is_answered(void)
+{
+	struct scene *scene = begin();
+	int fd = connected(scene), other = connected(scene);
+
+	ask(fd, "ping", 1);
+	ask(fd, "hold", 2);
+	CU_ASSERT_EQUAL(shutdown(fd, SHUT_WR), 0);
+	expect_number(fd, 1);
+	ask(other, "release", 3);
+	expect_number(other, 3);
+	expect_number(fd, 2);
+	expect_closed(fd);
+	end(scene, other);
+}
+
 static void a_client_may_be_gone_before_the_reply(void)
 {
 	struct scene *scene = begin();
@@ -515,6 +532,7 @@ UNIT_MAIN("control",
 	UNIT_TEST(joins_and_splits),
 	UNIT_TEST(answers_in_the_order_asked),
 	UNIT_TEST(each_client_gets_its_own_answers),
+	UNIT_TEST(a_client_that_shut_down_its_side_is_answered),
 	UNIT_TEST(a_client_may_be_gone_before_the_reply),
 	UNIT_TEST(what_is_not_json_is_refused_and_the_rest_goes_on),
 	UNIT_TEST(an_overlong_line_ends_the_client),

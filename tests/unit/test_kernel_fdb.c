@@ -2,7 +2,8 @@
 /*
  * The bytes of forwarding entries as rtnetlink messages, and what is read of them.
  *
- * Expected are the attributes after the netlink header, in the byte order of this host but for addresses and UDP ports (include/uapi/linux/neighbour.h).
+ * Expected are the attributes after the header, in the byte order of this host but for addresses and UDP ports
+ * (include/uapi/linux/neighbour.h).
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -246,15 +246,19 @@ static void stays_sorted_whatever_comes(void)
 	expect_each_once_in_order(table);
 }
 
-/* The entry to put may be one of the table that has to grow for it. */
+/* The entry to put may be one of the table that has to grow for it: at some count it is full. */
 static void takes_an_entry_of_its_own(void)
 {
-	_cleanup_(fdb_table_freep) struct fdb_table *table = table_of(ENTRIES(behind_port(TAP, vm)));
+	_cleanup_(fdb_table_freep) struct fdb_table *table = table_of(NOTHING);
 
-	for (unsigned i = 0; i < MANY; i++)
-		CU_ASSERT_EQUAL_FATAL(fdb_table_put(table, fdb_table_entries(table)), 0);
-	CU_ASSERT_EQUAL(fdb_table_count(table), 1);
-	CU_ASSERT_EQUAL(mac_cmp(fdb_table_entries(table)->mac, vm), 0);
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct fdb_entry entry = behind_port(TAP, numbered(i));
+
+		CU_ASSERT_EQUAL_FATAL(fdb_table_put(table, &entry), 0);
+		CU_ASSERT_EQUAL_FATAL(fdb_table_put(table, &fdb_table_entries(table)[i / 2]), 0);
+		CU_ASSERT_EQUAL(fdb_table_count(table), i + 1);
+	}
+	expect_each_once_in_order(table);
 }
 
 /* --- the difference --- */

@@ -137,7 +137,7 @@ static size_t fill(struct parked *parked, const uint8_t *data)
 
 	do
 		r = parked_add(parked, &vnet, data, BIG, false);
-	while (r == 0);
+	while (r == 0 && parked->used <= PARKED_BYTES_MAX);
 	CU_ASSERT_EQUAL(r, -ENOSPC);
 	CU_ASSERT_TRUE(parked->used <= PARKED_BYTES_MAX);
 	CU_ASSERT_TRUE(parked->capacity <= PARKED_BYTES_MAX);

@@ -42,6 +42,7 @@ static void equal_hashes_come_newest_first(void)
 	_cleanup_(table_clear) struct table table = { 0 };
 	_cleanup_free_ struct item *items = items_in(&table);
 
+	CU_ASSERT_PTR_NOT_NULL_FATAL(items);
 	for (unsigned i = 0; i < ITEMS; i++) {
 		unsigned last = (i / SAME_HASH + 1) * SAME_HASH - 1;
 		struct table_link *link = table_first(&table, hash_of(i));
@@ -65,6 +66,7 @@ static void a_walk_meets_each_once(void)
 	struct table_link *link = NULL;
 	unsigned count = 0;
 
+	CU_ASSERT_PTR_NOT_NULL_FATAL(items);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(met);
 	while ((link = table_walk(&table, link))) {
 		unsigned number = TABLE_ITEM(link, struct item, link)->number;
