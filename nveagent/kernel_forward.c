@@ -125,6 +125,20 @@ static struct mac device_mac(unsigned number)
 	return (struct mac) { { 0xfe, 0xff, 0xff, 0xff, (uint8_t) (number >> 8), (uint8_t) number } };
 }
 
+static void device_name(unsigned number, char *buffer)
+{
+	snprintf(buffer, IFNAMSIZ, "rhf%u", number);
+}
+
+bool kernel_forward_is_ours(const char *name, struct mac mac)
+{
+	unsigned number = (unsigned) mac.octet[4] << 8 | mac.octet[5];
+	char expected[IFNAMSIZ];
+
+	device_name(number, expected);
+	return strcmp(name, expected) == 0 && mac_cmp(mac, device_mac(number)) == 0;
+}
+
 static int put_vxlan(struct nl_msg *message, const struct kernel_link *vxlan, const struct vni_devices *devices,
 		     unsigned number)
 {
@@ -151,16 +165,13 @@ static int put_vxlan(struct nl_msg *message, const struct kernel_link *vxlan, co
 static int make_numbered(struct kernel_forward *forward, const struct kernel_link *vxlan, unsigned number)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
-	char name[IFNAMSIZ], alias[LINK_ALIAS_SIZE], text[MAC_TEXT_SIZE];
 	struct mac mac = device_mac(number);
 	struct kernel_link made;
+	char name[IFNAMSIZ];
 	int r;
 
-	snprintf(name, sizeof(name), FORWARD_NAME_PREFIX "%u", number);
-	snprintf(alias, sizeof(alias), FORWARD_ALIAS_PREFIX "vni %u mac %s", forward->devices.vni,
-		 mac_text(forward->mac, text));
+	device_name(number, name);
 	if (!message || nla_put_string(message, IFLA_IFNAME, name) < 0 ||
-	    nla_put_string(message, IFLA_IFALIAS, alias) < 0 ||
 	    nla_put(message, IFLA_ADDRESS, MAC_SIZE, mac.octet) < 0 ||
 	    nla_put_u32(message, IFLA_MTU, vxlan->mtu) < 0 || put_vxlan(message, vxlan, &forward->devices, number) < 0)
 		return -ENOMEM;
@@ -192,6 +203,19 @@ static int make_device(struct kernel_forward *forward)
 	return -EMFILE;
 }
 
+/* For those who look at the device. */
+static int set_alias(const struct kernel_forward *forward)
+{
+	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_SETLINK, 0, forward->ifindex);
+	char alias[LINK_ALIAS_SIZE], text[MAC_TEXT_SIZE];
+
+	snprintf(alias, sizeof(alias), "rehome forward vni %u mac %s", forward->devices.vni,
+		 mac_text(forward->mac, text));
+	if (!message || nla_put_string(message, IFLA_IFALIAS, alias) < 0)
+		return -ENOMEM;
+	return kernel_request(forward->kernel, message);
+}
+
 static int enter_bridge(struct kernel_forward *forward)
 {
 	static const struct link_port_flag flags[] = {
@@ -201,8 +225,10 @@ static int enter_bridge(struct kernel_forward *forward)
 		{ IFLA_BRPORT_BCAST_FLOOD, 0 },
 	};
 	bool made;
-	int r = kernel_link_set_master(forward->kernel, forward->ifindex, forward->devices.bridge_ifindex);
+	int r = set_alias(forward);
 
+	if (r == 0)
+		r = kernel_link_set_master(forward->kernel, forward->ifindex, forward->devices.bridge_ifindex);
 	if (r == 0)
 		r = kernel_link_set_port_flags(forward->kernel, forward->ifindex, flags, ARRAY_SIZE(flags));
 	if (r == 0)
@@ -387,6 +413,8 @@ int kernel_forward_new(struct kernel *kernel, const struct vni_devices *devices,
 
 	if (!forward)
 		return -ENOMEM;
+	if (mac_is_zero(mac) || mac_is_group(mac))
+		return -EINVAL;
 	if (new_vtep.family != devices->vtep.family)
 		return -EAFNOSUPPORT;
 

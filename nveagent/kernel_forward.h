@@ -13,8 +13,9 @@ enum {
 	FORWARD_UDP_PORT = 14789,	/* of the forward devices themselves; nothing is sent to or taken from it */
 	FORWARD_SOURCE_PORT = 49152,	/* first of the dynamic ports: RFC 7348 section 5, RFC 6335 section 6 */
 };
-#define FORWARD_NAME_PREFIX  "rhf"
-#define FORWARD_ALIAS_PREFIX "rehome forward "
+
+/* True for the name and the address of a device that kernel_forward_new() made, in whatever life. */
+bool kernel_forward_is_ours(const char *name, struct mac mac);
 
 struct kernel_forward;
 

@@ -128,7 +128,6 @@ int kernel_link_parse(const struct nlmsghdr *header, struct kernel_link *ret_lin
 	link.mtu = number(a[IFLA_MTU]);
 	link.queue_length = number(a[IFLA_TXQLEN]);
 	text(a[IFLA_IFNAME], link.port.name, sizeof(link.port.name));
-	text(a[IFLA_IFALIAS], link.alias, sizeof(link.alias));
 	if (a[IFLA_ADDRESS])
 		(void) mac_from_bytes(nla_data(a[IFLA_ADDRESS]), (size_t) nla_len(a[IFLA_ADDRESS]), &link.port.mac);
 	if (a[IFLA_LINKINFO])

@@ -12,7 +12,7 @@
 
 enum {
 	LINK_KIND_SIZE = 16,	/* longer kinds exist, but none we know */
-	LINK_ALIAS_SIZE = 64,	/* ours are shorter; others are cut */
+	LINK_ALIAS_SIZE = 64,	/* of those we give */
 };
 
 enum link_flood { LINK_FLOOD_UNICAST, LINK_FLOOD_MULTICAST, LINK_FLOOD_BROADCAST, LINK_FLOOD_COUNT };
@@ -21,7 +21,6 @@ enum link_flood { LINK_FLOOD_UNICAST, LINK_FLOOD_MULTICAST, LINK_FLOOD_BROADCAST
 struct kernel_link {
 	struct kernel_port port;
 	char kind[LINK_KIND_SIZE];
-	char alias[LINK_ALIAS_SIZE];
 	uint32_t mtu, queue_length;
 	uint64_t rx_packets, tx_packets, tx_dropped, tx_errors;
 

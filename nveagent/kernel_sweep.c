@@ -2,9 +2,9 @@
 /*
  * kernel_sweep.c - removes what an earlier life of the agent left on a VNI.
  *
- * Recognised by marks, never by guess: a forward device by its kind, its name and its alias, as a
- * port of this bridge (its entries go with it);
- * a guard by the cookie of its redirect on this VXLAN device.
+ * Recognised by marks, never by guess: a forward device by its kind, its name and the address that
+ * goes with it (its entries go with the device); a guard by the cookie of its redirect on this
+ * VXLAN device.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,19 +25,21 @@ struct found {
 	struct tc_cookie guards[SWEEP_ROUND_MAX];
 	uint32_t forwards[SWEEP_ROUND_MAX];
 	size_t count;
+	uint32_t bridge_ifindex;
 };
 
-static bool is_forward(const struct kernel_link *link)
+/* One in no bridge is of a life that ended while it was being made. */
+static bool is_forward(const struct kernel_link *link, uint32_t bridge_ifindex)
 {
-	return link->port.is_vxlan && strncmp(link->port.name, FORWARD_NAME_PREFIX, strlen(FORWARD_NAME_PREFIX)) == 0 &&
-	       strncmp(link->alias, FORWARD_ALIAS_PREFIX, strlen(FORWARD_ALIAS_PREFIX)) == 0;
+	return link->port.is_vxlan && kernel_forward_is_ours(link->port.name, link->port.mac) &&
+	       (link->port.master == bridge_ifindex || link->port.master == 0);
 }
 
 static int note_forward(void *userdata, const struct kernel_link *link)
 {
 	struct found *found = userdata;
 
-	if (is_forward(link) && found->count < SWEEP_ROUND_MAX)
+	if (is_forward(link, found->bridge_ifindex) && found->count < SWEEP_ROUND_MAX)
 		found->forwards[found->count++] = link->port.ifindex;
 	return 0;
 }
@@ -55,8 +57,8 @@ static int note_guard(void *userdata, const struct tc_filter *filter)
 /* Both return how many were removed, or an errno. */
 static int sweep_forwards(struct kernel *kernel, const struct vni_devices *devices)
 {
-	struct found found = { .count = 0 };
-	int r = kernel_link_each(kernel, devices->bridge_ifindex, note_forward, &found);
+	struct found found = { .bridge_ifindex = devices->bridge_ifindex };
+	int r = kernel_link_each(kernel, 0, note_forward, &found);
 
 	for (size_t i = 0; i < found.count && r >= 0; i++)
 		r = kernel_link_delete(kernel, found.forwards[i]);
