@@ -75,7 +75,7 @@ def show(told, number_of_move):
 
 def moves(room, options, steps):
     """There and back; the accounts."""
-    load = Load(options.pps, options.family, tcp=True)
+    load = Load(options.pps, family=options.family, tcp=True)
     told = []
     for count in (1, 2):
         steps.say(f"move {count}: {room.home.name} to {room.other().name}, under load")

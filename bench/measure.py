@@ -13,7 +13,7 @@ from lab import LabError, TimedOut, wait_until
 
 from . import ledger, leftovers
 from .events import require_one
-from .stream import Stream, artefacts
+from .stream import Stream, artefacts, lost_early
 
 FRAME_MIN = 64  # Ethernet without FCS
 SIDE_S = 1.0  # how long the stream runs at least before and after a move
@@ -25,6 +25,7 @@ SETTLE_TIMEOUT_S = 10  # for the traces of a move to go, once the system says th
 class Load:
     """What streams while the guest moves."""
     pps: int = 1000
+    pps_from_guest: int = None  # None: as pps
     family: int = 4
     frame_size: int = 64
     tcp: bool = False
@@ -103,7 +104,7 @@ def measure(room, load):
     move = Move(room.home, room.other(), load, began_us=time.time_ns() // 1000)
     try:
         with Stream(room.lab, room.tenant(load.peer_on), room.probe, room.address(load.family), load.pps,
-                    load.frame_size, load.tcp) as stream:
+                    load.frame_size, load.tcp, load.pps_from_guest) as stream:
             stream.run_for(SIDE_S)
             _watch(room, move)
             stream.run_for(SIDE_S)
@@ -149,11 +150,12 @@ def record(room, move):
     load, report, converged = move.load, move.report, move.converged()
     to_guest, from_guest = artefacts(report, move.downtime_ms)
     return {
-        "system": room.system, "pps": load.pps, "family": load.family, "underlay": room.underlay,
-        "frame_size": report["frame_size"], "postcopy": load.postcopy, "peer_on": load.peer_on,
+        "system": room.system, "pps": load.pps, "pps_from_guest": report["up_pps"], "family": load.family,
+        "underlay": room.underlay, "frame_size": report["frame_size"], "postcopy": load.postcopy, "peer_on": load.peer_on,
         "direction": f"{move.source.name}->{move.target.name}",
         **_direction(report["down"], "", report["down"]["host"]["longest_gap_ms"]),
         **_direction(report["up"], "_from_guest", report["up"]["longest_gap_ms"]),
+        "lost_early": lost_early(report, move.stop.at_us),
         "guest_downtime_ms": _rounded(move.downtime_ms),
         "converged_ms": None if None in converged.values() else _rounded(max(converged.values())),
         "converged_each_ms": {name: _rounded(value) for name, value in converged.items()},

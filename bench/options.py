@@ -23,6 +23,7 @@ moves, there and back in turn.
 One JSON object per move (--json):
   system pps family underlay frame_size postcopy peer_on direction
   sent lost duplicated reordered              to the guest, by sequence numbers at both ends
+  lost_early           those of lost that were sent too long before STOP to be of the move's making
   sent_from_guest lost_from_guest ...         the same from the guest
   longest_gap_ms, longest_gap_from_guest_ms   longest silence: in what the guest had received, as it reported;
                                               in what came from it (both by the peer's clock)
@@ -65,6 +66,8 @@ def parser():
     add("--moves", type=number(1, 100000), default=2, metavar="N", help="moves per cell (default: 2)")
     add("--pps", type=number(1, PPS_MAX), action="append", metavar="P",
         help="packets per second in each direction (default: 1000)")
+    add("--pps-from-guest", type=number(0, PPS_MAX), metavar="M",
+        help="packets per second from the guest, for rates an emulated guest cannot hold both ways (default: as --pps)")
     add("--family", type=int, choices=(4, 6), action="append", help="of the guest's address (default: both)")
     add("--underlay", type=int, choices=(4, 6), action="append", help="family of the VTEPs (default: both)")
     add("--frame-size", type=number(FRAME_MIN, FRAME_MAX), action="append", metavar="B",
@@ -95,5 +98,5 @@ def parse(argv=None):
 def loads(options):
     """A Load per cell of one system and underlay."""
     sizes = {4: options.frame_size, 6: dict.fromkeys(max(size, FRAME_MIN_IPV6) for size in options.frame_size)}
-    return [Load(pps, family, size, options.tcp, options.postcopy, options.peer_on)
+    return [Load(pps, options.pps_from_guest, family, size, options.tcp, options.postcopy, options.peer_on)
             for family in options.family for pps in options.pps for size in sizes[family]]

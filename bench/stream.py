@@ -15,6 +15,7 @@ START_TIMEOUT_S = 20
 REPORT_TIMEOUT_S = 60  # its stragglers, and a guest that is slow to answer
 SHORTFALL = 0.01  # of the packets that a rate asks for: beyond it, the rate was not held
 SHORTFALL_FROM_GUEST = 0.05  # an emulated guest's clock is less even, above all where it stops
+TAP_QUEUE = 1000  # packets; a tap's default txqueuelen
 _PROGRESS = re.compile(r"probe: [\d.]+ s: down sent (\d+), up received (\d+)")
 _serial = itertools.count(1)
 
@@ -22,10 +23,11 @@ _serial = itertools.count(1)
 class Stream:
     """Runs from its making until finish(), or the end of its `with` block."""
 
-    def __init__(self, lab, tenant, probe, address, pps, frame_size, tcp=False):
+    def __init__(self, lab, tenant, probe, address, pps, frame_size, tcp=False, pps_up=None):
         self._log = os.path.join(lab.dir, f"probe-{next(_serial)}.log")
+        self._answered = pps_up != 0
         argv = [probe, "run", "--to", address, "--pps", str(pps), "--size", str(frame_size), "--json",
-                "--progress", *["--tcp"] * tcp]
+                "--progress", *["--tcp"] * tcp, *([] if pps_up is None else ["--up-pps", str(pps_up)])]
         with open(self._log, "wb") as log:
             self._process = tenant.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                          text=True)
@@ -45,7 +47,7 @@ class Stream:
         if self._process.poll() is not None:
             raise LabError(f"the probe ended: {self._said().strip()}")
         progress = _PROGRESS.findall(self._said())
-        return progress and int(progress[-1][0]) and int(progress[-1][1])
+        return progress and int(progress[-1][0]) and (int(progress[-1][1]) or not self._answered)
 
     def run_for(self, seconds):
         """Lets it flow for SECONDS more."""
@@ -76,6 +78,17 @@ class Stream:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
+
+
+def lost_early(report, stop_us):
+    """
+    How many packets to the guest were lost that had been sent before any that can have waited in its tap at STOP_US
+    (CLOCK_REALTIME): the move itself is not to blame, rather an emulated guest that was too slow for its queue.
+    """
+    stop_monotonic_us = stop_us - (time.time_ns() - time.monotonic_ns()) // 1000
+    sent_at_stop = (stop_monotonic_us - report["started_us"]) / 1e6 * report["down_pps"]
+    last = int(sent_at_stop * (1 - SHORTFALL)) - TAP_QUEUE
+    return sum(max(0, min(end, last) - first + 1) for first, end in report["down"]["lost_ranges"])
 
 
 def _artefacts(stream, counters, asked, shortfall):

@@ -21,7 +21,7 @@ def summarise(cell, records, tcp_held=None):
     tcp = ("longest_stall_ms", "retransmissions", "timeouts")
     return {
         **cell, "moves": len(records), "valid": len(to_guest), "valid_from_guest": len(from_guest),
-        **_figures(to_guest, ("sent", "lost", "duplicated", "reordered", "longest_gap_ms")),
+        **_figures(to_guest, ("sent", "lost", "duplicated", "reordered", "lost_early", "longest_gap_ms")),
         **_figures(from_guest, ("sent_from_guest", "lost_from_guest", "duplicated_from_guest",
                                 "reordered_from_guest", "longest_gap_from_guest_ms")),
         **_figures(records, ("guest_downtime_ms", "converged_ms", *tcp)),

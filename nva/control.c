@@ -231,7 +231,7 @@ static int client_new(struct control *control, int fd)
 	LIST_INSERT_HEAD(&control->clients, client, link);
 	control->client_count++;
 	bufferevent_setcb(client->stream, on_readable, on_writable, on_event, client);
-	bufferevent_setwatermark(client->stream, EV_READ, 0, 2 * CONTROL_LINE_MAX);
+	bufferevent_setwatermark(client->stream, EV_READ, 0, CONTROL_INPUT_MAX);
 	bufferevent_enable(client->stream, EV_READ | EV_WRITE);
 	return 0;
 }

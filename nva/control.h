@@ -20,6 +20,7 @@
 enum {
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_LINE_MAX = 4096,
+	CONTROL_INPUT_MAX = 2 * CONTROL_LINE_MAX, /* read ahead of the line that is answered */
 	CONTROL_OUTPUT_PAUSE =
 		1 << 20, /* a client that does not read its answers is not read from */
 };

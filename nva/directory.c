@@ -20,6 +20,7 @@
  * it is old news.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -124,7 +125,8 @@ static void query_take(struct directory *directory, uint64_t now_us, struct nve 
 	if (vni && member_find(directory, vni, nve))
 		entry = query_find(directory, vni, message);
 	else
-		(void) strcpy(answer.text, "this NVE has not subscribed to the VNI");
+		(void) snprintf(answer.text, sizeof(answer.text), "%s",
+				"this NVE has not subscribed to the VNI");
 	if (entry) {
 		answer.mappings = calloc(1, sizeof(*answer.mappings));
 		if (!answer.mappings) {
@@ -176,10 +178,10 @@ static message_taker *const takers[NVO3_KIND_COUNT] = {
 	[NVO3_STATUS] = status_take,
 };
 
-int directory_receive(struct directory *directory, uint64_t now_us, uint32_t id,
+int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve_id,
 		      const struct nvo3_message *message, const char **reterr_what)
 {
-	struct nve *nve = directory->nves[id];
+	struct nve *nve = directory->nves[nve_id];
 
 	if ((unsigned) message->kind >= NVO3_KIND_COUNT || !takers[message->kind]) {
 		*reterr_what = "kind";

@@ -76,14 +76,14 @@ int directory_connect(struct directory *directory, uint64_t now_us,
 		      const struct nvo3_message *hello, uint32_t *ret_nve, bool *ret_replaced,
 		      char *reterr_text);
 
-/* The session of @nve ended. It stays a member and keeps its mappings for lease_us. */
-void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t nve);
+/* The session of @nve_id ended. It stays a member and keeps its mappings for lease_us. */
+void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t nve_id);
 
 /*
- * Takes one message of the session of @nve.
+ * Takes one message of the session of @nve_id.
  * Returns 0, -EPROTO with *reterr_what (static text) for what an NVE must not send, or -ENOMEM.
  */
-int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve,
+int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve_id,
 		      const struct nvo3_message *message, const char **reterr_what);
 
 /* Deals with what became due: call it several times a second. Returns 0 or -ENOMEM. */
@@ -110,12 +110,12 @@ DEFINE_CLEANUP(struct directory_output, directory_output_free)
 int directory_next_output(struct directory *directory, struct directory_output **ret_output);
 
 /*
- * What NVO3_STATUS answers, and the mappings of one VNI (0: of all). The caller owns the object. 0
+ * What NVO3_STATUS answers, and the mappings of VNI @number (0: of all). The caller owns the object. 0
  * or -ENOMEM.
  */
 int directory_status(const struct directory *directory, uint64_t now_us,
 		     struct json_object **ret_status);
-int directory_mappings(const struct directory *directory, uint32_t vni,
+int directory_mappings(const struct directory *directory, uint32_t number,
 		       struct json_object **ret_mappings);
 
 #endif

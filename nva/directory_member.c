@@ -188,9 +188,9 @@ static void end_session(struct directory *directory, struct nve *nve)
 		convergences_check(directory, member->vni, false);
 }
 
-void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t id)
+void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t nve_id)
 {
-	struct nve *nve = directory->nves[id];
+	struct nve *nve = directory->nves[nve_id];
 
 	end_session(directory, nve);
 	nve->lease_end_us = now_us + directory->config.lease_us;
@@ -305,7 +305,7 @@ int directory_connect(struct directory *directory, uint64_t now_us,
 	r = directory_tick(directory, now_us); /* whose lease has ended is in nobody's way */
 	if (r == 0)
 		r = identify(directory, now_us, hello, &nve, reterr_text);
-	if (r < 0)
+	if (r != 0)
 		return r;
 
 	replaced = nve->connected;

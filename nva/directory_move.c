@@ -356,7 +356,7 @@ static void commit_unasked(struct directory *directory, uint64_t now_us, struct 
 	char reason[NVO3_TEXT_MAX + 1];
 	struct move *move;
 
-	if (generation == 0) {
+	if (entry && generation == 0) {
 		(void) snprintf(reason, sizeof(reason), "nothing was granted, and NVE %s serves it",
 				entry->owner->name);
 		refuse_commit(directory, nve, message->id, message->vni, message->mac, reason);

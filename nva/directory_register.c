@@ -127,7 +127,7 @@ static void take_over(struct directory *directory, uint64_t now_us, struct nve *
 	const struct mapping *mapping = &request->mappings[0];
 	uint64_t generation = generation_free(directory, now_us, vni, entry, mapping);
 
-	if (generation == 0) {
+	if (entry && generation == 0) {
 		refuse_for_owner(directory, nve, request, entry->owner);
 		return;
 	}

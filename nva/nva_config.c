@@ -77,7 +77,7 @@ static int parse_listen(void *target, const char *value, char *reterr_message)
 
 	if (strlen(value) >= sizeof(list))
 		return fail(reterr_message, "should be at most 8 addresses");
-	(void) strcpy(list, value);
+	(void) snprintf(list, sizeof(list), "%s", value);
 	config->listen_count = 0;
 	for (char *item = strtok_r(list, ", \t", &save); item;
 	     item = strtok_r(NULL, ", \t", &save)) {

@@ -326,7 +326,7 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 static int add_events(struct server *server)
 {
 	static const int numbers[] = { SIGTERM, SIGINT };
-	const struct timeval tick = { .tv_usec = SERVER_TICK_MS * 1000 };
+	const struct timeval tick = { .tv_usec = SERVER_TICK_MS * 1000L };
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		server->signals[i] = evsignal_new(server->base, numbers[i], on_signal, server);

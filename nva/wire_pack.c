@@ -60,7 +60,7 @@ static void packing_clear(struct packing *packing)
 /* protobuf-c has no const in its trees; packing only reads them. */
 static ProtobufCBinaryData bytes_of(const void *data, size_t size)
 {
-	return (ProtobufCBinaryData){ .len = size, .data = (uint8_t *) (uintptr_t) data };
+	return (ProtobufCBinaryData){ .len = size, .data = (uint8_t *) data };
 }
 
 static ProtobufCBinaryData bytes_of_ip(const struct ip *ip)
@@ -80,7 +80,7 @@ static ProtobufCBinaryData bytes_of_uuid(const struct uuid *uuid)
 
 static char *string_of(const char *text)
 {
-	return (char *) (uintptr_t) text;
+	return (char *) text;
 }
 
 /* The message's text with everything but printable ASCII replaced. */
@@ -89,9 +89,9 @@ static char *reason_of(struct packing *packing)
 	size_t i;
 
 	for (i = 0; i < NVO3_TEXT_MAX && packing->from->text[i] != '\0'; i++) {
-		char c = packing->from->text[i];
-
-		packing->text[i] = c >= ' ' && c <= '~' ? c : '?';
+		packing->text[i] = packing->from->text[i];
+		if (packing->text[i] < ' ' || packing->text[i] > '~')
+			packing->text[i] = '?';
 	}
 	packing->text[i] = '\0';
 	return packing->text;
@@ -141,7 +141,7 @@ static int pack_mappings(struct packing *packing)
 		return 0;
 
 	packing->mappings = calloc(count, sizeof(*packing->mappings));
-	packing->mapping_list = calloc(count, sizeof(*packing->mapping_list));
+	packing->mapping_list = calloc(count, sizeof(Rehome__Nvo3__Mapping *));
 	if (!packing->mappings || !packing->mapping_list)
 		return -ENOMEM;
 
@@ -164,7 +164,7 @@ static int pack_removed(struct packing *packing)
 		return 0;
 
 	packing->removed = calloc(count, sizeof(*packing->removed));
-	packing->removed_list = calloc(count, sizeof(*packing->removed_list));
+	packing->removed_list = calloc(count, sizeof(Rehome__Nvo3__Endpoint *));
 	if (!packing->removed || !packing->removed_list)
 		return -ENOMEM;
 

@@ -39,7 +39,7 @@
 
 enum {
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
-	SETTLE_US_MAX = 50000,		  /* waited, once, for what was pulled to be out of the way of what was held */
+	SETTLE_US_MAX = 3000,		  /* waited, once, for what was pulled to be out of the way of what was held */
 	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
 };
 
@@ -53,6 +53,7 @@ struct inflight {
 	struct kernel_forward *forward;
 	struct tap_queue *tap;		/* NULL: nothing to pull */
 	struct tail *tail;		/* what the tap was given last; NULL: not known */
+	bool recovered;			/* and what QEMU swallowed of it has been parked */
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
 	uint64_t stopped_us, drained_us; /* CLOCK_REALTIME: QEMU's STOP, and when the tap's queue was first read */
@@ -185,7 +186,7 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 	struct swallowed_counters found = { 0 };
 	int r;
 
-	if (!inflight->tail || !inflight->stopped_us)
+	if (!inflight->tail || !inflight->stopped_us || inflight->recovered)
 		return;
 	r = tail_settle(inflight->tail);
 	if (r == 0)
@@ -195,7 +196,8 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 	counters->doubtful = found.doubtful;
 	if (r < 0)
 		counters->tap_error = r;
-	inflight->tail = tail_free(inflight->tail);
+	/* It is closed at the end: closing a packet socket awaits an RCU grace period, and packets are waiting. */
+	inflight->recovered = true;
 }
 
 void inflight_tend(struct inflight *inflight)

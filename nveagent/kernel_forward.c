@@ -83,6 +83,7 @@ enum {
 	FILLER_ETHERTYPE = 0x88b5,  /* IEEE 802 local experimental 1 */
 	TAKE_MESSAGES_MAX = KERNEL_FDB_MESSAGES_MAX,
 	RUN_US_MAX = 3000,	    /* waited for an arriving frame to make the queue run */
+	RUN_US_MIN = 200,	    /* the same when none came last time */
 	RUN_PAUSE_US = 50,
 	RUN_SETTLE_US_MAX = 5000,
 	GRANT_FRAMES = 64,	    /* a grant passes fewer, and one run of a queue no more (dev_tx_weight) */
@@ -111,6 +112,7 @@ struct kernel_forward {
 	struct nl_msg *take[TAKE_MESSAGES_MAX];
 	int take_count;
 	uint64_t taken_us;	 /* CLOCK_MONOTONIC of kernel_forward_take() */
+	uint32_t run_us;	 /* RUN_US_MAX or RUN_US_MIN */
 	uint32_t underlay_mbit;	 /* Mbit/s; 0: not known */
 };
 
@@ -290,6 +292,7 @@ static int make_queue(struct kernel_forward *forward)
 		return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r; /* no sch_tbf: qdisc_create() */
 
 	forward->has_queue = forward->holds = true;
+	forward->run_us = RUN_US_MAX;
 	return 0;
 }
 
@@ -505,6 +508,7 @@ static int run_queue(struct kernel_forward *forward)
 	raw_port_pin(forward->port);
 	r = send_filler(forward);
 	raw_port_settle(forward->port, RUN_SETTLE_US_MAX);
+	forward->run_us = RUN_US_MIN;
 	return r;
 }
 
@@ -514,14 +518,18 @@ static int run_queue(struct kernel_forward *forward)
  */
 static int set_and_run(struct kernel_forward *forward, const struct tc_queue *queue, struct tc_queue_counters *counters)
 {
-	uint64_t deadline = clock_monotonic_us() + RUN_US_MAX;
+	uint64_t deadline = clock_monotonic_us() + forward->run_us;
 	uint32_t sent = counters->sent;
 	int r = set_queue(forward, queue);
 
 	while (r == 0) {
 		r = tc_queue_read(forward->kernel, forward->ifindex, counters);
-		if (r < 0 || counters->sent != sent || counters->queued == 0)
+		if (r < 0 || counters->queued == 0)
 			return r;
+		if (counters->sent != sent) {
+			forward->run_us = RUN_US_MAX;
+			return 0;
+		}
 		if (clock_monotonic_us() >= deadline)
 			return run_queue(forward);
 		pause_us(RUN_PAUSE_US);

@@ -82,7 +82,7 @@ class Case(unittest.TestCase):
 
     def assert_moves(self, room, family=4):
         """Moves the guest to the other host under load; what every move must be."""
-        told = account.as_object(room, measure(room, Load(PPS, family, FRAME_SIZE)))
+        told = account.as_object(room, measure(room, Load(PPS, family=family, frame_size=FRAME_SIZE)))
         said = "\n".join(account.lines(told, 1))
         say(said)
         self.assertEqual(told["lost_from_guest"], 0, said)

@@ -21,7 +21,8 @@ MODULES = tuple(DRIVERS + path for path in (
     "virtio/virtio_pci_legacy_dev.ko", "virtio/virtio_pci.ko")) + ("kernel/net/core/failover.ko",) + tuple(
     DRIVERS + path for path in ("net/net_failover.ko", "net/virtio_net.ko"))
 PROBE_PORT = 7000
-RECEIVE_BUFFER = 8 << 20  # bytes a slow guest can leave unread
+RECEIVE_BUFFER = 8 << 20  # bytes a slow guest can leave unread, if the program does not ask for more
+UDP_PAGES = "4096 8192 12288"  # of all UDP buffers together: a small guest's default is less than the probe asks for
 IMAGES_KEPT = 16
 BLOCK = 512
 
@@ -38,6 +39,7 @@ echo RECEIVE_BUFFER > core/rmem_max
 echo RECEIVE_BUFFER > core/rmem_default
 echo RECEIVE_BUFFER > core/wmem_max
 echo 20000 > core/netdev_max_backlog
+echo UDP_PAGES > ipv4/udp_mem
 for conf in ipv6/conf/*; do
     echo 0 > $conf/accept_dad
     echo 0 > $conf/router_solicitations
@@ -112,7 +114,7 @@ def _read(path, remedy="run tests/lab/setup"):
 def _members(probe, modules, files):
     directory, program = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
     serve = f"/bin/probe serve --port {PROBE_PORT}" if probe else f"nc -ll -p {PROBE_PORT} -e cat"
-    init = _INIT.replace("RECEIVE_BUFFER", str(RECEIVE_BUFFER)).replace("SERVE", serve)
+    init = _INIT.replace("RECEIVE_BUFFER", str(RECEIVE_BUFFER)).replace("UDP_PAGES", UDP_PAGES).replace("SERVE", serve)
 
     for name in ("bin", "dev", "proc", "sys", "tmp", "modules"):
         yield name, directory, b""

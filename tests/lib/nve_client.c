@@ -243,11 +243,9 @@ static int raw(struct client *client, char **words, int count)
 	size_t size = strlen(hex) / 2;
 
 	for (size_t i = 0; i < size; i++) {
-		unsigned byte;
+		const char digits[] = { hex[2 * i], hex[2 * i + 1], '\0' };
 
-		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
-			return -EINVAL;
-		bytes[i] = (uint8_t) byte;
+		bytes[i] = (uint8_t) strtoul(digits, NULL, 16);
 	}
 	send_all(client, bytes, size);
 	return 0;
@@ -267,9 +265,10 @@ static int many(struct client *client, char **words, int count)
 
 		mapping.vni = (uint32_t) number(words[1]);
 		mapping.mac = (struct mac){ { 0x52, 0x54, 0xff, low[0], low[1], low[2] } };
-		for (uint8_t j = 0; j < MAPPING_IPS_MAX; j++) {
+		for (unsigned j = 0; j < MAPPING_IPS_MAX; j++) {
 			mapping.ips[j] =
-				(struct ip){ AF_INET6, { 0xfd, (uint8_t) number(words[3]), j } };
+				(struct ip){ AF_INET6,
+					     { 0xfd, (uint8_t) number(words[3]), (uint8_t) j } };
 			memcpy(mapping.ips[j].octet + 13, low, sizeof(low));
 		}
 		message.id = i + 1;

@@ -4,9 +4,6 @@
 
 #include <errno.h>
 #include <linux/if_tun.h>
-#include <arpa/inet.h>
-#include <linux/ip.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -16,13 +13,13 @@
 #include <sys/wait.h>
 
 #include "nveagent/kernel_link.h"
+#include "tests/netns/move_frames.h"
 
 enum {
-	ETHERTYPE_TEST = 0x88b5, /* IEEE 802 local experimental 1 */
-	FRAME_SIZE = 200,
 	TAP_VNET_SIZE = 12,	 /* QEMU's choice with mergeable buffers */
-	TAP_BUFFER = TAP_VNET_SIZE + 65536,
+	TAP_BUFFER = TAP_VNET_SIZE + MOVE_BUNDLE_SIZE_MAX,
 	READER_POLL_MS = 5,
+	GATE_POLL_US = 50,
 };
 
 /* --- what a QEMU reads --- */
@@ -37,44 +34,20 @@ static void note(struct scene_log *log, uint32_t number)
 	}
 }
 
-/*
- * The number of each segment in a TCP frame; bundles and segments look alike but for their
- * length.
- */
-static void note_segments(struct scene_log *log, const uint8_t *frame, size_t size)
-{
-	struct iphdr ip;
-	struct tcphdr tcp;
-	size_t header = sizeof(struct iphdr) + 14 + sizeof(tcp), payload;
-
-	memcpy(&ip, frame + 14, sizeof(ip));
-	memcpy(&tcp, frame + 14 + sizeof(ip), sizeof(tcp));
-	payload = ntohs(ip.tot_len) - sizeof(ip) - sizeof(tcp);
-	for (size_t at = 0; at < payload && header + at < size; at += SCENE_GSO_SIZE)
-		note(log, (uint32_t) (ntohl(tcp.seq) + at) / SCENE_GSO_SIZE);
-}
-
-static void note_frame(struct scene_log *log, struct mac vm, const uint8_t *frame, size_t size)
-{
-	uint16_t type;
-
-	if (size < FRAME_SIZE || memcmp(frame, vm.octet, MAC_SIZE) != 0)
-		return;
-	memcpy(&type, frame + 2 * MAC_SIZE, sizeof(type));
-	if (type == htons(ETHERTYPE_TEST))
-		note(log, frame_number(frame));
-	else if (type == htons(0x0800))
-		note_segments(log, frame, size);
-}
-
 /* Reads what waits; false when nothing did. */
 static bool read_some(int tap, struct mac vm, struct scene_log *log, uint8_t *buffer)
 {
 	ssize_t n = read(tap, buffer, TAP_BUFFER);
+	struct virtio_net_hdr vnet;
+	uint32_t first = 0;
+	size_t count;
 
 	if (n <= TAP_VNET_SIZE)
 		return false;
-	note_frame(log, vm, buffer + TAP_VNET_SIZE, (size_t) n - TAP_VNET_SIZE);
+	memcpy(&vnet, buffer, sizeof(vnet));
+	count = move_frame_read(vm, &vnet, buffer + TAP_VNET_SIZE, (size_t) n - TAP_VNET_SIZE, &first);
+	for (size_t i = 0; i < count; i++)
+		note(log, first + (uint32_t) i);
 	return true;
 }
 
@@ -126,58 +99,31 @@ static void *play_new_qemu(void *userdata)
 
 /* --- the sender --- */
 
-static size_t build_bundle(const struct scene *scene, uint32_t number, struct virtio_net_hdr *vnet, uint8_t *frame)
-{
-	struct iphdr ip = {
-		.version = 4,
-		.ihl = 5,
-		.tot_len = htons(sizeof(ip) + sizeof(struct tcphdr) + SCENE_GSO_PAYLOAD),
-		.ttl = 64,
-		.protocol = IPPROTO_TCP,
-		.saddr = htonl(0xcb007101),
-		.daddr = htonl(0xcb007102),
-	};
-	struct tcphdr tcp = { .source = htons(7), .dest = htons(7), .seq = htonl(number * SCENE_GSO_SIZE), .doff = 5, .ack = 1 };
-
-	numbered_frame(scene->vm, scene->sender_mac, 0x0800, 0, 14 + sizeof(ip) + sizeof(tcp) + SCENE_GSO_PAYLOAD, frame);
-	memcpy(frame + 14, &ip, sizeof(ip));
-	memcpy(frame + 14 + sizeof(ip), &tcp, sizeof(tcp));
-	*vnet = (struct virtio_net_hdr) {
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-		.hdr_len = 14 + sizeof(ip) + sizeof(tcp),
-		.gso_size = SCENE_GSO_SIZE,
-		.csum_start = 14 + sizeof(ip),
-		.csum_offset = 16, /* of th_sum */
-	};
-	return 14 + sizeof(ip) + sizeof(tcp) + SCENE_GSO_PAYLOAD;
-}
-
 /* Sends what follows @number; returns how many numbers that took. */
 static uint32_t send_next(const struct scene *scene, struct raw_port *port, uint32_t number)
 {
-	static __thread uint8_t frame[65536];
+	static __thread uint8_t frame[MOVE_BUNDLE_SIZE_MAX];
 	struct virtio_net_hdr vnet = { 0 };
 	size_t size;
 
 	if (scene->traffic.bundles)
-		size = build_bundle(scene, number, &vnet, frame);
+		size = move_bundle_build(scene->vm, scene->sender_mac, number, &vnet, frame);
 	else
-		size = numbered_frame(scene->vm, scene->sender_mac, ETHERTYPE_TEST, number, FRAME_SIZE, frame);
+		size = move_frame_build(scene->vm, scene->sender_mac, number, frame);
 	if (raw_port_send(port, &vnet, frame, size) < 0) {
 		perror("sender");
 		exit(EXIT_FAILURE);
 	}
-	return scene->traffic.bundles ? SCENE_GSO_PAYLOAD / SCENE_GSO_SIZE : 1;
+	return scene->traffic.bundles ? MOVE_BUNDLE_SEGMENTS : 1;
 }
 
+/* What the old NVE has taken in over its VXLAN device. */
 struct arrival {
 	struct kernel *kernel; /* in the old NVE's namespace */
 	uint32_t ifindex;
 	uint64_t expected;
 };
 
-/* What the old NVE has taken in over its VXLAN device, in frames as they were sent. */
 static uint64_t arrived(const struct arrival *arrival)
 {
 	struct kernel_link link;
@@ -194,17 +140,12 @@ static bool has_arrived(void *userdata)
 	return arrived(arrival) >= arrival->expected;
 }
 
-/*
- * Bundles may arrive in pieces, more than were sent: then the window is a little wider than it
- * says.
- */
-static void await_window(struct arrival *arrival, uint32_t sent_in_window)
+static void await_arrival(struct arrival *arrival)
 {
-	if (sent_in_window > 0 && !eventually(has_arrived, arrival)) {
+	if (!eventually(has_arrived, arrival)) {
 		printf("\n    frames get lost on the way to the old NVE\n");
 		exit(EXIT_FAILURE);
 	}
-	arrival->expected = arrived(arrival) + SCENE_WINDOW;
 }
 
 static void stay_on_one_cpu(void)
@@ -215,6 +156,19 @@ static void stay_on_one_cpu(void)
 	CPU_SET(0, &one);
 	if (sched_setaffinity(0, sizeof(one), &one) < 0)
 		exit(EXIT_FAILURE);
+}
+
+/* Waits at the limit, and when the window is full; and paces. @frames: sent so far, of @numbers. */
+static void hold_back(struct scene *scene, struct arrival *arrival, uint32_t frames, uint32_t numbers)
+{
+	if (frames % SCENE_WINDOW == 0 || numbers >= atomic_load(&scene->limit)) {
+		await_arrival(arrival);
+		atomic_store(&scene->arrived, numbers);
+	}
+	while (numbers < scene->total && numbers >= atomic_load(&scene->limit))
+		(void) usleep(GATE_POLL_US);
+	if (scene->traffic.burst_pause_us && frames % SCENE_BURST == 0)
+		(void) usleep(scene->traffic.burst_pause_us);
 }
 
 static void *play_sender(void *userdata)
@@ -231,23 +185,23 @@ static void *play_sender(void *userdata)
 	netns_enter(scene->peer.netns);
 	if (raw_port_open(ifindex_of("s0"), false, &port) < 0)
 		exit(EXIT_FAILURE);
-	for (uint32_t frames = 0; n < scene->total; frames++) {
-		if (scene->traffic.burst_pause_us && frames % SCENE_BURST == 0)
-			(void) usleep(scene->traffic.burst_pause_us);
-		if (frames % SCENE_WINDOW == 0)
-			await_window(&arrival, frames);
+
+	arrival.expected = arrived(&arrival);
+	for (uint32_t frames = 1; n < scene->total; frames++) {
 		n += send_next(scene, port, scene->first + n);
-		atomic_store(&scene->sent, n);
+		arrival.expected++;
+		hold_back(scene, &arrival, frames, n);
 	}
 	kernel_free(arrival.kernel);
 	return NULL;
 }
 
-void scene_send(struct scene *scene, uint32_t total)
+void scene_send(struct scene *scene, uint32_t total, uint32_t limit)
 {
 	scene->first += scene->total;
 	scene->total = total;
-	atomic_store(&scene->sent, 0);
+	atomic_store(&scene->limit, limit);
+	atomic_store(&scene->arrived, 0);
 	atomic_store(&scene->new_log->count, 0);
 	atomic_store(&scene->shared->old_log.count, 0);
 	scene_run_old(scene);
@@ -255,24 +209,22 @@ void scene_send(struct scene *scene, uint32_t total)
 		exit(EXIT_FAILURE);
 }
 
-struct target {
-	struct scene *scene;
-	uint32_t sent;
-};
-
-static bool has_sent(void *userdata)
+void scene_go(struct scene *scene, uint32_t limit)
 {
-	const struct target *target = userdata;
-
-	return atomic_load(&target->scene->sent) >= target->sent;
+	atomic_store(&scene->limit, limit);
 }
 
-void scene_await_sent(struct scene *scene, uint32_t at_least)
+static bool limit_is_reached(void *userdata)
 {
-	struct target target = { scene, at_least };
+	const struct scene *scene = userdata;
 
-	CU_ASSERT_TRUE_FATAL(eventually(has_sent, &target));
-	if (at_least >= scene->total)
+	return atomic_load(&scene->arrived) >= atomic_load(&scene->limit);
+}
+
+void scene_await_limit(struct scene *scene)
+{
+	CU_ASSERT_TRUE_FATAL(eventually(limit_is_reached, scene));
+	if (atomic_load(&scene->limit) >= scene->total)
 		pthread_join(scene->sender, NULL);
 }
 
@@ -289,6 +241,13 @@ void scene_stop_old(struct scene *scene)
 {
 	atomic_store(&scene->shared->run, false);
 	CU_ASSERT_TRUE_FATAL(eventually(has_stopped, scene));
+}
+
+void scene_end_old(struct scene *scene)
+{
+	atomic_store(&scene->shared->quit, true);
+	(void) waitpid(scene->qemu, NULL, 0);
+	scene->qemu = 0;
 }
 
 void scene_run_old(struct scene *scene)
@@ -527,8 +486,8 @@ struct scene *scene_free(struct scene *scene)
 		return NULL;
 
 	(void) sched_setaffinity(0, sizeof(scene->cpus), &scene->cpus);
-	atomic_store(&scene->shared->quit, true);
-	(void) waitpid(scene->qemu, NULL, 0);
+	if (scene->qemu)
+		scene_end_old(scene);
 	atomic_store(&scene->reader_quit, true);
 	pthread_join(scene->reader, NULL);
 	close(scene->tap);

@@ -3,17 +3,14 @@
  * move_scene.h - three NVEs in namespaces, a VM's MAC moving from one to another under traffic
  * from the third.
  *
- *        peer ------\                    sender thread: s0 -- s1, a port of br100
- *        old  ------ hub (a bridge)      tap0, held by a child process that plays QEMU: it reads
- *        until told to stop
- *        new  ------/                    tap0, read by a thread of ours: the VM at its new place
+ *   peer ---\            sender thread: s0 -- s1, a port of br100
+ *   old  ---- hub        tap0, held by a child process that plays QEMU: it reads until told to stop
+ *   new  ---/            tap0, read by a thread of ours: the VM at its new place
  *
  * The sender never has more than SCENE_WINDOW frames on the way to the old NVE, because a packet
- * socket knows no other back pressure
- * and the kernel drops what a CPU's backlog cannot hold. It stays on one CPU, as the receive
- * interrupt of a network card
- * does: veth processes a frame on the CPU that sends it, and frames of two CPUs overtake each
- * other.
+ * socket knows no other back pressure and the kernel drops what a CPU's backlog cannot hold. It
+ * stays on one CPU, as the receive interrupt of a network card does: veth processes a frame on the
+ * CPU that sends it, and frames of two CPUs overtake each other.
  * Every frame bears a number; the old and the new QEMU note the numbers they get.
  */
 #ifndef REHOME_TESTS_NETNS_MOVE_SCENE_H
@@ -32,8 +29,6 @@ enum {
 	SCENE_TAP_PACKETS = 65536,	/* nothing is lost for want of room */
 	SCENE_WINDOW = 256,		/* frames between the sender and the old NVE: netdev_max_backlog is 1000 */
 	SCENE_BURST = 32,
-	SCENE_GSO_SIZE = 1200,
-	SCENE_GSO_PAYLOAD = 12 * 1200,	/* bytes of one bundle */
 };
 
 /* What one QEMU has read, in order. */
@@ -80,19 +75,26 @@ struct scene {
 
 	pthread_t sender;
 	uint32_t first, total;		/* numbers of this run */
-	_Atomic uint32_t sent;
+	_Atomic uint32_t limit, arrived; /* how many of them the sender may send; have come to the old NVE */
 };
 
 struct scene *scene_new(const struct underlay *underlay, const struct scene_traffic *traffic);
 struct scene *scene_free(struct scene *scene);
 DEFINE_CLEANUP(struct scene, scene_free)
 
-/* Starts a run: empties the logs, lets the old QEMU read, sends @total frames at full speed. */
-void scene_send(struct scene *scene, uint32_t total);
-void scene_await_sent(struct scene *scene, uint32_t at_least);
+/*
+ * Starts a run of @total numbers: empties the logs, lets the old QEMU read, and sends up to @limit
+ * numbers as the traffic says. scene_go() raises the limit.
+ */
+void scene_send(struct scene *scene, uint32_t total, uint32_t limit);
+void scene_go(struct scene *scene, uint32_t limit);
+/* Until the sender has reached its limit and all of that has come to the old NVE. */
+void scene_await_limit(struct scene *scene);
 /* The old QEMU stops reading, as at QMP STOP; returns when it has. */
 void scene_stop_old(struct scene *scene);
 void scene_run_old(struct scene *scene);
+/* The old QEMU ends, and closes its tap. */
+void scene_end_old(struct scene *scene);
 /* Waits until every frame of the run has been read by someone. */
 bool scene_await_all(struct scene *scene);
 

@@ -680,7 +680,13 @@ static void others_filters_stay(void)
 				 "tc filter add dev vx100 ingress pref 7 protocol all bpf da bytecode '1,6 0 0 4294967295' && "
 				 "tc filter add dev tap0 ingress pref 7 protocol all bpf da bytecode '1,6 0 0 4294967295'"));
 	guard = guarded(&scene);
+	CU_ASSERT_EQUAL(kernel_guard_open(guard), 0);
+	expect_floods("on", "on", "on");
+
+	/* Nor is it taken for a sign that the guard is still shut. */
+	CU_ASSERT_TRUE(run("bridge link set dev tap0 flood off"));
 	kernel_guard_free(guard);
+	expect_floods("off", "on", "on");
 	CU_ASSERT_EQUAL(kernel_sweep(scene.kernel, &scene.devices), 0);
 	CU_ASSERT_TRUE(shows("tc filter show dev vx100 ingress", "pref 7 bpf", NULL));
 	CU_ASSERT_TRUE(shows("tc filter show dev tap0 ingress", "pref 7 bpf", NULL));

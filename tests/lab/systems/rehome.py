@@ -62,7 +62,9 @@ class Rehome:
         with open(host.path(path), "w", encoding="utf-8") as file:
             file.write(config)
         host.run(["mkdir", "-p", "/run/rehome"])
-        return host.daemon(name, [self.program(name), "--config", path])
+        # As the systemd units do it: nveagent.service has CPUSchedulingPolicy=rr.
+        policy = ["chrt", "--rr", "1"] if name == "nveagent" else []
+        return host.daemon(name, [*policy, self.program(name), "--config", path])
 
     def start_nva(self, lab):
         """Starts the NVA (again, after a crash made by a test) and waits until it serves."""
