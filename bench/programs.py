@@ -17,7 +17,6 @@ LAST_LINES = 30
 
 def _run(argv, say):
     say(f"$ {' '.join(argv)}")
-    # On this machine's compilers, whatever comes first on the caller's PATH.
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False, cwd=ROOT)
     if done.returncode != 0:

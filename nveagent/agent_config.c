@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "nveagent/kernel.h"
 
 static int explain(char *reterr_message, const char *text)
 {
@@ -121,7 +122,7 @@ static int parse_quiet_interval(void *target, const char *value, char *reterr_me
 
 static int parse_queue_packets(void *target, const char *value, char *reterr_message)
 {
-	return parse_number(value, 100, 65536, &((struct agent_config *) target)->queue_packets,
+	return parse_number(value, 100, KERNEL_TAP_QUEUE_MAX, &((struct agent_config *) target)->queue_packets,
 			    reterr_message);
 }
 

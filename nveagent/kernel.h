@@ -22,7 +22,7 @@
 
 enum {
 	KERNEL_MESSAGE_SIZE = 256,
-	KERNEL_TAP_QUEUE_MAX = 65536,	/* packets; 64Ki pointers of ring per queue */
+	KERNEL_TAP_QUEUE_MAX = INT16_MAX, /* packets; Linux 6.1.192 refuses more (ERANGE), 6.18 does not */
 };
 
 struct kernel;

@@ -3,6 +3,8 @@
  * kernel_vni.c - the bridge and the VXLAN device of one VNI: made when missing, adopted when
  * fitting, refused otherwise.
  *
+ * A bridge we make gives its ports no VLAN: a kernel with VLAN filtering would keep a second copy of each forwarding entry for
+ * VLAN 1, which has no effect while filtering is off but does not follow when the first one roams (br_fdb.c, br_fdb_add()).
  * What we make sends nothing of its own: no link-local address (no DAD, MLD or router
  * solicitation), no STP, no snooping (after a
  * move the new bridge would not know the VM's groups until the next query).
@@ -85,7 +87,8 @@ static int make_bridge(struct kernel *kernel, const struct vni_devices *devices)
 	if (!message || nla_put_string(message, IFLA_IFNAME, devices->bridge) < 0 ||
 	    kernel_link_info_begin(message, "bridge", &info) < 0 ||
 	    nla_put_u32(message, IFLA_BR_STP_STATE, 0) < 0 ||
-	    nla_put_u8(message, IFLA_BR_MCAST_SNOOPING, 0) < 0)
+	    nla_put_u8(message, IFLA_BR_MCAST_SNOOPING, 0) < 0 ||
+	    nla_put_u16(message, IFLA_BR_VLAN_DEFAULT_PVID, 0) < 0)
 		return -ENOMEM;
 	kernel_link_info_end(message, &info);
 	return kernel_request(kernel, message);

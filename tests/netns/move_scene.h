@@ -26,7 +26,7 @@
 
 enum {
 	SCENE_NUMBERS_MAX = 1 << 20,	/* frames of one run */
-	SCENE_TAP_PACKETS = 65536,	/* nothing is lost for want of room */
+	SCENE_TAP_PACKETS = KERNEL_TAP_QUEUE_MAX, /* nothing is lost for want of room */
 	SCENE_WINDOW = 256,		/* frames between the sender and the old NVE: netdev_max_backlog is 1000 */
 	SCENE_BURST = 32,
 };
