@@ -9,14 +9,13 @@
  * between network namespaces, so after pidfd_getfd(2) the copy is asked for its namespace
  * (TUNGETDEVNETNS) as well.
  *
- * The copy shares the file description, and with it O_NONBLOCK, which is QEMU's business: reads
- * use RWF_NOWAIT instead
- * (the tun driver honours it since Linux 5.10), so that they never block whatever the flag says.
+ * The copy shares the file description, and with it O_NONBLOCK, which is QEMU's business: reads use
+ * RWF_NOWAIT instead, so that they never block whatever the flag says. Where the tun driver does not
+ * know that (Linux 6.1 answers EOPNOTSUPP) the queue is polled first.
  *
- * A frame starts with the vnet header whose size the owner chose (TUNGETVNETHDRSZ; 10 bytes, or
- * 12 with mergeable buffers); its
- * first 10 bytes are struct virtio_net_hdr. Without IFF_NO_PI four bytes stand before it
- * (linux/if_tun.h).
+ * A frame starts with the vnet header whose size the owner chose (TUNGETVNETHDRSZ; 10 bytes, or 12
+ * with mergeable buffers); its first 10 bytes are struct virtio_net_hdr. Without IFF_NO_PI four bytes
+ * stand before it (linux/if_tun.h).
  */
 #include "nveagent/tap_queue.h"
 
@@ -227,14 +226,35 @@ int tap_queue_open(const char *name, struct tap_queue **ret_queue)
 
 /* --- reading --- */
 
+/* Something waits in the queue. Nobody else reads it while we do. */
+static bool is_readable(int fd)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+
+	return poll(&poller, 1, 0) > 0 && (poller.revents & POLLIN);
+}
+
+static ssize_t read_now(struct tap_queue *queue, int fd)
+{
+	struct iovec part = { queue->buffer, sizeof(queue->buffer) };
+	ssize_t n = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
+
+	if (n >= 0 || errno != EOPNOTSUPP)
+		return n;
+	if (!is_readable(fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return readv(fd, &part, 1);
+}
+
 /* Returns the bytes read, 0 when nothing waits in this queue, or an errno. */
 static ssize_t read_one(struct tap_queue *queue, int fd)
 {
-	struct iovec part = { queue->buffer, sizeof(queue->buffer) };
 	ssize_t n;
 
 	do {
-		n = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
+		n = read_now(queue, fd);
 	} while (n < 0 && errno == EINTR);
 
 	/* EBADFD: the owner detached this queue (TUNSETQUEUE), or the device went. */
