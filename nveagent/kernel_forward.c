@@ -85,7 +85,7 @@ enum {
 	RUN_US_MAX = 3000,	    /* waited for an arriving frame to make the queue run */
 	RUN_US_MIN = 200,	    /* the same when none came last time */
 	RUN_PAUSE_US = 50,
-	RUN_SETTLE_US_MAX = 5000,
+	RUN_SETTLE_US_MAX = 50000,  /* reached only where the CPU's backlog never is empty */
 	GRANT_FRAMES = 64,	    /* a grant passes fewer, and one run of a queue no more (dev_tx_weight) */
 	GRANT_OVERHEAD = 2048,
 	GRANT_BYTES = TC_QUEUE_FRAME_SIZE_MAX + GRANT_OVERHEAD,
