@@ -39,7 +39,6 @@
 
 enum {
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
-	SETTLE_US_MAX = 3000,		  /* waited, once, for what was pulled to be out of the way of what was held */
 	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
 };
 
@@ -247,7 +246,7 @@ int inflight_release(struct inflight *inflight)
 	complete_parking(inflight);
 	raw_port_pin(inflight->port);
 	(void) send_parked(inflight, inflight->port, false);
-	raw_port_settle(inflight->port, SETTLE_US_MAX);
+	raw_port_settle(inflight->port);
 	r = kernel_forward_release(inflight->forward);
 	if (r < 0)
 		return r;
@@ -289,7 +288,7 @@ static int give_back(struct inflight *inflight)
 	recover(inflight, inflight->drained_us);
 	raw_port_pin(port);
 	inflight->counters.returned += send_parked(inflight, port, true);
-	raw_port_settle(port, SETTLE_US_MAX);
+	raw_port_settle(port);
 	r = kernel_forward_release(inflight->forward);
 	return r < 0 ? r : await_empty_queue(inflight->forward);
 }
@@ -346,6 +345,9 @@ int inflight_read(struct inflight *inflight, struct inflight_counters *ret_count
 	counters.forwarded = kernel_part.sent;
 	counters.dropped += kernel_part.dropped;
 	counters.held_bytes = kernel_part.queued_bytes;
+	counters.grants = kernel_part.how.grants;
+	counters.pushes = kernel_part.how.pushes;
+	counters.release_us = (uint32_t) kernel_part.how.us;
 	*ret_counters = counters;
 	return 0;
 }

@@ -60,6 +60,8 @@ struct inflight_counters {
 	uint64_t held_bytes;	/* in the forward device's queue now (while held: with a few short frames of our own) */
 	uint32_t switch_us;	/* how long the change of the bridge's entry took */
 	uint32_t park_us;	/* the whole of inflight_park() */
+	uint32_t release_us;	/* how long what was held took to leave, in ... */
+	uint32_t grants, pushes; /* ... so many pieces, so many of them set off by us (kernel_hold.h) */
 	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -EOVERFLOW ... */
 	bool unheld;		/* the kernel has no sch_tbf: frames after the switch may overtake the pulled ones */
 };

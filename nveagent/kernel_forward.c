@@ -5,62 +5,23 @@
  * Theory of operation
  *
  * One device per moving MAC, "rhf<N>", N the lowest free number: each has a queue of its own to
- * hold, and its counters count one
- * move. Its own VNI is N + 1 on UDP port FORWARD_UDP_PORT, which only keeps it apart from every
- * other VXLAN device (the kernel
- * refuses a second one with the same VNI, port and flags); its one forwarding entry names the
- * real VNI and port. Whatever would
- * come in by it is dropped by an ingress filter: a VNI nobody asked for must not be a way into
- * the bridge.
+ * hold (kernel_hold.c), and its counters count one move. Its own VNI is N + 1 on UDP port
+ * FORWARD_UDP_PORT, which only keeps it apart from every other VXLAN device (the kernel refuses a
+ * second one with the same VNI, port and flags); its one forwarding entry names the real VNI and
+ * port. Whatever would come in by it is dropped by an ingress filter: a VNI nobody asked for must
+ * not be a way into the bridge.
  *
- * Order. The outer UDP source port is one (srcport range of size 1) instead of a hash of the
- * inner frame: a frame that was read
- * back from a tap has another skb hash than one that was just bridged, and the two must not take
- * different paths (ECMP),
- * transmit queues or receive queues.
+ * Order. The outer UDP source port is one (srcport range of size 1) instead of a hash of the inner
+ * frame: a frame that was read back from a tap has another skb hash than one that was just bridged,
+ * and the two must not take different paths (ECMP), transmit queues or receive queues.
  *
- * Holding (net/sched/sch_tbf.c, Linux 6.1 to 6.18). The root queue is a token bucket of 1 byte/s
- * that counts each frame as
- * 65535 + its size. The bucket starts full: 128 KiB + 65535 = 196607. HOLD_FILLERS frames empty
- * it: the first two
- * pass, 2 * (65535 + 60), which leaves 65417, too little for any frame however small; the others
- * wait at the head of the queue, one
- * of them for 3 minutes, and each further one for 18 hours. What comes after waits behind them in
- * order. Fillers are addressed to
- * the device itself, so the VXLAN driver drops them.
+ * Turning back. When the VM goes on here, what is held must go to its tap, and before anything newer
+ * does. So the forwarding entry is pointed at this very device (own VTEP, own VNI and port): the
+ * VXLAN driver hands such frames to it without sending them (encap_bypass_if_local()), and a
+ * redirect on its ingress takes them to the tap. New frames still join the end of the queue; once it
+ * is empty the bridge's entry can change.
  *
- * Releasing changes the rates of the same queue, which keeps its contents, but its timer still
- * stands as it was: one more filler
- * makes the queue run now. A frame that arrives between the two does the same, and goes to the
- * end of the queue as it must.
- *
- * All at once would be too much: a queue that may pass sends up to 64 frames for each one that
- * arrives (dev_tx_weight), which
- * overruns what lies below, a network card's queue or, with a virtual link, a CPU's backlog. So
- * the queue is emptied in grants: a
- * bucketful that passes some 60 short frames, 37 of 1500 bytes or two bundles of 64 KiB, and the
- * next one when backlogs are short and
- * the time is over that it takes at the underlay's speed. If that takes longer than the agent can
- * stand still for, the queue goes
- * on by itself, at DRAIN_SPEEDUP times the rate at which it fills. When it is empty, everything
- * may pass.
- *
- * And two CPUs, ours and the one where frames arrive, would send at the same time: on their way
- * through different backlogs or transmit
- * queues frames overtake each other. So we leave it to a frame that arrives to make the queue
- * run; one run spends a whole grant,
- * because the queue holds more than that. Only if no frame comes do we make it run, and wait for
- * what that sends.
- *
- * Turning back. When the VM goes on here, what is held must go to its tap, and before anything
- * newer does. So the forwarding entry
- * is pointed at this very device (own VTEP, own VNI and port): the VXLAN driver hands such frames
- * to it without sending them
- * (encap_bypass_if_local()), and a redirect on its ingress takes them to the tap. New frames
- * still join the end of the queue; once
- * it is empty the bridge's entry can change.
- *
- * Without sch_tbf (-ENOENT) frames are not held: they may overtake what is pulled from the tap.
+ * Without sch_tbf frames are not held: they may overtake what is pulled from the tap.
  */
 #include "nveagent/kernel_forward.h"
 
@@ -69,35 +30,16 @@
 #include <linux/neighbour.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "nveagent/kernel_fdb.h"
+#include "nveagent/kernel_hold.h"
 #include "nveagent/kernel_link.h"
 #include "nveagent/kernel_tc.h"
-#include "nveagent/raw_port.h"
 
 enum {
-	HOLD_FILLERS = 4,
-	FILLER_SIZE = 60,	    /* the shortest Ethernet frame without FCS */
-	FILLER_ETHERTYPE = 0x88b5,  /* IEEE 802 local experimental 1 */
 	TAKE_MESSAGES_MAX = KERNEL_FDB_MESSAGES_MAX,
-	RUN_US_MAX = 3000,	    /* waited for an arriving frame to make the queue run */
-	RUN_US_MIN = 200,	    /* the same when none came last time */
-	RUN_PAUSE_US = 50,
-	RUN_SETTLE_US_MAX = 50000,  /* reached only where the CPU's backlog never is empty */
-	GRANT_FRAMES = 64,	    /* a grant passes fewer, and one run of a queue no more (dev_tx_weight) */
-	GRANT_OVERHEAD = 2048,
-	GRANT_BYTES = TC_QUEUE_FRAME_SIZE_MAX + GRANT_OVERHEAD,
-	GRANT_US_MAX = 300000,	    /* of all grants; longer only on a host that is overloaded anyway */
-	DRAIN_SPEEDUP = 2,
-	DRAIN_RATE_MIN = 12500000,  /* bytes/s: 100 Mbit/s */
-	DRAIN_BURST = 16 << 10,
 };
-
-static const struct tc_queue queue_hold = { .rate = 1, .overhead = UINT16_MAX, .burst = TC_QUEUE_FRAME_SIZE_MAX };
-static const struct tc_queue queue_grant = { .rate = 1, .overhead = GRANT_OVERHEAD, .burst = TC_QUEUE_FRAME_SIZE_MAX };
-static const struct tc_queue queue_pass = { .rate = 1ULL << 37 /* 1.1 Tbit/s: no CPU reaches it */, .burst = INT32_MAX };
 
 struct kernel_forward {
 	struct kernel *kernel; /* borrowed */
@@ -106,14 +48,10 @@ struct kernel_forward {
 	struct ip new_vtep;
 	unsigned number;
 	uint32_t ifindex;
-	bool has_queue, holds, drains;
-	uint64_t fillers; /* sent so far */
-	struct raw_port *port;
+	struct kernel_hold *hold;
 	struct nl_msg *take[TAKE_MESSAGES_MAX];
 	int take_count;
-	uint64_t taken_us;	 /* CLOCK_MONOTONIC of kernel_forward_take() */
-	uint32_t run_us;	 /* RUN_US_MAX or RUN_US_MIN */
-	uint32_t underlay_mbit;	 /* Mbit/s; 0: not known */
+	uint64_t taken_us; /* CLOCK_MONOTONIC of kernel_forward_take() */
 };
 
 /* --- making --- */
@@ -263,54 +201,6 @@ static int set_destination(struct kernel_forward *forward, struct ip vtep, uint1
 	return r;
 }
 
-/* --- holding --- */
-
-static int send_filler(struct kernel_forward *forward)
-{
-	uint8_t frame[FILLER_SIZE] = { 0 };
-	int r;
-
-	memcpy(frame, forward->own_mac.octet, MAC_SIZE);
-	memcpy(frame + MAC_SIZE, forward->own_mac.octet, MAC_SIZE);
-	frame[2 * MAC_SIZE] = FILLER_ETHERTYPE >> 8;
-	frame[2 * MAC_SIZE + 1] = FILLER_ETHERTYPE & 0xff;
-
-	r = raw_port_send(forward->port, NULL, frame, sizeof(frame));
-	forward->fillers += r == 0;
-	return r;
-}
-
-static int make_queue(struct kernel_forward *forward)
-{
-	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
-	int r = tc_queue_build(forward->ifindex, true, &queue_hold, &message);
-
-	if (r < 0)
-		return r;
-	r = kernel_request(forward->kernel, message);
-	if (r < 0)
-		return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r; /* no sch_tbf: qdisc_create() */
-
-	forward->has_queue = forward->holds = true;
-	forward->run_us = RUN_US_MAX;
-	return 0;
-}
-
-/* The proof that the queue holds is that fillers wait in it. */
-static int empty_bucket(struct kernel_forward *forward)
-{
-	struct tc_queue_counters counters;
-	int r = 0;
-
-	for (int i = 0; i < HOLD_FILLERS && r == 0; i++)
-		r = send_filler(forward);
-	if (r == 0)
-		r = tc_queue_read(forward->kernel, forward->ifindex, &counters);
-	if (r == 0 && counters.queued_bytes == 0)
-		forward->holds = false;
-	return r;
-}
-
 /* --- the underlay's neighbour --- */
 
 struct hop {
@@ -361,16 +251,20 @@ static void resolve(struct kernel *kernel, const struct hop *hop)
 		(void) kernel_request(kernel, message);
 }
 
-static void meet_underlay(struct kernel_forward *forward)
+static struct hold_underlay meet_underlay(struct kernel_forward *forward)
 {
+	struct hold_underlay underlay = { 0 };
 	struct kernel_link link;
 	struct hop hop;
 
 	if (find_hop(forward->kernel, forward->new_vtep, &hop) < 0)
-		return;
+		return underlay;
 	resolve(forward->kernel, &hop);
-	if (kernel_link_by_index(forward->kernel, hop.ifindex, &link) == 0)
-		(void) kernel_link_speed(link.port.name, &forward->underlay_mbit);
+	if (kernel_link_by_index(forward->kernel, hop.ifindex, &link) == 0) {
+		(void) kernel_link_speed(link.port.name, &underlay.mbit);
+		underlay.is_hardware = kernel_link_is_hardware(link.port.name);
+	}
+	return underlay;
 }
 
 /* --- the whole --- */
@@ -394,13 +288,11 @@ static int prepare(struct kernel_forward *forward)
 	if (r == 0)
 		r = set_destination(forward, forward->new_vtep, forward->devices.port, forward->devices.vni);
 	if (r == 0)
-		r = make_queue(forward);
+		r = kernel_hold_new(forward->kernel, forward->ifindex, forward->own_mac, &forward->hold);
 	if (r == 0)
 		r = kernel_link_set_up(forward->kernel, forward->ifindex);
 	if (r == 0)
-		r = raw_port_open(forward->ifindex, false, &forward->port);
-	if (r == 0 && forward->holds)
-		r = empty_bucket(forward);
+		r = kernel_hold_begin(forward->hold, meet_underlay(forward));
 	if (r < 0)
 		return r;
 
@@ -429,7 +321,6 @@ int kernel_forward_new(struct kernel *kernel, const struct vni_devices *devices,
 	if (r < 0)
 		return r;
 
-	meet_underlay(forward);
 	*ret_forward = TAKE_PTR(forward);
 	return 0;
 }
@@ -441,7 +332,7 @@ struct kernel_forward *kernel_forward_free(struct kernel_forward *forward)
 
 	if (forward->ifindex)
 		(void) kernel_link_delete(forward->kernel, forward->ifindex);
-	raw_port_free(forward->port);
+	kernel_hold_free(forward->hold);
 	for (int i = 0; i < forward->take_count; i++)
 		nlmsg_free(forward->take[i]);
 	free(forward);
@@ -455,7 +346,7 @@ uint32_t kernel_forward_ifindex(const struct kernel_forward *forward)
 
 bool kernel_forward_holds(const struct kernel_forward *forward)
 {
-	return forward->holds;
+	return kernel_hold_holds(forward->hold);
 }
 
 static int send_bridge_entry(struct kernel_forward *forward, struct nl_msg *const *messages, int count)
@@ -485,164 +376,6 @@ int kernel_forward_return(struct kernel_forward *forward, uint32_t tap_ifindex)
 	return r;
 }
 
-static void pause_us(uint32_t us)
-{
-	const struct timespec pause = { .tv_nsec = us * 1000L };
-
-	(void) nanosleep(&pause, NULL);
-}
-
-static int set_queue(struct kernel_forward *forward, const struct tc_queue *queue)
-{
-	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
-	int r = tc_queue_build(forward->ifindex, false, queue, &message);
-
-	return r < 0 ? r : kernel_request(forward->kernel, message);
-}
-
-/* Makes the queue run on our CPU, and waits until what it sent is gone from there. */
-static int run_queue(struct kernel_forward *forward)
-{
-	int r;
-
-	raw_port_pin(forward->port);
-	r = send_filler(forward);
-	raw_port_settle(forward->port, RUN_SETTLE_US_MAX);
-	forward->run_us = RUN_US_MIN;
-	return r;
-}
-
-/*
- * Changes the queue, and makes it run unless a frame that arrives does. @counters: before and
- * after.
- */
-static int set_and_run(struct kernel_forward *forward, const struct tc_queue *queue, struct tc_queue_counters *counters)
-{
-	uint64_t deadline = clock_monotonic_us() + forward->run_us;
-	uint32_t sent = counters->sent;
-	int r = set_queue(forward, queue);
-
-	while (r == 0) {
-		r = tc_queue_read(forward->kernel, forward->ifindex, counters);
-		if (r < 0 || counters->queued == 0)
-			return r;
-		if (counters->sent != sent) {
-			forward->run_us = RUN_US_MAX;
-			return 0;
-		}
-		if (clock_monotonic_us() >= deadline)
-			return run_queue(forward);
-		pause_us(RUN_PAUSE_US);
-	}
-	return r;
-}
-
-/* Returns once a grant given at @started has left what lies below. */
-static void await_underlay(const struct kernel_forward *forward, uint64_t started)
-{
-	uint64_t takes = forward->underlay_mbit ? GRANT_BYTES * 8 / forward->underlay_mbit : 0, took;
-
-	raw_port_await_room(forward->port);
-	took = clock_monotonic_us() - started;
-	if (took < takes)
-		pause_us((uint32_t) (takes - took));
-}
-
-/* Grants while the queue holds more than one passes. */
-static int empty_queue(struct kernel_forward *forward, struct tc_queue_counters *counters)
-{
-	uint64_t started = clock_monotonic_us(), now = started;
-	int r = tc_queue_read(forward->kernel, forward->ifindex, counters);
-
-	while (r == 0 && counters->queued >= GRANT_FRAMES && now - started < GRANT_US_MAX) {
-		now = clock_monotonic_us();
-		r = set_and_run(forward, &queue_grant, counters);
-		await_underlay(forward, now);
-		if (r == 0)
-			r = tc_queue_read(forward->kernel, forward->ifindex, counters);
-	}
-	return r;
-}
-
-/*
- * The rate at which frames came in since the entry was taken: those that are left, and those that
- * have been sent.
- */
-static struct tc_queue draining(const struct kernel_forward *forward, const struct tc_queue_counters *counters)
-{
-	uint64_t took = clock_monotonic_us() - forward->taken_us + 1;
-	uint64_t size = counters->queued_bytes / (counters->queued + 1);
-	uint64_t rate = (counters->queued_bytes + size * counters->sent) * 1000000 / took * DRAIN_SPEEDUP;
-
-	return (struct tc_queue) { .rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN, .burst = DRAIN_BURST };
-}
-
-/*
- * Waits until a queue that may pass has emptied itself. What set_and_run() saw leave may have
- * been the last grant's, and if no more
- * frames arrive (the peers may know of the move by now) nobody makes the queue run again: in a
- * real move the last 33 of 63
- * frames stayed in it. Frames that do arrive are left to do it, as above.
- */
-static int see_it_empty(struct kernel_forward *forward, struct tc_queue_counters *counters)
-{
-	uint64_t started = clock_monotonic_us(), progress = started, now = started;
-	int r = tc_queue_read(forward->kernel, forward->ifindex, counters);
-
-	while (r == 0 && counters->queued > 0) {
-		uint32_t sent = counters->sent;
-
-		if (now - started >= GRANT_US_MAX)
-			return -ETIMEDOUT;
-		if (now - progress >= RUN_US_MAX)
-			r = run_queue(forward);
-		pause_us(RUN_PAUSE_US);
-		if (r == 0)
-			r = tc_queue_read(forward->kernel, forward->ifindex, counters);
-		now = clock_monotonic_us();
-		if (counters->sent != sent)
-			progress = now;
-	}
-	return r;
-}
-
-int kernel_forward_release(struct kernel_forward *forward)
-{
-	struct tc_queue_counters counters;
-	struct tc_queue queue = queue_pass;
-	int r;
-
-	if (!forward->holds)
-		return 0;
-	r = empty_queue(forward, &counters);
-	if (r < 0)
-		return r;
-	if (counters.queued >= GRANT_FRAMES)
-		queue = draining(forward, &counters);
-	r = set_and_run(forward, &queue, &counters);
-	if (r < 0)
-		return r;
-	forward->holds = false;
-	forward->drains = queue.rate != queue_pass.rate;
-	return forward->drains ? 0 : see_it_empty(forward, &counters);
-}
-
-int kernel_forward_tend(struct kernel_forward *forward)
-{
-	struct tc_queue_counters counters;
-	int r;
-
-	if (!forward->drains)
-		return 0;
-	r = tc_queue_read(forward->kernel, forward->ifindex, &counters);
-	if (r < 0 || counters.queued > 0)
-		return r;
-	r = set_queue(forward, &queue_pass);
-	if (r == 0)
-		forward->drains = false;
-	return r;
-}
-
 int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifindex)
 {
 	struct tc_cookie none = { .target = tap_ifindex };
@@ -651,24 +384,35 @@ int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifinde
 	return r < 0 ? r : set_destination(forward, forward->devices.vtep, FORWARD_UDP_PORT, forward->number + 1);
 }
 
+int kernel_forward_release(struct kernel_forward *forward)
+{
+	return kernel_hold_release(forward->hold, clock_monotonic_us() - forward->taken_us);
+}
+
+int kernel_forward_tend(struct kernel_forward *forward)
+{
+	return kernel_hold_tend(forward->hold);
+}
+
 /* Fillers end as the device's drops; those still in the queue are not there yet. */
 int kernel_forward_read(struct kernel_forward *forward, struct kernel_forward_counters *ret_counters)
 {
-	struct tc_queue_counters queue = { 0 };
+	struct kernel_hold_counters held = { 0 };
 	struct kernel_link link;
 	uint64_t failed;
 	int r = kernel_link_by_index(forward->kernel, forward->ifindex, &link);
 
-	if (r == 0 && forward->has_queue)
-		r = tc_queue_read(forward->kernel, forward->ifindex, &queue);
+	if (r == 0)
+		r = kernel_hold_read(forward->hold, &held);
 	if (r < 0)
 		return r;
 
 	failed = link.tx_dropped + link.tx_errors;
 	*ret_counters = (struct kernel_forward_counters) {
 		.sent = link.tx_packets,
-		.dropped = queue.dropped + (failed > forward->fillers ? failed - forward->fillers : 0),
-		.queued_bytes = queue.queued_bytes,
+		.dropped = held.dropped + (failed > held.fillers ? failed - held.fillers : 0),
+		.queued_bytes = held.queued_bytes,
+		.how = kernel_hold_how(forward->hold),
 	};
 	return 0;
 }

@@ -7,6 +7,7 @@
 #define REHOME_NVEAGENT_KERNEL_FORWARD_H
 
 #include "nveagent/kernel.h"
+#include "nveagent/kernel_hold.h"
 
 enum {
 	FORWARD_DEVICES_MAX = 1024,	/* MACs in flight at once on one host */
@@ -56,6 +57,7 @@ int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifinde
 
 struct kernel_forward_counters {
 	uint64_t sent, dropped, queued_bytes;
+	struct kernel_hold_release how; /* what was held was let out */
 };
 int kernel_forward_read(struct kernel_forward *forward, struct kernel_forward_counters *ret_counters);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 static bool flag(struct nlattr *attribute)
 {
@@ -349,6 +350,14 @@ int kernel_link_speed(const char *name, uint32_t *ret_megabits)
 		return -ENODATA;
 	*ret_megabits = speed;
 	return 0;
+}
+
+bool kernel_link_is_hardware(const char *name)
+{
+	char path[sizeof("/sys/class/net//device") + IFNAMSIZ];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device", name);
+	return access(path, F_OK) == 0;
 }
 
 struct address_search {

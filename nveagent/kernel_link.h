@@ -89,6 +89,11 @@ int kernel_link_set_ipv6(const char *name, bool enable);
 
 /* The speed of the medium in Mbit/s, at least 1. -ENODATA when the driver does not say. */
 int kernel_link_speed(const char *name, uint32_t *ret_megabits);
+/*
+ * True when the device is hardware, or passes for it in a virtual machine: frames that leave it
+ * wait in its own queues. A virtual one's (veth, bridge) wait in the CPUs' backlogs.
+ */
+bool kernel_link_is_hardware(const char *name);
 
 /* The device that holds @ip. Returns -EADDRNOTAVAIL when none does. */
 int kernel_link_of_address(struct kernel *kernel, struct ip ip, uint32_t *ret_ifindex);

@@ -18,7 +18,7 @@ enum {
 	LEDGER_MOVES_MAX = 256,
 	LEDGER_EVENTS_MAX = 64,	/* of one move; what comes after is counted, not kept */
 	LEDGER_WHAT_SIZE = 24,
-	LEDGER_DETAIL_SIZE = 96,
+	LEDGER_DETAIL_SIZE = 128,
 	LEDGER_VM_SIZE = 64,
 };
 

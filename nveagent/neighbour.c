@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/closer.h"
 #include "net/frames.h"
 
 enum {
@@ -201,8 +202,7 @@ struct neighbour_watch *neighbour_watch_free(struct neighbour_watch *watch)
 	if (watch->freed)
 		*watch->freed = true;
 	loop_watch_free(watch->watch);
-	if (watch->fd >= 0)
-		close(watch->fd);
+	closer_close(watch->fd);
 	free(watch);
 	return NULL;
 }

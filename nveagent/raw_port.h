@@ -23,11 +23,15 @@
 #include "common/cleanup.h"
 
 enum {
-	RAW_PORT_SEND_BUFFER = 512 << 10, /* bytes that may wait below us; some 450 frames of 1500 bytes */
-	RAW_PORT_BURST = 64,		  /* frames between two looks at the CPUs' backlogs */
-	RAW_PORT_BACKLOG_MAX = 250,	  /* frames; the kernel drops beyond net.core.netdev_max_backlog, 1000 */
+	RAW_PORT_SEND_BUFFER =
+		512 << 10,   /* bytes that may wait below us; some 450 frames of 1500 bytes */
+	RAW_PORT_BURST = 64, /* frames between two looks at the CPUs' backlogs */
+	RAW_PORT_BACKLOG_MAX =
+		250, /* frames; the kernel drops beyond net.core.netdev_max_backlog, 1000 */
 	RAW_PORT_PAUSE_US = 50,
-	RAW_PORT_ROOM_US_MAX = 200000,	  /* waited for a backlog to shrink; on a starved machine ksoftirqd runs late */
+	RAW_PORT_CALM_US_MAX = 50000, /* reached only where the CPUs' backlogs never are empty */
+	RAW_PORT_ROOM_US_MAX =
+		200000, /* waited for a backlog to shrink; on a starved machine ksoftirqd runs late */
 };
 
 struct raw_port;
@@ -45,17 +49,19 @@ DEFINE_CLEANUP(struct raw_port, raw_port_free)
  * @vnet may be NULL: nothing left to do. Returns 0 or what send(2) said, e.g. -EMSGSIZE,
  * -ENETDOWN, -ENOBUFS.
  */
-int raw_port_send(struct raw_port *port, const struct virtio_net_hdr *vnet, const uint8_t *frame, size_t size);
+int raw_port_send(struct raw_port *port, const struct virtio_net_hdr *vnet, const uint8_t *frame,
+		  size_t size);
 
-/* Stays on the present CPU until raw_port_settle(). */
+/* Stays on the present CPU until raw_port_settle(): frames sent from two CPUs can change places. */
 void raw_port_pin(struct raw_port *port);
 /*
- * Returns when what was sent since raw_port_pin() has left the device below and this CPU's
- * backlog, as far as can be seen, or after
- * @us_max: on a busy CPU the backlog may never be empty. Whatever must come after, on any CPU, is
- * sent after this.
+ * Returns when no CPU has frames in its backlog and what was sent by @port has left the device
+ * below, as far as can be seen, or after @us_max: on a busy host a backlog may never be empty.
+ * Whatever must come after what was sent before, on any CPU, is sent after this.
  */
-void raw_port_settle(struct raw_port *port, uint64_t us_max);
+void raw_port_await_calm(const struct raw_port *port, uint64_t us_max);
+/* The same, for at most RAW_PORT_CALM_US_MAX; and ends raw_port_pin(). */
+void raw_port_settle(struct raw_port *port);
 /*
  * Returns when no CPU's backlog is long, for a bounded time; raw_port_send() does so every
  * RAW_PORT_BURST frames.

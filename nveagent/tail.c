@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/closer.h"
 
 struct tail {
 	int fd;
@@ -113,8 +114,7 @@ struct tail *tail_free(struct tail *tail)
 		return NULL;
 	if (tail->ring)
 		(void) munmap(tail->ring, (size_t) TAIL_BLOCKS * TAIL_BLOCK_SIZE);
-	if (tail->fd >= 0)
-		close(tail->fd);
+	closer_close(tail->fd);
 	free(tail);
 	return NULL;
 }
