@@ -71,6 +71,7 @@ enum {
 	IPV6_NEXT_HOP_BY_HOP = 0,   /* RFC 8200 section 4.3 */
 	IPV6_NEXT_ROUTING = 43,	    /* RFC 8200 section 4.4 */
 	IPV6_NEXT_ICMPV6 = 58,	    /* RFC 4443 section 1 */
+	IPV6_NEXT_FRAGMENT = 44,    /* RFC 8200 section 4.5 */
 	IPV6_NEXT_DESTINATION = 60, /* RFC 8200 section 4.6 */
 };
 

@@ -32,7 +32,7 @@ enum {
 	DIRECTORY_CONVERGENCES_MAX = 4096,	/* committed, not confirmed by all */
 	DIRECTORY_TOMBSTONES_MAX = 1 << 16,	/* generations of withdrawn mappings */
 	DIRECTORY_TOMBSTONE_AGE_S = 86400,	/* no NVE holds an entry of before yesterday */
-	DIRECTORY_HANDOVER_MS = 200,		/* the old NVE is waited for, before the others are told */
+	DIRECTORY_HANDOVER_MS = 500,		/* the old NVE is waited for, before the others are told */
 	DIRECTORY_CONVERGE_MAX_S = 300,		/* a member that never confirms is given up */
 	DIRECTORY_STATUS_MOVES_MAX = 256,	/* shown in a status; the count tells all */
 	DIRECTORY_STATUS_VNIS_MAX = 8192,	/* in all its NVEs' lists together; the counts tell all */

@@ -120,6 +120,18 @@ static int parse_quiet_interval(void *target, const char *value, char *reterr_me
 			    reterr_message);
 }
 
+static int parse_late(void *target, const char *value, char *reterr_message)
+{
+	return parse_number(value, 0, 86400, &((struct agent_config *) target)->late_s,
+			    reterr_message);
+}
+
+static int parse_icmp_unreachable(void *target, const char *value, char *reterr_message)
+{
+	return parse_bool(value, &((struct agent_config *) target)->icmp_unreachable,
+			  reterr_message);
+}
+
 static int parse_queue_packets(void *target, const char *value, char *reterr_message)
 {
 	return parse_number(value, 100, KERNEL_TAP_QUEUE_MAX, &((struct agent_config *) target)->queue_packets,
@@ -144,6 +156,8 @@ static const struct config_key agent_keys[] = {
 	{ "qemu-announce",	parse_qemu_announce },
 	{ "forward-timeout",	parse_forward_timeout },
 	{ "quiet-interval-ms",	parse_quiet_interval },
+	{ "late-time",		parse_late },
+	{ "icmp-unreachable",	parse_icmp_unreachable },
 	{ "queue-packets",	parse_queue_packets },
 	{ "log-level",		parse_log_level },
 };
@@ -255,6 +269,7 @@ static void set_defaults(struct agent_config *config)
 		.nva_port = NVO3_PORT,
 		.forward_timeout_s = 30,
 		.quiet_interval_ms = 200,
+		.late_s = 300,
 		.queue_packets = 16384,
 		.log_level = LOG_LEVEL_INFO,
 	};

@@ -39,6 +39,8 @@ struct agent_config {
 	bool qemu_announce;	/* also QMP announce-self through libvirt, which taints the domain */
 	unsigned forward_timeout_s;	/* the cap on forwarding for a VM that left */
 	unsigned quiet_interval_ms;	/* forwarding ends when nothing came for that long */
+	unsigned late_s;		/* after that, frames for a VM that left are sent on one by one; 0: never */
+	bool icmp_unreachable;		/* they are answered when nobody knows the VM any more */
 	unsigned queue_packets;		/* of a destination tap during a move */
 	enum log_level log_level;
 	struct vni_config vnis[AGENT_VNIS_MAX];

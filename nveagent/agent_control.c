@@ -84,6 +84,18 @@ static size_t count_ports(const struct agent_vn *vn)
 	return n;
 }
 
+static struct json_object *late_to_json(const struct agent_vn *vn)
+{
+	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
+	struct late_counters counters = late_read(vn->late);
+
+	if (!object || json_add_u64(object, "forwarded", counters.forwarded) < 0 ||
+	    json_add_u64(object, "answered", counters.answered) < 0 ||
+	    json_add_u64(object, "dropped", counters.dropped) < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
 static struct json_object *vn_to_json(const struct agent_vn *vn)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
@@ -96,6 +108,7 @@ static struct json_object *vn_to_json(const struct agent_vn *vn)
 	    add_ips(object, "members", members, member_count) < 0 ||
 	    json_add_u64(object, "mappings", vn_mapping_count(vn->vn)) < 0 ||
 	    json_add_u64(object, "ports", count_ports(vn)) < 0 ||
+	    json_add(object, "late", late_to_json(vn)) < 0 ||
 	    json_add_bool(object, "synced", vn_is_synced(vn->vn)) < 0)
 		return NULL;
 	return TAKE_PTR(object);

@@ -170,7 +170,7 @@ void agent_nva_confirm(struct agent *agent)
 	for (size_t i = 0; i < agent->vn_count; i++)
 		if (agent->vns[i]->behind)
 			return;
-	if (!agent->unconfirmed)
+	if (!agent->unconfirmed || agent->releasing)
 		return;
 	agent->unconfirmed = 0;
 	(void) nva_link_send(agent->nva, &ack);

@@ -17,6 +17,7 @@
 #include "nveagent/agent.h"
 #include "nveagent/control.h"
 #include "nveagent/kernel.h"
+#include "nveagent/late.h"
 #include "nveagent/ledger.h"
 #include "nveagent/loop.h"
 #include "nveagent/nva_link.h"
@@ -30,6 +31,7 @@ enum {
 	AGENT_EXPECT_S = 120,		/* from the hook's announcement of a migration to its tap */
 	AGENT_HOLD_MS = 500,		/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
 	AGENT_GRACE_S = 10,		/* for all NVEs to tell an NVA that has started anew what they have */
+	AGENT_RELEASE_US = 1000,	/* letting held packets out, between two looks at what else has happened */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_WAITERS_MAX = 64,
@@ -42,6 +44,7 @@ struct agent_vn {
 	struct vn *vn;
 	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
 	size_t port_count;
+	struct late *late;		/* what still comes for endpoints that left */
 	bool behind;			/* the kernel refused something; the next reconcile brings it in */
 	struct loop_timer *reconcile;
 };
@@ -68,6 +71,7 @@ struct agent {
 	uint64_t nva_incarnation;	/* of the last session; 0: there was none */
 	struct loop_timer *grace;	/* a new NVA is being told everything */
 	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
+	unsigned releasing;		/* ports whose held packets are on their way: nobody may overtake them */
 	uint64_t nva_since_us;		/* CLOCK_MONOTONIC of the last change of the session */
 	struct libvirt_watch *libvirt;
 	bool libvirt_connected, libvirt_synced;
@@ -104,7 +108,7 @@ void agent_vn_reconcile(struct agent_vn *vn);
 extern const struct nva_link_events agent_nva_events;
 /* The timer that ends the grace given to a new NVA. */
 void agent_nva_end_grace(void *userdata);
-/* Confirms the newest update, unless a VNI's tables are behind. */
+/* Confirms the newest update, unless a VNI's tables are behind, or held packets are still here. */
 void agent_nva_confirm(struct agent *agent);
 
 /* agent_vm.c */

@@ -25,6 +25,17 @@ static int make_devices(struct agent *agent, const struct vni_config *config,
 	return kernel_vni_ensure(agent->kernel, devices, reterr_message);
 }
 
+/* Where frames for an endpoint that left this NVE should go. */
+static enum late_verdict judge_late(void *userdata, struct mac mac)
+{
+	struct agent_vn *vn = userdata;
+	const struct mapping *mapping = vn_find(vn->vn, mac);
+
+	if (!mapping)
+		return vn->agent->config->icmp_unreachable ? LATE_ANSWER : LATE_DROP;
+	return ip_cmp(mapping->vtep, vn->agent->config->vtep) != 0 ? LATE_FORWARD : LATE_DROP;
+}
+
 int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message,
 		 struct agent_vn **ret_vn)
 {
@@ -40,6 +51,10 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 		r = make_devices(agent, config, &vn->devices, reterr_message);
 	if (r == 0)
 		r = vn_new(config->vni, agent->config->vtep, vn->devices.vxlan_ifindex, &vn->vn);
+	if (r == 0)
+		vn->late = late_new(agent->loop, vn->devices.vxlan_ifindex, judge_late, vn);
+	if (r == 0 && !vn->late)
+		r = -ENOMEM;
 	if (r == 0) {
 		r = kernel_sweep(agent->kernel, &vn->devices);
 		if (r > 0)
@@ -64,6 +79,7 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 	if (!vn)
 		return NULL;
 	vn->reconcile = loop_timer_free(vn->reconcile);
+	vn->late = late_free(vn->late);
 	vn->vn = vn_free(vn->vn);
 	free(vn);
 	return NULL;

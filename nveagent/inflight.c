@@ -39,10 +39,11 @@
 
 enum {
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
-	GIVE_BACK_POLLS_MAX = 1000,	  /* of the released queue until it is empty; each takes tens of microseconds */
 };
 
-enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_FORWARDING, STAGE_RETURNED };
+#define NO_LIMIT_US UINT64_C(3600000000) /* kernel_hold.c has limits of its own */
+
+enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_RELEASING, STAGE_FORWARDING, STAGE_RETURNED };
 
 struct inflight {
 	enum stage stage;
@@ -159,6 +160,9 @@ struct inflight *inflight_free(struct inflight *inflight)
 	if (!inflight)
 		return NULL;
 
+	/* What is held would go with its device. */
+	if (inflight->stage == STAGE_RELEASING)
+		(void) kernel_forward_release(inflight->forward, NO_LIMIT_US);
 	raw_port_free(inflight->port);
 	kernel_forward_free(inflight->forward);
 	tap_queue_free(inflight->tap);
@@ -236,42 +240,29 @@ static void complete_parking(struct inflight *inflight)
 	recover(inflight, UINT64_MAX);
 }
 
-int inflight_release(struct inflight *inflight)
+int inflight_release(struct inflight *inflight, uint64_t budget_us)
 {
 	int r;
 
-	if (inflight->stage != STAGE_PARKED)
-		return inflight->stage == STAGE_FORWARDING ? 0 : -EALREADY;
+	if (inflight->stage == STAGE_FORWARDING)
+		return 0;
+	if (inflight->stage != STAGE_PARKED && inflight->stage != STAGE_RELEASING)
+		return -EALREADY;
 
-	complete_parking(inflight);
-	raw_port_pin(inflight->port);
-	(void) send_parked(inflight, inflight->port, false);
-	raw_port_settle(inflight->port);
-	r = kernel_forward_release(inflight->forward);
-	if (r < 0)
-		return r;
-	inflight->stage = STAGE_FORWARDING;
-	return 0;
+	if (inflight->stage == STAGE_PARKED) {
+		complete_parking(inflight);
+		raw_port_pin(inflight->port);
+		(void) send_parked(inflight, inflight->port, false);
+		raw_port_settle(inflight->port);
+		inflight->stage = STAGE_RELEASING;
+	}
+	r = kernel_forward_release(inflight->forward, budget_us);
+	if (r == 0)
+		inflight->stage = STAGE_FORWARDING;
+	return r;
 }
 
 /* --- returning --- */
-
-/*
- * Waits until the released queue has emptied itself; it is the kernel that works, and for a
- * bounded time.
- */
-static int await_empty_queue(struct kernel_forward *forward)
-{
-	struct kernel_forward_counters counters;
-
-	for (int i = 0; i < GIVE_BACK_POLLS_MAX; i++) {
-		int r = kernel_forward_read(forward, &counters);
-
-		if (r < 0 || counters.queued_bytes == 0)
-			return r;
-	}
-	return -ETIMEDOUT;
-}
 
 /* What is parked goes back to the tap, then what is held, then the bridge's entry changes. */
 static int give_back(struct inflight *inflight)
@@ -289,8 +280,7 @@ static int give_back(struct inflight *inflight)
 	raw_port_pin(port);
 	inflight->counters.returned += send_parked(inflight, port, true);
 	raw_port_settle(port);
-	r = kernel_forward_release(inflight->forward);
-	return r < 0 ? r : await_empty_queue(inflight->forward);
+	return kernel_forward_release(inflight->forward, NO_LIMIT_US);
 }
 
 int inflight_return(struct inflight *inflight)
@@ -304,6 +294,8 @@ int inflight_return(struct inflight *inflight)
 
 	if (inflight->stage == STAGE_PARKED)
 		given = give_back(inflight);
+	else if (inflight->stage == STAGE_RELEASING)
+		given = kernel_forward_release(inflight->forward, NO_LIMIT_US);
 	r = kernel_forward_return(inflight->forward, inflight->tap_ifindex);
 	if (r < 0)
 		return r;
@@ -336,9 +328,7 @@ int inflight_read(struct inflight *inflight, struct inflight_counters *ret_count
 	if (inflight->tap && (inflight->stage == STAGE_PARKED || inflight->stage == STAGE_FORWARDING))
 		look_for_stragglers(inflight);
 
-	r = kernel_forward_tend(inflight->forward);
-	if (r == 0)
-		r = kernel_forward_read(inflight->forward, &kernel_part);
+	r = kernel_forward_read(inflight->forward, &kernel_part);
 	if (r < 0)
 		return r;
 	counters = inflight->counters;

@@ -97,8 +97,11 @@ void inflight_tend(struct inflight *inflight);
  */
 int inflight_park(struct inflight *inflight, uint64_t stopped_us);
 
-/* Steps 3 and 4. Idempotent. -EALREADY unless parked (or released already). */
-int inflight_release(struct inflight *inflight);
+/*
+ * Steps 3 and 4. Returns 0 when all has left this host, -EINPROGRESS when step 4 is not through after
+ * @budget_us: call it again soon. Idempotent. -EALREADY unless parked (or released already).
+ */
+int inflight_release(struct inflight *inflight, uint64_t budget_us);
 
 /*
  * The VM resumed here (or never stopped): MAC -> tap. Idempotent. Returns 0 or a negative errno:

@@ -31,7 +31,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "nveagent/kernel_fdb.h"
 #include "nveagent/kernel_hold.h"
 #include "nveagent/kernel_link.h"
@@ -51,7 +50,6 @@ struct kernel_forward {
 	struct kernel_hold *hold;
 	struct nl_msg *take[TAKE_MESSAGES_MAX];
 	int take_count;
-	uint64_t taken_us; /* CLOCK_MONOTONIC of kernel_forward_take() */
 };
 
 /* --- making --- */
@@ -361,7 +359,6 @@ static int send_bridge_entry(struct kernel_forward *forward, struct nl_msg *cons
 
 int kernel_forward_take(struct kernel_forward *forward)
 {
-	forward->taken_us = clock_monotonic_us();
 	return send_bridge_entry(forward, forward->take, forward->take_count);
 }
 
@@ -384,14 +381,9 @@ int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifinde
 	return r < 0 ? r : set_destination(forward, forward->devices.vtep, FORWARD_UDP_PORT, forward->number + 1);
 }
 
-int kernel_forward_release(struct kernel_forward *forward)
+int kernel_forward_release(struct kernel_forward *forward, uint64_t budget_us)
 {
-	return kernel_hold_release(forward->hold, clock_monotonic_us() - forward->taken_us);
-}
-
-int kernel_forward_tend(struct kernel_forward *forward)
-{
-	return kernel_hold_tend(forward->hold);
+	return kernel_hold_release(forward->hold, budget_us);
 }
 
 /* Fillers end as the device's drops; those still in the queue are not there yet. */

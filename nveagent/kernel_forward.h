@@ -39,13 +39,8 @@ bool kernel_forward_holds(const struct kernel_forward *forward);
  * kernel_forward_new(); one system call.
  */
 int kernel_forward_take(struct kernel_forward *forward);
-/*
- * What is held leaves in order; later frames follow. Returns when the queue is empty, or before
- * when it takes long: then
- * kernel_forward_tend() is to be called now and then. Call it again after an error.
- */
-int kernel_forward_release(struct kernel_forward *forward);
-int kernel_forward_tend(struct kernel_forward *forward);
+/* kernel_hold_release() */
+int kernel_forward_release(struct kernel_forward *forward, uint64_t budget_us);
 /* The bridge's entry: MAC -> @tap_ifindex, sticky and ours. */
 int kernel_forward_return(struct kernel_forward *forward, uint32_t tap_ifindex);
 /*

@@ -25,9 +25,8 @@
  * that last run are the only ones that another CPU's next frame races with, for the microseconds
  * in which they are handed down.
  *
- * If frames come so fast that this takes longer than the agent can stand still for, the queue goes
- * on by itself, at DRAIN_SPEEDUP times the rate at which it fills. When it is empty, everything may
- * pass.
+ * If frames come as fast as they can be let out, that never ends: after LET_OUT_US_MAX all may pass,
+ * whatever it does to their order.
  *
  * A frame that arrives is left to make the queue run, because it comes on the CPU where its
  * successors will come. Only if none comes do we push, with a filler.
@@ -56,10 +55,8 @@ enum {
 	LAST_FRAMES = 2,
 	UNDERLAY_MBIT = 1000,	 /* taken for granted where the driver does not say */
 	UNDERLAY_OVERHEAD = 94,	 /* bytes: preamble, FCS, gap, outer Ethernet, IPv6, UDP, VXLAN */
-	LET_OUT_US_MAX = 150000, /* of all grants; the NVA waits DIRECTORY_HANDOVER_MS for us */
-	DRAIN_SPEEDUP = 2,
-	DRAIN_RATE_MIN = 12500000, /* bytes/s: 100 Mbit/s */
-	DRAIN_BURST = 16 << 10,
+	LET_OUT_US_MAX = 400000, /* of all grants; the NVA waits DIRECTORY_HANDOVER_MS for us */
+	EMPTY_US_MAX = 300000,	 /* for the last frames to leave */
 };
 
 static const struct tc_queue queue_hold = {
@@ -77,10 +74,11 @@ struct kernel_hold {
 	uint32_t ifindex;
 	struct mac own_mac;
 	struct raw_port *port;
-	bool has_queue, holds, drains;
+	bool has_queue, holds;
 	uint64_t fillers; /* sent so far */
 	uint32_t push_us; /* PUSH_US_MAX or PUSH_US_MIN */
 	struct hold_underlay underlay;
+	uint64_t started_us; /* CLOCK_MONOTONIC of the first kernel_hold_release(); 0: none yet */
 	struct kernel_hold_release how;
 };
 
@@ -249,37 +247,30 @@ static void await_gone(const struct kernel_hold *hold, uint64_t started, uint64_
 		pause_us(us - took);
 }
 
-/* Grants, until the queue is as good as empty or the time is over. */
-static int let_out(struct kernel_hold *hold, uint64_t started, struct tc_queue_counters *counters)
+static int let_out_piece(struct kernel_hold *hold, struct tc_queue_counters *counters)
 {
-	uint64_t now = started;
-	int r = tc_queue_read(hold->kernel, hold->ifindex, counters);
+	struct tc_queue grant = grant_of(counters->queued);
+	uint64_t us = sending_us(hold, counters), started = clock_monotonic_us();
+	int r = set_and_run(hold, &grant, counters);
 
-	while (r == 0 && counters->queued > LAST_FRAMES && now - started < LET_OUT_US_MAX) {
-		struct tc_queue grant = grant_of(counters->queued);
-		uint64_t us = sending_us(hold, counters);
-
-		now = clock_monotonic_us();
-		hold->how.grants++;
-		r = set_and_run(hold, &grant, counters);
-		await_gone(hold, now, us);
-		if (r == 0)
-			r = tc_queue_read(hold->kernel, hold->ifindex, counters);
-	}
-	return r;
+	hold->how.grants++;
+	await_gone(hold, started, us);
+	return r < 0 ? r : tc_queue_read(hold->kernel, hold->ifindex, counters);
 }
 
-/* @us: in which those that are left and those that have been sent came in. */
-static struct tc_queue draining(const struct tc_queue_counters *counters, uint64_t us)
+/* Pieces, until the queue is as good as empty or the time is over. */
+static int let_out(struct kernel_hold *hold, uint64_t deadline, struct tc_queue_counters *counters)
 {
-	uint64_t size = counters->queued_bytes / (counters->queued + 1);
-	uint64_t rate = (counters->queued_bytes + size * counters->sent) * 1000000 / (us + 1) *
-			DRAIN_SPEEDUP;
+	uint64_t give_up = hold->started_us + LET_OUT_US_MAX, now = 0;
+	int r = tc_queue_read(hold->kernel, hold->ifindex, counters);
 
-	return (struct tc_queue){
-		.rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN,
-		.burst = DRAIN_BURST,
-	};
+	while (r == 0 && counters->queued > LAST_FRAMES && now < give_up) {
+		if (now >= deadline)
+			return -EINPROGRESS;
+		r = let_out_piece(hold, counters);
+		now = clock_monotonic_us();
+	}
+	return r;
 }
 
 /*
@@ -296,7 +287,7 @@ static int see_it_empty(struct kernel_hold *hold, struct tc_queue_counters *coun
 	while (r == 0 && counters->queued > 0) {
 		uint32_t sent = counters->sent;
 
-		if (now - started >= LET_OUT_US_MAX)
+		if (now - started >= EMPTY_US_MAX)
 			return -ETIMEDOUT;
 		if (now - progress >= PUSH_US_MAX)
 			r = push(hold);
@@ -312,49 +303,30 @@ static int see_it_empty(struct kernel_hold *hold, struct tc_queue_counters *coun
 	return r;
 }
 
-static int release(struct kernel_hold *hold, uint64_t started, uint64_t us)
+static int release(struct kernel_hold *hold, uint64_t deadline)
 {
 	struct tc_queue_counters counters;
-	struct tc_queue queue = queue_pass;
-	int r = let_out(hold, started, &counters);
+	int r = let_out(hold, deadline, &counters);
 
-	if (r < 0)
-		return r;
-	if (counters.queued > GRANT_FRAMES_MAX)
-		queue = draining(&counters, us);
-	r = set_and_run(hold, &queue, &counters);
+	if (r == 0)
+		r = set_and_run(hold, &queue_pass, &counters);
 	if (r < 0)
 		return r;
 	hold->holds = false;
-	hold->drains = queue.rate != queue_pass.rate;
-	return hold->drains ? 0 : see_it_empty(hold, &counters);
+	return see_it_empty(hold, &counters);
 }
 
-int kernel_hold_release(struct kernel_hold *hold, uint64_t us)
+int kernel_hold_release(struct kernel_hold *hold, uint64_t budget_us)
 {
 	uint64_t started = clock_monotonic_us();
 	int r;
 
 	if (!hold->holds)
 		return 0;
-	r = release(hold, started, us);
-	hold->how.us += clock_monotonic_us() - started;
-	return r;
-}
-
-int kernel_hold_tend(struct kernel_hold *hold)
-{
-	struct tc_queue_counters counters;
-	int r;
-
-	if (!hold->drains)
-		return 0;
-	r = tc_queue_read(hold->kernel, hold->ifindex, &counters);
-	if (r < 0 || counters.queued > 0)
-		return r;
-	r = set_queue(hold, &queue_pass);
-	if (r == 0)
-		hold->drains = false;
+	if (!hold->started_us)
+		hold->started_us = started;
+	r = release(hold, started + budget_us);
+	hold->how.us = clock_monotonic_us() - hold->started_us;
 	return r;
 }
 

@@ -13,6 +13,10 @@
 #include "net/addr.h"
 #include "nveagent/kernel.h"
 
+enum {
+	HOLD_PIECE_US_MAX = 8000, /* one piece, on a host that is overloaded; else a tenth of that */
+};
+
 struct kernel_hold;
 
 /*
@@ -43,12 +47,12 @@ struct kernel_hold_release {
 };
 
 /*
- * Lets everything out in order; later frames follow. @us: for how long frames have been coming.
- * Returns when the queue is empty and its frames have left the host's backlogs, or before when that
- * takes long: then kernel_hold_tend() is to be called now and then. Call it again after an error.
+ * Lets everything out in order; later frames follow. Returns 0 when the queue is empty and its frames
+ * have left the host's backlogs; -EINPROGRESS when @budget_us were over before: call it again soon,
+ * until it returns 0. It may take HOLD_PIECE_US_MAX more than the budget. Call it again after an
+ * error, too.
  */
-int kernel_hold_release(struct kernel_hold *hold, uint64_t us);
-int kernel_hold_tend(struct kernel_hold *hold);
+int kernel_hold_release(struct kernel_hold *hold, uint64_t budget_us);
 struct kernel_hold_release kernel_hold_how(const struct kernel_hold *hold);
 
 struct kernel_hold_counters {

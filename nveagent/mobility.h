@@ -111,6 +111,7 @@ enum mobility_effect {
 	MOBILITY_DO_CAP_TIMER,
 	MOBILITY_DO_IDLE_WATCH,	/* look at the forward counter each quiet interval */
 	MOBILITY_DO_STOP_TIMERS, /* all of the above */
+	MOBILITY_DO_LATE,	/* late_add(): frames that still come for it are sent on */
 	MOBILITY_DO_FORGET,	/* the port needs no record here any more */
 	MOBILITY_EFFECT_COUNT,
 };

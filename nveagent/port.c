@@ -83,6 +83,11 @@ static void on_idle(void *userdata)
 	port_input(port, MOBILITY_IDLE);
 }
 
+static void on_release(void *userdata)
+{
+	port_do(userdata, MOBILITY_DO_RELEASE);
+}
+
 static void on_announce(void *userdata)
 {
 	port_do(userdata, MOBILITY_DO_ANNOUNCE);
@@ -97,7 +102,7 @@ static int make_timers(struct port *port)
 	} timers[] = {
 		{ &port->expect, on_expect },	{ &port->retry, on_retry },	{ &port->hold, on_hold },
 		{ &port->tend, on_tend },	{ &port->cap, on_cap },		{ &port->idle, on_idle },
-		{ &port->announce, on_announce },
+		{ &port->announce, on_announce },	{ &port->release, on_release },
 	};
 	/* clang-format on */
 
@@ -121,6 +126,7 @@ struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac, 
 	port->key = port_key(vn->devices.vni, mac);
 	port->mac = mac;
 	port->kind = kind;
+	late_remove(vn->late, mac);
 	HASH_ADD(hh, agent->ports, key, sizeof(port->key), port);
 	agent->ports_count++;
 	if (make_timers(port) < 0)
@@ -140,7 +146,7 @@ struct port *port_free(struct port *port)
 	port->qemu = qemu_watch_free(port->qemu);
 	port->neighbour = neighbour_watch_free(port->neighbour);
 	port->guard = kernel_guard_free(port->guard);
-	port->inflight = inflight_free(port->inflight);
+	port_free_inflight(port);
 	port->expect = loop_timer_free(port->expect);
 	port->retry = loop_timer_free(port->retry);
 	port->hold = loop_timer_free(port->hold);
@@ -148,6 +154,7 @@ struct port *port_free(struct port *port)
 	port->cap = loop_timer_free(port->cap);
 	port->idle = loop_timer_free(port->idle);
 	port->announce = loop_timer_free(port->announce);
+	port->release = loop_timer_free(port->release);
 	free(port);
 	return NULL;
 }

@@ -73,9 +73,10 @@ struct port {
 	struct neighbour_watch *neighbour;
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
-	struct loop_timer *expect, *retry, *hold, *tend, *cap, *idle, *announce;
+	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce;
 	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
+	bool releasing;		/* counted in the agent's */
 	unsigned announced;	/* rounds so far */
 	uint64_t forwarded_before; /* at the last look of the idle watch */
 	uint64_t move;		/* ledger id; 0: none under way */
@@ -105,6 +106,9 @@ struct mapping port_mapping(const struct port *port);
 
 /* Carries @effect out; failures are logged, and the machine goes on: a VM is never held up. */
 void port_do(struct port *port, enum mobility_effect effect);
+
+/* Ends forwarding; what is being released goes first. */
+void port_free_inflight(struct port *port);
 
 /* Copies the forward device's counters into the ledger's record. */
 void port_count(struct port *port);

@@ -245,15 +245,23 @@ static void do_switch(struct port *port)
 			    "switched", "the bridge's entry in %u us", counters.switch_us);
 }
 
-static void do_release(struct port *port)
+static void set_releasing(struct port *port, bool releasing)
 {
-	struct inflight_counters counters = { 0 };
-	int r = port->inflight ? inflight_release(port->inflight) : 0;
+	if (port->releasing == releasing)
+		return;
+	port->releasing = releasing;
+	port->agent->releasing += releasing ? 1 : -1;
+	if (!releasing)
+		agent_nva_confirm(port->agent);
+}
 
-	if (r == 0 && port->inflight)
-		r = inflight_read(port->inflight, &counters);
+static void note_release(struct port *port)
+{
+	struct inflight_counters counters;
+	int r = inflight_read(port->inflight, &counters);
+
 	if (r < 0) {
-		complain(port, "release what was held for the new NVE", r);
+		complain(port, "count what was released", r);
 		return;
 	}
 	port_note(port, "released",
@@ -264,6 +272,27 @@ static void do_release(struct port *port)
 		  counters.release_us, counters.unheld ? "; no sch_tbf: may be overtaken" : "");
 	if (counters.tap_error)
 		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
+}
+
+/* In slices, because another VM may stop meanwhile. Peers are told when all of it has gone. */
+static void do_release(struct port *port)
+{
+	int r = port->inflight ? inflight_release(port->inflight, AGENT_RELEASE_US) : 0;
+
+	set_releasing(port, r == -EINPROGRESS);
+	if (r == -EINPROGRESS)
+		(void) loop_timer_start(port->release, 0);
+	else if (r < 0)
+		complain(port, "release what was held for the new NVE", r);
+	else if (port->inflight)
+		note_release(port);
+}
+
+void port_free_inflight(struct port *port)
+{
+	loop_timer_stop(port->release);
+	port->inflight = inflight_free(port->inflight);
+	set_releasing(port, false);
 }
 
 static void do_return(struct port *port)
@@ -294,7 +323,7 @@ static void do_disarm(struct port *port)
 	(void) vn_hold(port->vn->vn, port->mac, false);
 	agent_vn_flush(port->vn);
 	loop_timer_stop(port->tend);
-	port->inflight = inflight_free(port->inflight);
+	port_free_inflight(port);
 }
 
 /* --- timers --- */
@@ -335,6 +364,15 @@ static void do_stop_timers(struct port *port)
 	loop_timer_stop(port->idle);
 }
 
+static void do_late(struct port *port)
+{
+	unsigned seconds = port->agent->config->late_s;
+	int r = seconds ? late_add(port->vn->late, port->mac, seconds) : 0;
+
+	if (r < 0)
+		complain(port, "listen for what still comes for it", r);
+}
+
 static void do_forget(struct port *port)
 {
 	port->forget = true;
@@ -367,6 +405,7 @@ static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
 	[MOBILITY_DO_RELEASE]		= do_release,
 	[MOBILITY_DO_RETURN]		= do_return,
 	[MOBILITY_DO_DISARM]		= do_disarm,
+	[MOBILITY_DO_LATE]		= do_late,
 	[MOBILITY_DO_EXPECT_TIMER]	= do_expect_timer,
 	[MOBILITY_DO_RETRY_TIMER]	= do_retry_timer,
 	[MOBILITY_DO_HOLD_TIMER]	= do_hold_timer,

@@ -15,6 +15,7 @@ enum {
 	SWITCHES_FEW = 20,
 	FRAMES = 9600,		/* of one switch; whole bundles */
 	BEFORE_STOP = 2400,
+	RELEASE_US = 3600000,	/* longer than any release may take */
 	MISSED = 1200,		/* go to the tap when nobody reads it */
 };
 
@@ -115,9 +116,9 @@ static void switch_once(struct scene *scene, struct record *record)
 	CU_ASSERT_EQUAL(atomic_load(&scene->new_log->count), 0);
 
 	started = clock_monotonic_us();
-	CU_ASSERT_EQUAL(inflight_release(inflight), 0);
+	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0);
 	started = clock_monotonic_us() - started;
-	CU_ASSERT_EQUAL(inflight_release(inflight), 0); /* idempotent */
+	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0); /* idempotent */
 	scene_await_limit(scene);
 	expect_perfect(scene, "switch");
 
@@ -151,7 +152,7 @@ static void return_once(struct scene *scene, struct record *record)
 	expect_counters(&counters);
 	CU_ASSERT_EQUAL(counters.returned, counters.pulled);
 	CU_ASSERT_EQUAL(atomic_load(&scene->new_log->count), 0);
-	CU_ASSERT_EQUAL(inflight_release(inflight), -EALREADY);
+	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), -EALREADY);
 	CU_ASSERT_TRUE(shows("bridge fdb show br br100", VM, "tap0", "extern_learn", "sticky", NULL));
 	take_record(record, &counters, started);
 }
@@ -225,7 +226,7 @@ static void lets_the_tap_go_with_its_qemu(void)
 
 	scene_stop_old(scene);
 	CU_ASSERT_EQUAL(inflight_park(inflight, 0), 0);
-	CU_ASSERT_EQUAL(inflight_release(inflight), 0);
+	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0);
 	scene_end_old(scene);
 	CU_ASSERT_NOT_EQUAL(ifindex_of("tap0"), 0);
 	CU_ASSERT_EQUAL(inflight_read(inflight, &counters), 0);
