@@ -41,7 +41,7 @@ enum {
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
 };
 
-#define NO_LIMIT_US UINT64_C(3600000000) /* kernel_hold.c has limits of its own */
+#define NO_LIMIT_US UINT64_C(3600000000) /* kernel_hold.c has a limit of its own */
 
 enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_RELEASING, STAGE_FORWARDING, STAGE_RETURNED };
 
@@ -72,9 +72,15 @@ static void await_all_cpus(void)
 		(void) nanosleep(&pause, NULL);
 }
 
+static bool is_group(const uint8_t *frame)
+{
+	return frame[0] & 1; /* IEEE 802 section 8.2.2 */
+}
+
 /*
  * Sends all of it in order and forgets it; returns how many were sent. @to_tap: QEMU delivers by
- * itself what it still has.
+ * itself what it still has. Otherwise broadcast and multicast goes to the VM alone: the new NVE's
+ * other ports have had it.
  */
 static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bool to_tap)
 {
@@ -84,6 +90,8 @@ static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bo
 	for (size_t at = 0; parked_next(&inflight->parked, &at, &frame);) {
 		if (to_tap && frame.in_qemu)
 			continue;
+		if (!to_tap && is_group(frame.data))
+			memcpy(frame.data, inflight->mac.octet, MAC_SIZE);
 		if (raw_port_send(port, &frame.vnet, frame.data, frame.size) == 0)
 			sent++;
 		else
@@ -93,7 +101,21 @@ static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bo
 	return sent;
 }
 
-/* Reads the tap's queue until it is empty and parks what is for our MAC. */
+/*
+ * What is the VM's own is never given back to it: guests take that for an address conflict. Broadcast and
+ * multicast reaches its new tap directly once it runs there.
+ */
+static bool is_for_vm(const struct inflight *inflight, const struct tap_frame *frame)
+{
+	if (frame->size < 2 * MAC_SIZE ||
+	    memcmp(frame->data + MAC_SIZE, inflight->mac.octet, MAC_SIZE) == 0)
+		return false;
+	if (is_group(frame->data))
+		return inflight->stage == STAGE_PARKED;
+	return memcmp(frame->data, inflight->mac.octet, MAC_SIZE) == 0;
+}
+
+/* Reads the tap's queue until it is empty and parks what is for the VM. */
 static void drain(struct inflight *inflight)
 {
 	struct inflight_counters *counters = &inflight->counters;
@@ -101,7 +123,7 @@ static void drain(struct inflight *inflight)
 	int r = 0;
 
 	while (inflight->tap && (r = tap_queue_read(inflight->tap, &frame)) > 0) {
-		if (frame.size < MAC_SIZE || memcmp(frame.data, inflight->mac.octet, MAC_SIZE) != 0)
+		if (!is_for_vm(inflight, &frame))
 			counters->pulled_other++;
 		else if (parked_add(&inflight->parked, &frame.vnet, frame.data, frame.size, false) == 0)
 			counters->pulled++;
@@ -335,9 +357,8 @@ int inflight_read(struct inflight *inflight, struct inflight_counters *ret_count
 	counters.forwarded = kernel_part.sent;
 	counters.dropped += kernel_part.dropped;
 	counters.held_bytes = kernel_part.queued_bytes;
-	counters.grants = kernel_part.how.grants;
-	counters.pushes = kernel_part.how.pushes;
-	counters.release_us = (uint32_t) kernel_part.how.us;
+	counters.rounds = kernel_part.rounds;
+	counters.release_us = (uint32_t) kernel_part.release_us;
 	*ret_counters = counters;
 	return 0;
 }

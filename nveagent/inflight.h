@@ -1,40 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * inflight.h - packets in flight at the old NVE: what still arrives for a VM that has left, in
- * order, to its new NVE
- * (draft-ietf-nvo3-vmm section 5).
+ * inflight.h - packets in flight at the old NVE: what still arrives for a VM that has left, in order,
+ * to its new NVE (draft-ietf-nvo3-vmm section 5).
  *
  * Theory of operation
  *
- * A bridge never sends a frame out of the port it came in by, so what arrives over the VXLAN port
- * for a MAC that moved behind that
- * same port would be dropped. Another VXLAN device, the forward device, takes them instead: one
- * for each moving MAC, named
- * "rhf<N>", a bridge port with flooding and learning off. Its FDB entry overrides VNI and UDP
- * port, so that the outer packet is an
- * ordinary one of the VNI. kernel_forward.c tells how it is made and how its queue holds.
+ * A bridge never sends a frame out of the port it came in by, so what arrives over the VXLAN port for
+ * a MAC that moved behind that same port would be dropped. Other VXLAN devices, the lanes of
+ * kernel_forward.c, take them instead: bridge ports named "rhf<N>" with flooding and learning off. Their
+ * FDB entry overrides VNI and UDP port, so that the outer packet is an ordinary one of the VNI.
  *
- *   armed       the forward device and its FDB entry exist, unused; its queue is held; the tap's
- *   queue is held open by a second
+ *   armed       the lanes exist, unused; their queues hold; the tap's queue is held open by a second
  *               handle (pidfd_getfd(2) of QEMU's /dev/net/tun descriptor)
- *   parked      1. bridge FDB: MAC -> forward device, sticky. New frames now wait, in order, in
- *   the forward device's held queue.
- *               2. what the guest never took is read from the tap's queue and kept here.
- *   forwarding  3. what was kept is sent through the forward device, past its queue (AF_PACKET,
- *   PACKET_QDISC_BYPASS, vnet
- *                  header carried over).
- *               4. the held queue is released: the kernel sends it in order, and from then on
- *                  forwards by itself.
- *   returned    the VM goes on here: bridge FDB: MAC -> tap again. From parked, everything kept
- *   and held goes to the tap first, so a
- *               move that fails before inflight_release() loses nothing; what was forwarded
- *               before is not given back.
+ *   parked      1. bridge FDB: MAC -> first lane, sticky. New frames now wait in its queue, in order.
+ *               2. what the guest never took is read from the tap's queue and kept here; broadcast and
+ *                  multicast, too, which the bridge goes on flooding to a stopped VM's tap.
+ *   releasing   3. what was kept is sent by the first lane, past its queue (AF_PACKET,
+ *                  PACKET_QDISC_BYPASS, vnet header carried over).
+ *               4. what is held is let out, in order.
+ *   forwarding  the kernel forwards by itself.
+ *   returned    the VM goes on here: bridge FDB: MAC -> tap again. From parked, everything kept and held
+ *               goes to the tap first, so a move that fails before inflight_release() loses nothing; what
+ *               was forwarded before is not given back.
  *   freed       nothing remains: no entry, no device
  *
- * inflight_switch() parks and releases in one go. A caller that can learn, within a fraction of a
- * second, whether the VM runs at
- * the new NVE does better to park at STOP and release then: until then the destination has no use
- * for the frames.
+ * Whoever can learn, within a fraction of a second, whether the VM runs at the new NVE does well to park
+ * at STOP and release then: until then the destination has no use for the frames.
  */
 #ifndef REHOME_NVEAGENT_INFLIGHT_H
 #define REHOME_NVEAGENT_INFLIGHT_H
@@ -50,7 +41,7 @@ struct inflight;
 
 struct inflight_counters {
 	uint64_t pulled;	/* packets taken back from the tap's queue; stragglers included */
-	uint64_t pulled_other;	/* taken from the tap's queue but not for this MAC (flooded frames): not sent on */
+	uint64_t pulled_other;	/* taken from the tap's queue but for others, or the VM's own: not sent on */
 	uint64_t swallowed;	/* recovered: QEMU had taken them from the tap after its guest had stopped */
 	uint64_t doubtful;	/* recovered: QEMU may have delivered them; if so, they are doubled */
 	uint64_t stragglers;	/* of the pulled ones, those that came after the switch was complete */
@@ -61,28 +52,21 @@ struct inflight_counters {
 	uint32_t switch_us;	/* how long the change of the bridge's entry took */
 	uint32_t park_us;	/* the whole of inflight_park() */
 	uint32_t release_us;	/* how long what was held took to leave, in ... */
-	uint32_t grants, pushes; /* ... so many pieces, so many of them set off by us (kernel_hold.h) */
+	uint32_t rounds;	/* ... so many rounds (kernel_forward.c) */
 	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -EOVERFLOW ... */
 	bool unheld;		/* the kernel has no sch_tbf: frames after the switch may overtake the pulled ones */
 };
 
 /*
  * Prepares forwarding of @mac from @tap to @new_vtep. @tap may be gone already or be no tun
- * device: then nothing is pulled, and
- * tap_error says why.
+ * device: then nothing is pulled, and tap_error says why.
  * Returns 0 or a negative errno (-EAFNOSUPPORT: @new_vtep is of another family than the VNI's
- * VTEP); nothing is left in the kernel on
- * failure.
+ * VTEP); nothing is left in the kernel on failure.
  */
 int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
 		 struct ip new_vtep, struct inflight **ret_inflight);
 
-/*
- * The forward device: while it is armed to freed the desired table's bridge entry of the MAC is
- * (this ifindex, sticky) from
- * inflight_park() on, so that a reconcile in between leaves it. Its VXLAN layer is not in
- * kernel_fdb_dump(): it is ours alone.
- */
+/* The first lane. Its VXLAN layer is not in kernel_fdb_dump(): it is ours alone. */
 uint32_t inflight_ifindex(const struct inflight *inflight);
 
 /* Keeps room for what the tap is given: call it each TAIL_TRIM_MS (tail.h) while armed. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_hold.h - the queue of a forward device: it holds what comes, and lets it out in order
- * when it is told to. Internal to kernel_*.c.
+ * kernel_hold.h - a device's queue that holds what comes until it is told to let it out. Internal to
+ * kernel_*.c.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_HOLD_H
 #define REHOME_NVEAGENT_KERNEL_HOLD_H
@@ -12,10 +12,6 @@
 #include "common/cleanup.h"
 #include "net/addr.h"
 #include "nveagent/kernel.h"
-
-enum {
-	HOLD_PIECE_US_MAX = 8000, /* one piece, on a host that is overloaded; else a tenth of that */
-};
 
 struct kernel_hold;
 
@@ -40,20 +36,28 @@ struct hold_underlay {
 int kernel_hold_begin(struct kernel_hold *hold, struct hold_underlay underlay);
 bool kernel_hold_holds(const struct kernel_hold *hold);
 
-struct kernel_hold_release {
-	uint32_t grants; /* pieces it went in */
-	uint32_t pushes; /* of them those that no arriving frame set off */
-	uint64_t us;	 /* how long it took */
-};
+/* How many frames wait, while it holds. */
+int kernel_hold_count(struct kernel_hold *hold, uint32_t *ret_frames);
 
 /*
- * Lets everything out in order; later frames follow. Returns 0 when the queue is empty and its frames
- * have left the host's backlogs; -EINPROGRESS when @budget_us were over before: call it again soon,
- * until it returns 0. It may take HOLD_PIECE_US_MAX more than the budget. Call it again after an
- * error, too.
+ * Begins to empty the queue, on the CPU that calls and in order, at a pace that the underlay can take.
+ * What comes later passes at the same pace.
  */
-int kernel_hold_release(struct kernel_hold *hold, uint64_t budget_us);
-struct kernel_hold_release kernel_hold_how(const struct kernel_hold *hold);
+int kernel_hold_empty(struct kernel_hold *hold);
+/*
+ * Returns 0 when it is empty, and what it sent has left the host's backlogs; -EINPROGRESS when it is
+ * not at @deadline_us (CLOCK_MONOTONIC); -ETIMEDOUT when nothing has left it for HOLD_STUCK_US.
+ */
+int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us);
+/* Holds again, what comes from now on. Does nothing to a queue that holds. */
+int kernel_hold_again(struct kernel_hold *hold);
+
+/* Everything passes from now on. Returns as kernel_hold_await_empty() without a deadline. */
+int kernel_hold_pass(struct kernel_hold *hold);
+
+enum {
+	HOLD_STUCK_US = 1000000,
+};
 
 struct kernel_hold_counters {
 	uint64_t dropped, queued_bytes;

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nveagent/kernel_forward.h"
 #include "nveagent/kernel_guard.h"
+#include "nveagent/kernel_lane.h"
 #include "nveagent/kernel_link.h"
 
 enum {
@@ -31,7 +31,7 @@ struct found {
 /* One in no bridge is of a life that ended while it was being made. */
 static bool is_forward(const struct kernel_link *link, uint32_t bridge_ifindex)
 {
-	return link->port.is_vxlan && kernel_forward_is_ours(link->port.name, link->port.mac) &&
+	return link->port.is_vxlan && kernel_lane_is_ours(link->port.name, link->port.mac) &&
 	       (link->port.master == bridge_ifindex || link->port.master == 0);
 }
 

@@ -20,7 +20,7 @@ struct parked {
 
 struct parked_frame {
 	struct virtio_net_hdr vnet;
-	const uint8_t *data; /* borrowed until the next change of the list */
+	uint8_t *data; /* borrowed until the next change of the list; may be written to */
 	size_t size;
 	bool in_qemu; /* QEMU holds it too, and delivers it if its guest goes on */
 };

@@ -265,11 +265,11 @@ static void note_release(struct port *port)
 		return;
 	}
 	port_note(port, "released",
-		  "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps; held ones in %u pieces "
-		  "(%u pushed), %u us%s",
+		  "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps; held ones in %u rounds, "
+		  "%u us%s",
 		  (unsigned long) counters.pulled, port->device, (unsigned long) counters.swallowed,
-		  (unsigned long) counters.doubtful, counters.grants, counters.pushes,
-		  counters.release_us, counters.unheld ? "; no sch_tbf: may be overtaken" : "");
+		  (unsigned long) counters.doubtful, counters.rounds, counters.release_us,
+		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
 	if (counters.tap_error)
 		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
 }

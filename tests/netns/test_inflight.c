@@ -209,6 +209,60 @@ static void returns_bundles(void)
 	repeat(&underlays[1], &bundles, SWITCHES_FEW, return_once);
 }
 
+/* --- broadcast and multicast --- */
+
+static const struct mac everybody = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
+static const struct mac group = { { 0x33, 0x33, 0, 0, 0, 1 } };
+
+static void send_into_bridge(struct raw_port *bridge, struct mac to, struct mac from, uint32_t number)
+{
+	uint8_t frame[MOVE_FRAME_SIZE];
+	size_t size = move_frame_build(to, from, number, frame);
+
+	CU_ASSERT_EQUAL(raw_port_send(bridge, NULL, frame, size), 0);
+}
+
+static bool four_have_come(void *userdata)
+{
+	const struct scene *scene = userdata;
+
+	return atomic_load(&scene->new_log->count) >= 4;
+}
+
+/*
+ * What was flooded to the VM while it stood still comes too, in its place; its own frames do not, nor
+ * what is flooded later: that reaches its new tap directly.
+ */
+static void take_groups_along(const struct underlay *underlay)
+{
+	_cleanup_(scene_freep) struct scene *scene = scene_new(underlay, &steady);
+	_cleanup_(inflight_freep) struct inflight *inflight = armed(scene);
+	_cleanup_(raw_port_freep) struct raw_port *bridge = NULL;
+	static const uint32_t expected[] = { 1, 2, 4, 6 };
+
+	scene_stop_old(scene);
+	CU_ASSERT_EQUAL_FATAL(raw_port_open(ifindex_of("br100"), true, &bridge), 0);
+	send_into_bridge(bridge, everybody, scene->sender_mac, 1);
+	send_into_bridge(bridge, scene->vm, scene->sender_mac, 2);
+	send_into_bridge(bridge, everybody, scene->vm, 3);
+	CU_ASSERT_EQUAL(inflight_park(inflight, 0), 0);
+	send_into_bridge(bridge, group, scene->sender_mac, 4);
+	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0);
+	send_into_bridge(bridge, everybody, scene->sender_mac, 5);
+	send_into_bridge(bridge, scene->vm, scene->sender_mac, 6);
+
+	CU_ASSERT_TRUE_FATAL(eventually(four_have_come, scene));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+		CU_ASSERT_EQUAL(scene->new_log->numbers[i], expected[i]);
+	CU_ASSERT_EQUAL(inflight_return(inflight), 0);
+}
+
+static void takes_groups_along(void)
+{
+	take_groups_along(&underlays[0]);
+	take_groups_along(&underlays[1]);
+}
+
 /* --- without traffic --- */
 
 static bool tap_is_gone(void *userdata)
@@ -294,10 +348,10 @@ static void forwards_several_at_once(void)
 	CU_ASSERT_EQUAL_FATAL(arm_locally(&local, "none", VM, &first), 0);
 	CU_ASSERT_EQUAL_FATAL(arm_locally(&local, "none", "52:54:00:aa:00:11", &second), 0);
 	CU_ASSERT_EQUAL(inflight_ifindex(first), ifindex_of("rhf0"));
-	CU_ASSERT_EQUAL(inflight_ifindex(second), ifindex_of("rhf1"));
+	CU_ASSERT_EQUAL(inflight_ifindex(second), ifindex_of("rhf2"));
 
 	first = inflight_free(first);
-	CU_ASSERT_TRUE(!ifindex_of("rhf0") && ifindex_of("rhf1"));
+	CU_ASSERT_TRUE(!ifindex_of("rhf0") && ifindex_of("rhf2"));
 	CU_ASSERT_EQUAL_FATAL(arm_locally(&local, "none", "52:54:00:aa:00:12", &first), 0);
 	CU_ASSERT_EQUAL(inflight_ifindex(first), ifindex_of("rhf0"));
 	inflight_free(second);
@@ -387,9 +441,9 @@ static void sweeps_what_a_dead_agent_left(void)
 			   "ip link set rhf4 master br200"));
 	live_and_die(&local, false);
 	live_and_die(&local, true);
-	CU_ASSERT_TRUE(ifindex_of("rhf0") && ifindex_of("rhf1"));
-	CU_ASSERT_EQUAL(kernel_sweep(local.kernel, &local.devices), 2);
-	CU_ASSERT_FALSE(ifindex_of("rhf0") || ifindex_of("rhf1"));
+	CU_ASSERT_TRUE(ifindex_of("rhf0") && ifindex_of("rhf2"));
+	CU_ASSERT_EQUAL(kernel_sweep(local.kernel, &local.devices), 4);
+	CU_ASSERT_FALSE(ifindex_of("rhf0") || ifindex_of("rhf2"));
 	CU_ASSERT_FALSE(shows("bridge fdb show br br100", VM, NULL));
 	CU_ASSERT_TRUE(ifindex_of("rhf3") && ifindex_of("rhf4"));
 	CU_ASSERT_EQUAL(kernel_sweep(local.kernel, &local.devices), 0);
@@ -434,7 +488,7 @@ NETNS_MAIN("inflight", needs,
 	   UNIT_TEST(switches_under_steady_traffic),
 	   UNIT_TEST(switches_bundles_with_unfinished_checksums),
 	   UNIT_TEST(returns_at_full_speed),
-	   UNIT_TEST(returns_bundles),
+	   UNIT_TEST(returns_bundles), UNIT_TEST(takes_groups_along),
 	   UNIT_TEST(lets_the_tap_go_with_its_qemu),
 	   UNIT_TEST(makes_the_device_it_says),
 	   UNIT_TEST(forwards_several_at_once),
