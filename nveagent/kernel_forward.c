@@ -13,7 +13,7 @@
  * choice for the MAC; new frames wait there. To let out what it holds:
  *
  *   1. the bridge's entry is pointed at the other lane, which holds: new frames wait there,
- *   2. the first lane is emptied, on one CPU, at a pace that what lies below can take,
+ *   2. the first lane is emptied, on one CPU, as fast as what lies below can take it,
  *   3. all backlogs are awaited,
  *   4. and the two change their parts.
  *
@@ -168,7 +168,8 @@ static int begin_round(struct kernel_forward *forward)
 		return r;
 	forward->active = other;
 	forward->phase = PHASE_EMPTYING;
-	return kernel_hold_empty(hold_of(forward, full));
+	kernel_hold_empty(hold_of(forward, full));
+	return 0;
 }
 
 /* The rest of 2., and 3. */

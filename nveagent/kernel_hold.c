@@ -12,14 +12,12 @@
  * to the device itself, so the VXLAN driver drops them.
  *
  * Emptying changes the rates of the same queue, which keeps its contents and fills the bucket. Its
- * timer still stands as it was, so something must make the queue run: one more filler, sent on the
- * CPU that is to do the work. From then on the queue's own timer goes on there (it is pinned,
- * qdisc_watchdog_init_clockid()), and so do we until it is empty, so that everything leaves by one CPU,
- * in order.
+ * timer still stands as it was, so something must make the queue run: one more filler. What runs it is
+ * the system call that sends the filler, so that everything leaves by one CPU, where we stay, in order.
  *
- * The pace: one run of a long queue would overrun what lies below, a CPU's backlog
- * (netdev_max_backlog, 1000 frames) or a network card. A bucketful is at most BURST_FRAMES frames.
- * Where the timer is late because the CPU is busy, so is what empties the backlog: it is the same CPU.
+ * In pieces: all at once would overrun what lies below, a CPU's backlog (netdev_max_backlog, 1000
+ * frames) or a network card. A bucketful passes PIECE_FRAMES short frames, or two bundles of 64 KiB; then
+ * the backlogs are looked at, or the time is waited for that the network card needs.
  */
 #include "nveagent/kernel_hold.h"
 
@@ -38,17 +36,21 @@ enum {
 	FILLER_SIZE = 60,	   /* the shortest Ethernet frame without FCS */
 	FILLER_ETHERTYPE = 0x88b5, /* IEEE 802 local experimental 1 */
 	PAUSE_US = 50,
-	PUSH_US = 3000,	      /* without progress: another filler */
-	BURST_FRAMES = 62,    /* short ones; two bundles of 64 KiB */
-	PACE_FRAMES = 150000, /* a second, short ones: slower than any CPU that makes them */
-	PACE_OVERHEAD = TC_QUEUE_FRAME_SIZE_MAX / BURST_FRAMES,
+	PUSH_US = 3000,	   /* frames that may pass do not: another filler */
+	PIECE_FRAMES = 62, /* one run of a queue passes 64 (dev_tx_weight) */
+	PIECE_OVERHEAD = TC_QUEUE_FRAME_SIZE_MAX / PIECE_FRAMES,
 	UNDERLAY_OVERHEAD = 94, /* bytes: preamble, FCS, gap, outer Ethernet, IPv6, UDP, VXLAN */
-	MBIT = 1000000 / 8,	/* bytes */
+	UNDERLAY_MBIT = 1000,	/* taken for granted where a network card does not say */
 };
 
 static const struct tc_queue queue_hold = {
 	.rate = 1,
 	.overhead = UINT16_MAX,
+	.burst = TC_QUEUE_FRAME_SIZE_MAX,
+};
+static const struct tc_queue queue_piece = {
+	.rate = 1,
+	.overhead = PIECE_OVERHEAD,
 	.burst = TC_QUEUE_FRAME_SIZE_MAX,
 };
 static const struct tc_queue queue_pass = {
@@ -156,9 +158,12 @@ int kernel_hold_count(struct kernel_hold *hold, uint32_t *ret_frames)
 
 /* --- letting out --- */
 
-static void pause_briefly(void)
+static void pause_us(uint64_t us)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_US * 1000L };
+	const struct timespec pause = {
+		.tv_sec = (time_t) (us / 1000000),
+		.tv_nsec = (long) (us % 1000000) * 1000,
+	};
 
 	(void) nanosleep(&pause, NULL);
 }
@@ -177,75 +182,99 @@ static int push(struct kernel_hold *hold)
 	return send_filler(hold);
 }
 
-/* As fast as the underlay; where that is not known, or no hardware, as fast as a CPU. */
-static struct tc_queue pace(const struct kernel_hold *hold)
+/* How long a network card takes to send what a piece passes of @queued, in microseconds. */
+static uint64_t sending_us(const struct kernel_hold *hold, const struct tc_queue_counters *queued)
 {
-	if (hold->underlay.is_hardware && hold->underlay.mbit)
-		return (struct tc_queue){
-			.rate = (uint64_t) hold->underlay.mbit * MBIT,
-			.overhead = UNDERLAY_OVERHEAD,
-			.burst = TC_QUEUE_FRAME_SIZE_MAX,
-		};
-	return (struct tc_queue){
-		.rate = (uint64_t) PACE_FRAMES * PACE_OVERHEAD,
-		.overhead = PACE_OVERHEAD,
-		.burst = TC_QUEUE_FRAME_SIZE_MAX,
-	};
+	uint64_t mbit = hold->underlay.mbit ? hold->underlay.mbit : UNDERLAY_MBIT;
+	uint64_t size = queued->queued_bytes / queued->queued + UNDERLAY_OVERHEAD;
+	uint64_t frames = queued->queued < PIECE_FRAMES ? queued->queued : PIECE_FRAMES;
+	uint64_t bytes = frames * size;
+
+	return (bytes < TC_QUEUE_FRAME_SIZE_MAX ? bytes : TC_QUEUE_FRAME_SIZE_MAX) * 8 / mbit;
 }
 
-static int let_go(struct kernel_hold *hold, const struct tc_queue *queue)
+static int let_out_piece(struct kernel_hold *hold, const struct tc_queue_counters *queued)
 {
-	int r = set_queue(hold, queue);
+	int r = set_queue(hold, &queue_piece);
+
+	if (r == 0)
+		r = push(hold);
+	if (r < 0)
+		return r;
+	if (hold->underlay.is_hardware)
+		pause_us(sending_us(hold, queued));
+	else
+		raw_port_await_room(hold->port);
+	return 0;
+}
+
+/* Reads the queue; -ETIMEDOUT when it has not moved for long. */
+static int look(struct kernel_hold *hold, struct tc_queue_counters *ret_counters)
+{
+	uint64_t now = clock_monotonic_us();
+	int r = tc_queue_read(hold->kernel, hold->ifindex, ret_counters);
 
 	if (r < 0)
 		return r;
+	if (ret_counters->sent != hold->sent || ret_counters->queued == 0)
+		hold->progress_us = now;
+	hold->sent = ret_counters->sent;
+	return now - hold->progress_us >= HOLD_STUCK_US ? -ETIMEDOUT : 0;
+}
+
+static void begin(struct kernel_hold *hold)
+{
 	hold->holds = false;
 	hold->progress_us = clock_monotonic_us();
 	raw_port_pin(hold->port);
-	return push(hold);
 }
 
-int kernel_hold_empty(struct kernel_hold *hold)
+void kernel_hold_empty(struct kernel_hold *hold)
 {
-	const struct tc_queue queue = pace(hold);
-
-	return let_go(hold, &queue);
-}
-
-/*
- * Looks whether the queue is empty: 1, 0 or an errno. One that may pass and does not is pushed: in a
- * real move the last 33 of 63 frames stayed in it because no more came.
- */
-static int look(struct kernel_hold *hold)
-{
-	struct tc_queue_counters counters;
-	uint64_t now = clock_monotonic_us();
-	int r = tc_queue_read(hold->kernel, hold->ifindex, &counters);
-
-	if (r < 0 || counters.queued == 0)
-		return r < 0 ? r : 1;
-	if (counters.sent != hold->sent)
-		hold->progress_us = now;
-	hold->sent = counters.sent;
-	if (now - hold->progress_us >= HOLD_STUCK_US)
-		return -ETIMEDOUT;
-	if (now - hold->progress_us >= PUSH_US && now - hold->pushed_us >= PUSH_US)
-		return push(hold);
-	return 0;
+	begin(hold);
 }
 
 int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us)
 {
-	int r = look(hold);
+	struct tc_queue_counters counters;
+	int r = look(hold, &counters);
 
-	while (r == 0) {
-		if (clock_monotonic_us() >= deadline_us)
+	while (r == 0 && counters.queued > 0) {
+		r = let_out_piece(hold, &counters);
+		if (r == 0)
+			r = look(hold, &counters);
+		if (r == 0 && counters.queued > 0 && clock_monotonic_us() >= deadline_us)
 			return -EINPROGRESS;
-		pause_briefly();
-		r = look(hold);
+	}
+	if (r == 0)
+		r = set_queue(hold, &queue_pass); /* for a frame that was on its way here */
+	raw_port_settle(hold->port);
+	return r;
+}
+
+/*
+ * A queue that may pass and does not is pushed: in a real move the last 33 of 63 frames stayed in it
+ * because no more came.
+ */
+int kernel_hold_pass(struct kernel_hold *hold)
+{
+	struct tc_queue_counters counters;
+	int r = set_queue(hold, &queue_pass);
+
+	if (r < 0)
+		return r;
+	begin(hold);
+	r = push(hold);
+	while (r == 0) {
+		r = look(hold, &counters);
+		if (r < 0 || counters.queued == 0)
+			break;
+		if (clock_monotonic_us() - hold->pushed_us >= PUSH_US)
+			r = push(hold);
+		pause_us(PAUSE_US);
 	}
 	raw_port_settle(hold->port);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 int kernel_hold_again(struct kernel_hold *hold)
@@ -256,13 +285,6 @@ int kernel_hold_again(struct kernel_hold *hold)
 		return r;
 	hold->holds = true;
 	return empty_bucket(hold);
-}
-
-int kernel_hold_pass(struct kernel_hold *hold)
-{
-	int r = let_go(hold, &queue_pass);
-
-	return r < 0 ? r : kernel_hold_await_empty(hold, UINT64_MAX);
 }
 
 int kernel_hold_read(struct kernel_hold *hold, struct kernel_hold_counters *ret_counters)

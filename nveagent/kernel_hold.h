@@ -39,20 +39,18 @@ bool kernel_hold_holds(const struct kernel_hold *hold);
 /* How many frames wait, while it holds. */
 int kernel_hold_count(struct kernel_hold *hold, uint32_t *ret_frames);
 
+/* From now on kernel_hold_await_empty() lets frames out; nothing new is to arrive. */
+void kernel_hold_empty(struct kernel_hold *hold);
 /*
- * Begins to empty the queue, on the CPU that calls and in order, at a pace that the underlay can take.
- * What comes later passes at the same pace.
- */
-int kernel_hold_empty(struct kernel_hold *hold);
-/*
- * Returns 0 when it is empty, and what it sent has left the host's backlogs; -EINPROGRESS when it is
- * not at @deadline_us (CLOCK_MONOTONIC); -ETIMEDOUT when nothing has left it for HOLD_STUCK_US.
+ * Lets them out in order, on one CPU: stays on it until it returns something else than -EINPROGRESS, which
+ * means that @deadline_us (CLOCK_MONOTONIC) came first. 0: the queue is empty, and what it sent has left
+ * the host's backlogs; what still arrives passes. -ETIMEDOUT: nothing has left it for HOLD_STUCK_US.
  */
 int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us);
 /* Holds again, what comes from now on. Does nothing to a queue that holds. */
 int kernel_hold_again(struct kernel_hold *hold);
 
-/* Everything passes from now on. Returns as kernel_hold_await_empty() without a deadline. */
+/* Everything passes from now on. Returns when the queue is empty, as kernel_hold_await_empty(). */
 int kernel_hold_pass(struct kernel_hold *hold);
 
 enum {
