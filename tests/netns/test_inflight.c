@@ -125,8 +125,8 @@ static void switch_once(struct scene *scene, struct record *record)
 	CU_ASSERT_EQUAL(inflight_read(inflight, &counters), 0);
 	expect_counters(&counters);
 	CU_ASSERT_TRUE(counters.forwarded >= counters.pulled);
-	if (!scene->traffic.bundles)
-		CU_ASSERT_EQUAL(counters.forwarded, atomic_load(&scene->new_log->count));
+	if (!scene->traffic.bundles) /* and perhaps some multicast of the host's own */
+		CU_ASSERT_TRUE(counters.forwarded >= atomic_load(&scene->new_log->count));
 	take_record(record, &counters, started);
 	CU_ASSERT_EQUAL(inflight_return(inflight), 0);
 	CU_ASSERT_EQUAL(inflight_park(inflight, 0), -EALREADY);
