@@ -169,6 +169,8 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event)
 		run(port);
 		break;
 	case QMP_EVENT_MIGRATION:
+		if (port->inflight)
+			inflight_unlocked(port->inflight, event->timestamp_us);
 		migration_status(port, event->status);
 		break;
 	case QMP_EVENT_OTHER:

@@ -38,6 +38,7 @@
 #include "nveagent/tap_queue.h"
 
 enum {
+	UNLOCKED_US = 300,		  /* QEMU says so a moment after it released its lock */
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
 };
 
@@ -57,6 +58,7 @@ struct inflight {
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
 	uint64_t stopped_us, drained_us; /* CLOCK_REALTIME: QEMU's STOP, and when the tap's queue was first read */
+	uint64_t unlocked_us;		/* and when QEMU's main loop could go on; 0: not known */
 	uint64_t taken_us;		/* CLOCK_MONOTONIC of t0 */
 	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
 };
@@ -201,6 +203,20 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 
 /* --- switching --- */
 
+/* swallowed.h tells why. Not knowing when QEMU's main loop went on is as bad as being late. */
+static size_t doubts_max(const struct inflight *inflight)
+{
+	bool late = inflight->drained_us + UNLOCKED_US >= inflight->unlocked_us;
+
+	return tap_queue_count(inflight->tap) * (late ? 2 : 1);
+}
+
+void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us)
+{
+	if (!inflight->unlocked_us && inflight->stage == STAGE_PARKED)
+		inflight->unlocked_us = unlocked_us;
+}
+
 /*
  * Adds what QEMU took from the tap, before @until_us, and threw away, in front of what was
  * pulled.
@@ -215,7 +231,7 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 		return;
 	r = tail_settle(inflight->tail);
 	if (r == 0)
-		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, tap_queue_count(inflight->tap),
+		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, doubts_max(inflight),
 				      &inflight->parked, &found);
 	counters->swallowed = found.certain;
 	counters->doubtful = found.doubtful;

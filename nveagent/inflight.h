@@ -82,6 +82,12 @@ void inflight_tend(struct inflight *inflight);
 int inflight_park(struct inflight *inflight, uint64_t stopped_us);
 
 /*
+ * After inflight_park(): QEMU's own timestamp (CLOCK_REALTIME) of the first thing its main loop said
+ * after STOP, the pause before the switch-over. Later calls change nothing.
+ */
+void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us);
+
+/*
  * Steps 3 and 4. Returns 0 when all has left this host, -EINPROGRESS when step 4 is not through after
  * @budget_us: call it again soon. Idempotent. -EALREADY unless parked (or released already).
  */

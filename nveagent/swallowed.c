@@ -60,7 +60,7 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 }
 
 /* Ages in @tail of the frames that are missing, newest first; how many. */
-static size_t find_missing(const struct tail *tail, const struct window *window, size_t queues,
+static size_t find_missing(const struct tail *tail, const struct window *window, size_t doubts_max,
 			   struct ring *ring, size_t *ages, struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
@@ -68,7 +68,7 @@ static size_t find_missing(const struct tail *tail, const struct window *window,
 
 	for (size_t age = 0; age < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
 		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us ||
-		    counters->doubtful == queues)
+		    counters->doubtful == doubts_max)
 			break;
 		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
 			continue;
@@ -95,7 +95,7 @@ static int collect(const struct tail *tail, uint64_t stopped_us, const size_t *a
 	return r;
 }
 
-static int recover(const struct tail *tail, const struct window *window, size_t queues,
+static int recover(const struct tail *tail, const struct window *window, size_t doubts_max,
 		   struct ring *ring, struct parked *parked, struct swallowed_counters *counters)
 {
 	_cleanup_free_ size_t *ages = calloc(SWALLOWED_MAX, sizeof(*ages));
@@ -105,7 +105,7 @@ static int recover(const struct tail *tail, const struct window *window, size_t 
 
 	if (!ages)
 		return -ENOMEM;
-	count = find_missing(tail, window, queues, ring, ages, counters);
+	count = find_missing(tail, window, doubts_max, ring, ages, counters);
 	r = collect(tail, window->stopped_us, ages, count, &missing);
 	if (r == 0)
 		r = parked_append(&missing, parked);
@@ -117,7 +117,7 @@ static int recover(const struct tail *tail, const struct window *window, size_t 
 }
 
 int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us,
-		      size_t queues, struct parked *parked, struct swallowed_counters *ret_counters)
+		      size_t doubts_max, struct parked *parked, struct swallowed_counters *ret_counters)
 {
 	const struct window window = { stopped_us, until_us };
 	struct swallowed_counters counters = { 0 };
@@ -125,7 +125,7 @@ int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t unt
 	int r = ring_of(parked, &ring);
 
 	if (r == 0)
-		r = recover(tail, &window, queues, &ring, parked, &counters);
+		r = recover(tail, &window, doubts_max, &ring, parked, &counters);
 	ring_clear(&ring);
 	if (r == 0)
 		*ret_counters = counters;
