@@ -204,11 +204,9 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 /* --- switching --- */
 
 /* swallowed.h tells why. Not knowing when QEMU's main loop went on is as bad as being late. */
-static size_t doubts_max(const struct inflight *inflight)
+static bool was_late(const struct inflight *inflight)
 {
-	bool late = inflight->drained_us + UNLOCKED_US >= inflight->unlocked_us;
-
-	return tap_queue_count(inflight->tap) * (late ? 2 : 1);
+	return inflight->drained_us + UNLOCKED_US >= inflight->unlocked_us;
 }
 
 void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us)
@@ -231,7 +229,7 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 		return;
 	r = tail_settle(inflight->tail);
 	if (r == 0)
-		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, doubts_max(inflight),
+		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, tap_queue_count(inflight->tap), was_late(inflight),
 				      &inflight->parked, &found);
 	counters->swallowed = found.certain;
 	counters->doubtful = found.doubtful;

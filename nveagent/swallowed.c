@@ -10,7 +10,15 @@
 
 struct window {
 	uint64_t stopped_us, until_us;
+	size_t queues;
+	bool late;
 };
+
+/* A frame of B that came after STOP is certain, and leaves only one of A in doubt. */
+static size_t doubts_max(const struct window *window, const struct swallowed_counters *counters)
+{
+	return window->late && counters->certain == 0 ? 2 * window->queues : window->queues;
+}
 
 /* What was in the ring, newest first, each to be found once. */
 struct ring {
@@ -60,15 +68,15 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 }
 
 /* Ages in @tail of the frames that are missing, newest first; how many. */
-static size_t find_missing(const struct tail *tail, const struct window *window, size_t doubts_max,
-			   struct ring *ring, size_t *ages, struct swallowed_counters *counters)
+static size_t find_missing(const struct tail *tail, const struct window *window, struct ring *ring,
+			   size_t *ages, struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
 	size_t n = 0;
 
 	for (size_t age = 0; age < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
 		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us ||
-		    counters->doubtful == doubts_max)
+		    counters->doubtful == doubts_max(window, counters))
 			break;
 		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
 			continue;
@@ -95,8 +103,8 @@ static int collect(const struct tail *tail, uint64_t stopped_us, const size_t *a
 	return r;
 }
 
-static int recover(const struct tail *tail, const struct window *window, size_t doubts_max,
-		   struct ring *ring, struct parked *parked, struct swallowed_counters *counters)
+static int recover(const struct tail *tail, const struct window *window, struct ring *ring,
+		   struct parked *parked, struct swallowed_counters *counters)
 {
 	_cleanup_free_ size_t *ages = calloc(SWALLOWED_MAX, sizeof(*ages));
 	struct parked missing = { 0 };
@@ -105,7 +113,7 @@ static int recover(const struct tail *tail, const struct window *window, size_t 
 
 	if (!ages)
 		return -ENOMEM;
-	count = find_missing(tail, window, doubts_max, ring, ages, counters);
+	count = find_missing(tail, window, ring, ages, counters);
 	r = collect(tail, window->stopped_us, ages, count, &missing);
 	if (r == 0)
 		r = parked_append(&missing, parked);
@@ -117,15 +125,16 @@ static int recover(const struct tail *tail, const struct window *window, size_t 
 }
 
 int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us,
-		      size_t doubts_max, struct parked *parked, struct swallowed_counters *ret_counters)
+		      size_t queues, bool late, struct parked *parked,
+		      struct swallowed_counters *ret_counters)
 {
-	const struct window window = { stopped_us, until_us };
+	const struct window window = { stopped_us, until_us, queues, late };
 	struct swallowed_counters counters = { 0 };
 	struct ring ring;
 	int r = ring_of(parked, &ring);
 
 	if (r == 0)
-		r = recover(tail, &window, doubts_max, &ring, parked, &counters);
+		r = recover(tail, &window, &ring, parked, &counters);
 	ring_clear(&ring);
 	if (r == 0)
 		*ret_counters = counters;

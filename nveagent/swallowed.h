@@ -19,7 +19,8 @@
  * So of the frames that left by the tap and are not in its queue any more
  *   - those that left after STOP (QEMU's own timestamp, same clock) are certainly lost to the guest;
  *   - of those before, only the newest ones can have been read in A or B: one per queue, two when
- *     the tap's queue was emptied after the lock was released. Whether they were cannot be seen from
+ *     the tap's queue was emptied after the lock was released, unless B's is one of the certain ones.
+ *     Whether they were cannot be seen from
  *     outside: they are sent again (at least once rather than at most once), and counted as doubtful.
  *     A frame older than SWALLOWED_DOUBT_US was read long before any of that.
  *
@@ -49,10 +50,10 @@ struct swallowed_counters {
  * ring, in order.
  * @tail: settled, of the tap. @stopped_us: QEMU's timestamp of STOP, CLOCK_REALTIME. @until_us:
  * frames that left by the tap from then on do not count, because they may still be in its queue.
- * @doubts_max: how many may be doubtful.
+ * @queues: of the tap. @late: its queue was emptied after QEMU's lock was released.
  * Returns 0, or -ENOSPC, -ENOMEM: then @parked is as before.
  */
-int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us, size_t doubts_max,
+int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us, size_t queues, bool late,
 		      struct parked *parked, struct swallowed_counters *ret_counters);
 
 #endif

@@ -135,14 +135,20 @@ static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t f
 	CU_ASSERT_EQUAL(scene->parked.count, count);
 }
 
-static void recover(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, uint64_t certain,
-		    uint64_t doubtful)
+static void recover_when(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, bool late,
+			 uint64_t certain, uint64_t doubtful)
 {
 	struct swallowed_counters counters = { 99, 99 };
 
-	CU_ASSERT_EQUAL(swallowed_recover(scene->tail, stopped_us, until_us, queues, &scene->parked, &counters), 0);
+	CU_ASSERT_EQUAL(swallowed_recover(scene->tail, stopped_us, until_us, queues, late, &scene->parked, &counters), 0);
 	CU_ASSERT_EQUAL(counters.certain, certain);
 	CU_ASSERT_EQUAL(counters.doubtful, doubtful);
+}
+
+static void recover(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, uint64_t certain,
+		    uint64_t doubtful)
+{
+	recover_when(scene, stopped_us, until_us, queues, false, certain, doubtful);
 }
 
 /* Read before STOP: 0 to 3. Read after it: 4 and 5. In the ring: 6 to 9. */
@@ -185,6 +191,21 @@ static void doubts_one_frame_for_each_queue(void)
 		expect_all_but(&scene, 4 - queues, 0, 0, 5);
 		end(&scene);
 	}
+}
+
+/* QEMU was reading again before the ring was read: what it took then may have come before STOP, or after it. */
+static void doubts_one_more_when_late(void)
+{
+	struct scene scene = scene_with(FRAMES);
+
+	recover_when(&scene, time_of(&scene, FRAMES - 1), UINT64_MAX, 1, true, 0, 2);
+	expect_all_but(&scene, FRAMES - 2, 0, 0, -1);
+	end(&scene);
+
+	scene = scene_with(6);
+	recover_when(&scene, time_of(&scene, 4), UINT64_MAX, 1, true, 1, 1);
+	expect_all_but(&scene, 4, 0, 0, 5);
+	end(&scene);
 }
 
 static void doubts_nothing_older_than_its_limit(void)
@@ -273,7 +294,7 @@ static void a_full_list_stays_as_it_is(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(big);
 	CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, big, PARKED_BYTES_MAX - FRAME_SIZE, false), 0);
 	before = scene.parked;
-	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, time_of(&scene, 0), UINT64_MAX, 1, &scene.parked, &counters), -ENOSPC);
+	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, time_of(&scene, 0), UINT64_MAX, 1, false, &scene.parked, &counters), -ENOSPC);
 	CU_ASSERT_EQUAL(memcmp(&before, &scene.parked, sizeof(before)), 0);
 	CU_ASSERT_EQUAL(counters.certain, 98);
 	CU_ASSERT_EQUAL(counters.doubtful, 99);
@@ -288,6 +309,7 @@ NETNS_MAIN("swallowed", needs,
 	   UNIT_TEST(recovers_what_was_read_after_stop),
 	   UNIT_TEST(doubts_the_last_frame_before_stop),
 	   UNIT_TEST(doubts_one_frame_for_each_queue),
+	   UNIT_TEST(doubts_one_more_when_late),
 	   UNIT_TEST(doubts_nothing_older_than_its_limit),
 	   UNIT_TEST(the_limit_cuts_between_two_frames),
 	   UNIT_TEST(nothing_was_swallowed),
