@@ -12,6 +12,7 @@ from lab import LabError, wait_until
 
 NAME = "qemu-events"
 EVENT_TIMEOUT_S = 10
+POLL_S = 0.001  # of the client's log; who waits for an event wants to act at it
 _EVENT = re.compile(r"^event (\S+) at (\d+)\.(\d{6}) for domain '([^']*)': (.*)$", re.MULTILINE)
 
 
@@ -29,22 +30,31 @@ class QemuEvents:
 
     def __init__(self, host):
         self.host = host
+        self._seen, self._read = [], 0  # events, and the bytes of the log that they are of
         self._daemon = host.daemon(NAME, ["virsh", "-q", "-c", "qemu:///system", "qemu-monitor-event", "--loop"])
 
     def all(self):
-        self._daemon.require_running()
-        return [Event(name, int(seconds) * 1000000 + int(micros), domain, data)
-                for name, seconds, micros, domain, data in _EVENT.findall(self._daemon.output())]
+        """Every event so far. The log is read on from where the last call ended."""
+        if self._daemon.written() > self._read:
+            text = self._daemon.output(self._read)
+            whole = text[:text.rfind("\n") + 1]
+            self._read += len(whole.encode())
+            self._seen += [Event(name, int(seconds) * 1000000 + int(micros), domain, data)
+                           for name, seconds, micros, domain, data in _EVENT.findall(whole)]
+        else:
+            self._daemon.require_running()
+        return self._seen
 
     def count(self):
         return len(self.all())
 
-    def first(self, name, skip):
-        """The first event NAME after the first SKIP ones, or None."""
-        return next((event for event in self.all()[skip:] if event.name == name), None)
+    def first(self, name, skip, data=""):
+        """The first event NAME with DATA in its data, after the first SKIP ones, or None."""
+        return next((event for event in self.all()[skip:] if event.name == name and data in event.data), None)
 
-    def wait(self, name, skip=0, timeout=EVENT_TIMEOUT_S):
-        return wait_until(lambda: self.first(name, skip), f"{name} of QEMU on {self.host.name}", timeout)
+    def wait(self, name, skip=0, timeout=EVENT_TIMEOUT_S, data=""):
+        return wait_until(lambda: self.first(name, skip, data), f"{name} {data} of QEMU on {self.host.name}", timeout,
+                          POLL_S)
 
 
 def require_one(events, name, skip):

@@ -71,15 +71,19 @@ class FdbWatch:
                 place.set_tunnel(entry["ifname"], entry["dst"], False)
         return place
 
+    def where(self, mac):
+        """Where frames for MAC go now: HERE, a VTEP, or None: unknown, so flooded."""
+        return self._dump(mac).where(self._tunnels)
+
     def begin(self, mac):
         """Starts a watch of MAC: a Track."""
-        size = len(self._daemon.output())  # first the place in the log, so that no notice falls between
+        size = self._daemon.written()  # first the place in the log, so that no notice falls between
         return Track(self, mac, self._dump(mac), size)
 
     def notices(self, since):
-        """(at_us, deleted, mac, device, rest) of each notice after the first SINCE characters of the log."""
+        """(at_us, deleted, mac, device, rest) of each notice after the first SINCE bytes of the log."""
         self._daemon.require_running()
-        for when, micros, deleted, mac, device, rest in _NOTICE.findall(self._daemon.output()[since:]):
+        for when, micros, deleted, mac, device, rest in _NOTICE.findall(self._daemon.output(since)):
             seconds = calendar.timegm(time.strptime(when, "%a %b %d %H:%M:%S %Y"))
             yield seconds * 1000000 + int(micros), bool(deleted), mac, device, rest + " "
 

@@ -2,6 +2,7 @@
 """rehome's own account of moves, from `nvectl moves --json` of each NVE."""
 
 import json
+import re
 
 from lab import wait_until
 
@@ -31,6 +32,36 @@ def timeline(found, stop_us):
     events = [((event["at_us"] - stop_us) / 1000, host.name, event["what"], event.get("detail", ""))
               for host, move in found for event in move["events"]]
     return sorted(events)
+
+
+_HEARD = re.compile(r"STOP, heard (-?\d+) us later")
+_RELEASED = re.compile(r"(\d+) pulled from \S+, (\d+) swallowed by QEMU, (\d+) perhaps")
+
+
+def _found(move, what, pattern):
+    """(event, match) of the first event WHAT whose detail has PATTERN, or (None, None)."""
+    for event in move["events"]:
+        match = re.search(pattern, event.get("detail", "")) if event["what"] == what else None
+        if match:
+            return event, match
+    return None, None
+
+
+def figures(found):
+    """What the old NVE's agent says of a move, as figures of a record; {} without an agent, None: it did not say."""
+    move = next((move for _, move in found if move["role"] == "old"), None)
+    if not move:
+        return {}
+    stop, heard = _found(move, "qemu-event", _HEARD)
+    switched, _ = _found(move, "switched", "")
+    _, released = _found(move, "released", _RELEASED)
+    heard_us = int(heard.group(1)) if heard else None
+    return {
+        "stop_heard_us": heard_us,
+        "switch_us": switched["at_us"] - stop["at_us"] - heard_us if stop and switched else None,
+        **dict(zip(("pulled", "swallowed", "doubtful"), map(int, released.groups()) if released else (None,) * 3)),
+        "dropped_by_agent": move["dropped"],
+    }
 
 
 def ports(lab, host, mac):

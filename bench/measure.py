@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from lab import LabError, TimedOut, wait_until
 
-from . import ledger, leftovers
+from . import ledger, leftovers, tcp
 from .events import require_one
-from .stream import Stream, artefacts, lost_early
+from .stream import Stream, artefacts
 
 FRAME_MIN = 64  # Ethernet without FCS
 SIDE_S = 1.0  # how long the stream runs at least before and after a move
+MIGRATION_TIMEOUT_S = 120
 CONVERGE_TIMEOUT_S = 10  # FRR takes 60 ms; what takes this long is not converged
 SETTLE_TIMEOUT_S = 10  # for the traces of a move to go, once the system says that it is over
 
@@ -31,6 +32,7 @@ class Load:
     tcp: bool = False
     postcopy: bool = False
     peer_on: str = "peer"
+    max_downtime_ms: int = None  # None: QEMU's own, 300
     extra: tuple = ()  # words for `virsh migrate`
 
 
@@ -42,12 +44,14 @@ class Move:
     load: Load
     began_us: int
     seconds: float = 0.0
+    early_drops: int = 0  # by the tap's full queue before STOP: the guest was too slow
     stop: object = None  # events.Event
     resume: object = None
     tracks: dict = field(default_factory=dict)  # NVE name: its fdb.Track
     report: dict = None
     ledger: list = field(default_factory=list)
     leftover: list = field(default_factory=list)
+    tcp: dict = None  # what became of the kernels' TCP counters, {"peer": {...}, "guest": {...}}
 
     @property
     def downtime_ms(self):
@@ -72,13 +76,29 @@ def _wait_converged(move):
         pass  # said in the record
 
 
+def start_migration(room, source, target, load):
+    """A lab.Migration as LOAD asks for."""
+    if load.max_downtime_ms is not None:
+        source.virsh("migrate-setmaxdowntime", room.guest.name, str(load.max_downtime_ms))
+    return room.lab.migration(room.guest, source, target, postcopy=load.postcopy, extra=load.extra)
+
+
+def _migrate(room, move, stops, skip):
+    """Moves the guest; what its tap dropped before STOP."""
+    before = room.tap_drops()
+    migration = start_migration(room, move.source, move.target, move.load)
+    wait_until(lambda: stops.first("STOP", skip) or not migration.running(), "STOP", MIGRATION_TIMEOUT_S, poll=0.002)
+    move.early_drops = max(0, room.tap_drops() - before)
+    move.seconds = migration.wait()
+
+
 def _watch(room, move):
     """Migrates; fills in the times."""
-    lab, guest = room.lab, room.guest
+    guest = room.guest
     stops, resumes = room.events[move.source.name], room.events[move.target.name]
     skip_stops, skip_resumes = stops.count(), resumes.count()
     move.tracks = {name: watch.begin(guest.mac) for name, watch in room.fdbs.items()}
-    move.seconds = lab.migrate(guest, move.source, move.target, postcopy=move.load.postcopy, extra=move.load.extra)
+    _migrate(room, move, stops, skip_stops)
     room.home = move.target
     resumes.wait("RESUME", skip_resumes)
     move.stop = require_one(stops, "STOP", skip_stops)
@@ -99,16 +119,28 @@ def _settle(room, move):
         move.leftover = left()
 
 
+def _tcp_counters(room, load):
+    return tcp.counters(room.tenant(load.peer_on), room.address(load.family)) if load.tcp else {}
+
+
+def open_stream(room, load):
+    """A Stream as LOAD asks for."""
+    return Stream(room.lab, room.tenant(load.peer_on), room.probe, room.address(load.family), load.pps,
+                  load.frame_size, load.tcp, load.pps_from_guest)
+
+
 def measure(room, load):
     """Moves the guest to the other hypervisor under LOAD; a Move."""
     move = Move(room.home, room.other(), load, began_us=time.time_ns() // 1000)
+    room.widen()
     try:
-        with Stream(room.lab, room.tenant(load.peer_on), room.probe, room.address(load.family), load.pps,
-                    load.frame_size, load.tcp, load.pps_from_guest) as stream:
+        before = _tcp_counters(room, load)
+        with open_stream(room, load) as stream:
             stream.run_for(SIDE_S)
             _watch(room, move)
             stream.run_for(SIDE_S)
             move.report = stream.finish()
+        move.tcp = tcp.difference(before, _tcp_counters(room, load))
     except LabError as error:
         raise LabError(f"{error}\n{room.console()}") from None
     _settle(room, move)
@@ -127,8 +159,8 @@ def hold_tcp(room, family, peer_on="peer"):
     held = Held()
     with Stream(room.lab, room.tenant(peer_on), room.probe, room.address(family), 1, FRAME_MIN, tcp=True) as stream:
         yield held
-        tcp = stream.finish()["tcp"]
-    held.result = {key: tcp[key] for key in ("alive", "echoes", "longest_stall_ms", "retransmissions", "timeouts")}
+        echo = stream.finish()["tcp"]
+    held.result = {key: echo[key] for key in ("alive", "echoes", "longest_stall_ms", "retransmissions", "timeouts")}
 
 
 def _rounded(value):
@@ -140,9 +172,14 @@ def _direction(stream, suffix, gap_ms):
             f"longest_gap{suffix}_ms": gap_ms}
 
 
-def _tcp(tcp):
-    return {"longest_stall_ms": tcp["longest_stall_ms"], "retransmissions": tcp["retransmissions"],
-            "timeouts": tcp["timeouts"], "tcp_alive": tcp["alive"]}
+def _tcp(move):
+    """Of the connection of this move alone, and of the two kernels."""
+    echo = move.report["tcp"]
+    return {"longest_stall_ms": echo["longest_stall_ms"],
+            "stall_beyond_downtime_ms": _rounded(echo["longest_stall_ms"] - move.downtime_ms),
+            "retransmissions": echo["retransmissions"], "timeouts": echo["timeouts"], "tcp_alive": echo["alive"],
+            **{f"{key}_{end}": value for end, counters in (move.tcp or {}).items()
+               for key, value in counters.items()}}
 
 
 def record(room, move):
@@ -155,12 +192,12 @@ def record(room, move):
         "direction": f"{move.source.name}->{move.target.name}",
         **_direction(report["down"], "", report["down"]["host"]["longest_gap_ms"]),
         **_direction(report["up"], "_from_guest", report["up"]["longest_gap_ms"]),
-        "lost_early": lost_early(report, move.stop.at_us),
+        "lost_early": min(move.early_drops, report["down"]["lost"]),
         "guest_downtime_ms": _rounded(move.downtime_ms),
         "converged_ms": None if None in converged.values() else _rounded(max(converged.values())),
         "converged_each_ms": {name: _rounded(value) for name, value in converged.items()},
         "leftovers": len(move.leftover), "leftover_items": move.leftover,
         "migration_s": round(move.seconds, 3), "machine_drops": report["up"]["backlog_drops"],
         "invalid": to_guest, "invalid_from_guest": from_guest,
-        **(_tcp(report["tcp"]) if load.tcp else {}),
+        **ledger.figures(move.ledger), **(_tcp(move) if load.tcp else {}),
     }

@@ -3,12 +3,14 @@
 
 import argparse
 
+from .faults import FAULTS
 from .measure import Load
 from .programs import DEFAULT
 from .room import NAMES, PEERS
 
 FRAME_MIN, FRAME_MAX = 64, 1514  # Ethernet without FCS; the lab's overlay has an MTU of 1500
 FRAME_MIN_IPV6 = 84  # the least that holds the probe's header; see `probe run --help`
+COST_PPS = 10000
 PPS_MAX = 100000  # far above what an emulated guest takes
 
 _DESCRIPTION = """\
@@ -23,7 +25,8 @@ moves, there and back in turn.
 One JSON object per move (--json):
   system pps family underlay frame_size postcopy peer_on direction
   sent lost duplicated reordered              to the guest, by sequence numbers at both ends
-  lost_early           those of lost that were sent too long before STOP to be of the move's making
+  lost_early           those of lost that the guest's full tap queue dropped before STOP: it was too slow, the move
+                       is not to blame
   sent_from_guest lost_from_guest ...         the same from the guest
   longest_gap_ms, longest_gap_from_guest_ms   longest silence: in what the guest had received, as it reported;
                                               in what came from it (both by the peer's clock)
@@ -34,16 +37,36 @@ One JSON object per move (--json):
   converged_each_ms    the same for each NVE
   leftovers            links, queues, filters, nft rules and FDB entries that differ from before the first move
                        once the move is over; leftover_items names them
-  longest_stall_ms retransmissions timeouts tcp_alive   with --tcp: 64 bytes echoed every 2 ms
+  stop_heard_us switch_us     from QEMU's STOP until the old NVE's agent heard of it, and from there until the bridge
+                       entry for the way to the new NVE was installed (the agent's ledger; rehome only)
+  pulled swallowed doubtful dropped_by_agent   packets: read back from the tap's queue; that QEMU certainly, perhaps threw
+                       away and were sent again; that found no room (the same ledger)
+  longest_stall_ms retransmissions timeouts tcp_alive   with --tcp: 64 bytes echoed every 2 ms over a connection of this
+                       move's own (TCP_INFO at the peer); a blackout of more than 200 ms, the least timeout of
+                       Linux, cannot but have one: see --max-downtime
+  stall_beyond_downtime_ms    longest_stall_ms - guest_downtime_ms
+  retransmissions_peer timeouts_peer retransmissions_guest timeouts_guest   of each end's kernel, all its connections
+                       (RetransSegs, TCPTimeouts): with --tcp there is one more, held through all moves of the cell
   machine_drops        packets that the whole machine meanwhile dropped from full backlogs (/proc/net/softnet_stat):
                        not 0 on a machine that does other things; then a loss may be of the lab's making
   invalid, invalid_from_guest   why this move's counts are the lab's fault (a full socket buffer, a rate that was
                        not held); such counts are left out of the summary
 The last object has "summary": true, and a cell each with totals, medians and maxima; downtime_packets is what the
 downtimes alone would cost (packets/s x downtime). With --tcp, tcp_held is what became of one more connection, held
-through all moves of the cell.
+through all moves of the cell. stop_heard_us and switch_us have percentiles over all moves of the run.
 
-Exit status: 0 measured; 1 a cell failed; 2 usage."""
+--fault: the fault is made at an event of QEMU (STOP, or the one its name says), never by time. A move's object has
+  fault done           what was done, and how many ms after the fault's first deed
+  fired_ms             from STOP
+  migration            how it ended
+  guest home           where it is afterwards: at the source, at the destination, lost, mute
+  bound bound_packets  how many packets to the guest may be lost, and why
+  agreed_ms            from the fault until libvirt, every agent's directory and every kernel's FDB agreed on the one
+                       host that has the guest; null: they did not (amiss says what)
+  wrong                what should not be, as texts
+and sent, lost, ... as above. A lab in which something was wrong is replaced by a new one, its logs stay.
+
+Exit status: 0 measured; 1 a cell failed; 2 usage; 3 with --fault: in some move something was wrong."""
 
 
 def number(least, most):
@@ -64,6 +87,8 @@ def parser():
     add = top.add_argument
     add("--system", action="append", choices=[*NAMES, "all"], help="what keeps the guest reachable (default: rehome)")
     add("--moves", type=number(1, 100000), default=2, metavar="N", help="moves per cell (default: 2)")
+    add("--peer-moves", type=number(1, 100000), metavar="N",
+        help="moves per cell of flood and frr-evpn (default: as --moves)")
     add("--pps", type=number(1, PPS_MAX), action="append", metavar="P",
         help="packets per second in each direction (default: 1000)")
     add("--pps-from-guest", type=number(0, PPS_MAX), metavar="M",
@@ -73,9 +98,20 @@ def parser():
     add("--frame-size", type=number(FRAME_MIN, FRAME_MAX), action="append", metavar="B",
         help=f"bytes of each Ethernet frame without FCS (default: 64; on IPv6 at least {FRAME_MIN_IPV6})")
     add("--tcp", action="store_true", help="also hold a TCP connection")
+    add("--max-downtime", type=number(1, 10000), metavar="MS",
+        help="tell QEMU to stop the guest only when the rest will take less (virsh migrate-setmaxdowntime; default: QEMU's, 300)")
     add("--postcopy", action="store_true", help="let the guest run at the destination after the first pass")
     add("--peer-on", choices=sorted(PEERS), default="peer",
         help="who streams: a tenant on the third host, or one on hv1, where the first move starts (default: peer)")
+    mode = top.add_mutually_exclusive_group()
+    mode.add_argument("--fault", action="append", choices=[*FAULTS, "all"], metavar="NAME",
+                      help="let that go wrong in each move; may be repeated; all: each. " + ", ".join(FAULTS))
+    mode.add_argument("--pair", action="store_true",
+                      help="guest downtime with rehome and without, in turn; --moves of each")
+    mode.add_argument("--cost", action="store_true",
+                      help="CPU time per packet during pre-copy with the old NVE armed and not, in turn; --moves of each")
+    add("--resume", metavar="FILE",
+        help="keep each move's record in FILE, and make only the moves that it does not have yet")
     add("--json", action="store_true", help="print JSON lines; the table goes to stderr")
     add("--table", action="store_true", help="print the table as Markdown")
     add("--build", default=DEFAULT, metavar="DIR", help="build directory, made if there is none (default: build)")
@@ -88,7 +124,9 @@ def parse(argv=None):
     options = parser().parse_args(argv)
     systems = options.system or ["rehome"]
     options.system = list(NAMES) if "all" in systems else list(dict.fromkeys(systems))
-    options.pps = options.pps or [1000]
+    options.fault = list(FAULTS) if "all" in (options.fault or []) else options.fault
+    options.peer_moves = options.peer_moves or options.moves
+    options.pps = options.pps or [COST_PPS if options.cost else 1000]
     options.family = options.family or [4, 6]
     options.underlay = options.underlay or [4, 6]
     options.frame_size = options.frame_size or [FRAME_MIN]
@@ -98,5 +136,6 @@ def parse(argv=None):
 def loads(options):
     """A Load per cell of one system and underlay."""
     sizes = {4: options.frame_size, 6: dict.fromkeys(max(size, FRAME_MIN_IPV6) for size in options.frame_size)}
-    return [Load(pps, options.pps_from_guest, family, size, options.tcp, options.postcopy, options.peer_on)
+    return [Load(pps, options.pps_from_guest, family, size, options.tcp, options.postcopy, options.peer_on,
+                 options.max_downtime)
             for family in options.family for pps in options.pps for size in sizes[family]]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A lab of one system and underlay with a running guest and its observers: where moves are measured."""
 
+import contextlib
+import json
 import os
 
 from lab import Lab, systems
@@ -12,6 +14,7 @@ from .fdb import FdbWatch
 
 NAMES = {"rehome": "rehome", "flood": "flood", "frr-evpn": "frr_evpn"}  # as told, as package lab has it
 CONSOLE_SHOWN = 1500  # characters
+TAP_QUEUE = 20000  # packets: a second at the highest rate; the default of 1000 overflows where migration holds QEMU up
 PEERS = {"peer": "ts-peer", "source": "ts-hv1"}  # --peer-on
 
 
@@ -23,6 +26,7 @@ class Room:
         self.lab = Lab(systems.by_name(NAMES[system], build), underlay, build=build, say=say, keep_logs=keep_logs)
         self._guest_wanted = guest
         self.guest = self.home = self.baseline = None
+        self.taps = ()
         self.events, self.fdbs = {}, {}
 
     def __enter__(self):
@@ -51,6 +55,25 @@ class Room:
 
     def tenant(self, peer_on="peer"):
         return self.lab.tenants[PEERS[peer_on]]
+
+    def _taps(self):
+        """The guest's taps, where it is: libvirt gives each its NIC's MAC with fe: in front."""
+        macs = {"fe" + nic.mac[2:] for nic in self.guest.nics}
+        links = json.loads(self.home.run(["ip", "-j", "link", "show"]).stdout)
+        return [link["ifname"] for link in links if link.get("address") in macs]
+
+    def widen(self):
+        """Gives the guest's taps a queue in which an emulated guest's pauses do not cost packets."""
+        self.taps = self._taps()
+        self.home.ip("".join(f"link set dev {tap} txqueuelen {TAP_QUEUE}\n" for tap in self.taps))
+
+    def tap_drops(self):
+        """Packets that the taps' full queues have dropped, since the taps were made; for widen()'s taps."""
+        found = 0
+        for tap in self.taps:
+            with contextlib.suppress(FileNotFoundError), open(self.home.path(f"/sys/class/net/{tap}/statistics/tx_dropped"), encoding="ascii") as file:
+                found += int(file.read())
+        return found
 
     def console(self):
         """The end of what the guest wrote to its console, on each host where it was."""

@@ -15,7 +15,6 @@ START_TIMEOUT_S = 20
 REPORT_TIMEOUT_S = 60  # its stragglers, and a guest that is slow to answer
 SHORTFALL = 0.01  # of the packets that a rate asks for: beyond it, the rate was not held
 SHORTFALL_FROM_GUEST = 0.05  # an emulated guest's clock is less even, above all where it stops
-TAP_QUEUE = 1000  # packets; a tap's default txqueuelen
 _PROGRESS = re.compile(r"probe: [\d.]+ s: down sent (\d+), up received (\d+)")
 _serial = itertools.count(1)
 
@@ -78,17 +77,6 @@ class Stream:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
-
-
-def lost_early(report, stop_us):
-    """
-    How many packets to the guest were lost that had been sent before any that can have waited in its tap at STOP_US
-    (CLOCK_REALTIME): the move itself is not to blame, rather an emulated guest that was too slow for its queue.
-    """
-    stop_monotonic_us = stop_us - (time.time_ns() - time.monotonic_ns()) // 1000
-    sent_at_stop = (stop_monotonic_us - report["started_us"]) / 1e6 * report["down_pps"]
-    last = int(sent_at_stop * (1 - SHORTFALL)) - TAP_QUEUE
-    return sum(max(0, min(end, last) - first + 1) for first, end in report["down"]["lost_ranges"])
 
 
 def _artefacts(stream, counters, asked, shortfall):

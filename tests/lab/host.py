@@ -59,11 +59,15 @@ class Daemon:
     def running(self):
         return self._process.poll() is None
 
-    def output(self):
-        """What this run has written so far."""
-        with open(self.log, encoding="utf-8", errors="replace") as log:
-            log.seek(self._log_start)
-            return log.read()
+    def output(self, skip=0):
+        """What this run has written so far, after its first SKIP bytes."""
+        with open(self.log, "rb") as log:
+            log.seek(self._log_start + skip)
+            return log.read().decode("utf-8", "replace")
+
+    def written(self):
+        """How many bytes this run has written so far."""
+        return os.path.getsize(self.log) - self._log_start
 
     def require_running(self):
         if not self.running():

@@ -12,6 +12,7 @@ enum {
 	OUT_SIZE = 32 << 10,  /* what a client that does not read may leave with us */
 	NET_DEV_COLUMNS = 16, /* proc(5): eight of receive, then eight of transmit */
 	DEVICE_LINE_MAX = 512,
+	MIB_LINE_MAX = 4096, /* "TcpExt:" and the names or values of some 130 counters */
 };
 
 struct client {
@@ -88,13 +89,55 @@ static bool read_device(const char *name, uint64_t columns[NET_DEV_COLUMNS])
 	return found;
 }
 
+/* The value below the word @name, in two lines of words that go by column. 0 when it is not there. */
+static uint64_t below(const char *names, const char *values, const char *name)
+{
+	size_t length = strlen(name);
+
+	while (*names && *values) {
+		size_t word = strcspn(names, " \n");
+
+		if (word == length && memcmp(names, name, length) == 0)
+			return strtoull(values, NULL, 10);
+		names += word + strspn(names + word, " \n");
+		values += strcspn(values, " \n");
+		values += strspn(values, " \n");
+	}
+	return 0;
+}
+
+/*
+ * One counter of /proc/net/snmp or /proc/net/netstat (proc(5)): lines in pairs that begin with
+ * @group, first names, then values.
+ */
+static uint64_t read_counter(const char *path, const char *group, const char *name)
+{
+	FILE *file = fopen(path, "re");
+	char names[MIB_LINE_MAX], values[MIB_LINE_MAX];
+	uint64_t value = 0;
+
+	while (file && fgets(names, sizeof(names), file) && fgets(values, sizeof(values), file)) {
+		if (strncmp(names, group, strlen(group)) == 0) {
+			value = below(names, values, name);
+			break;
+		}
+	}
+	if (file)
+		fclose(file);
+	return value;
+}
+
 /* Commands write their reply, without newline, into @reply (REPLY_MAX_SIZE bytes). */
 static void command_info(struct probe_lines *lines, struct client *client, char *reply)
 {
 	uint64_t c[NET_DEV_COLUMNS] = { 0 };
 	int n = snprintf(reply, REPLY_MAX_SIZE,
-			 "{\"uptime_us\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"eth0\":", probe_now_us(),
-			 probe_sessions_bad(lines->sessions));
+			 "{\"uptime_us\":%" PRIu64 ",\"bad\":%" PRIu64
+			 ",\"tcp\":{\"retransmissions\":%" PRIu64 ",\"timeouts\":%" PRIu64
+			 "},\"eth0\":",
+			 probe_now_us(), probe_sessions_bad(lines->sessions),
+			 read_counter("/proc/net/snmp", "Tcp:", "RetransSegs"),
+			 read_counter("/proc/net/netstat", "TcpExt:", "TCPTimeouts"));
 	char *rest = reply + n;
 	size_t room = REPLY_MAX_SIZE - (size_t) n;
 

@@ -119,7 +119,8 @@ int probe_serve_main(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.doc = "Answers `probe run`, quietly and for ever.\v"
-		       "Over TCP it takes the lines INFO (prints JSON: uptime, counters of eth0) "
+		       "Over TCP it takes the lines INFO (prints JSON: uptime, counters of eth0 "
+		       "and TCP) "
 		       "and ECHO.",
 	};
 	struct serve serve = { .port = PROBE_PORT_DEFAULT, .udp_fd = -1 };
