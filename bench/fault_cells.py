@@ -2,6 +2,7 @@
 """bench/move --fault: each fault, each cell, --moves times, in labs that a fault which went wrong does not outlive."""
 
 import json
+import os
 from collections import Counter
 
 from lab import LabError, Unsupported
@@ -110,7 +111,10 @@ class FaultCells:
     def _run_move(self, room, load, name, number):
         figures = record(room, measure(room, load, name))
         self._progress.moved()
-        if not figures["wrong"]:
+        if figures["wrong"]:
+            with open(os.path.join(room.lab.dir, "wrong.json"), "w", encoding="utf-8") as file:
+                json.dump(figures, file, indent=2)
+        else:
             figures["ledger"] = []  # of interest only where something went wrong
         if self._options.json:
             print(json.dumps(figures), flush=True)

@@ -37,6 +37,11 @@ class Stream:
             raise
         self._began = time.monotonic()
 
+    @property
+    def pid(self):
+        """The sender's pid."""
+        return self._process.pid
+
     def _said(self):
         with open(self._log, encoding="utf-8") as log:
             return log.read()

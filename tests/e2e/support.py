@@ -5,7 +5,7 @@ import contextlib
 import os
 import unittest
 
-from bench import account, ledger, leftovers
+from bench import account, leftovers, owner
 from bench.measure import Load, measure
 from bench.room import Room
 from bench.stream import Stream
@@ -50,19 +50,8 @@ class Case(unittest.TestCase):
 
     def assert_at_home(self, room):
         """Every agent and kernel has the guest on room.home, and nothing of a move is there."""
-        lab, mac = room.lab, room.guest.mac
-
-        def amiss():
-            found = ledger.disagreements(lab)
-            for host in lab.nves:
-                vteps = [mapping["vtep"] for mapping in ledger.mappings(lab, host, mac)]
-                states = [port["state"] for port in ledger.ports(lab, host, mac)]
-                if vteps != [room.home.vtep]:
-                    found.append(f"{host.name} has {mac} at {vteps}")
-                if states != (["resident"] if host is room.home else []):
-                    found.append(f"{host.name} has ports of {mac}: {states}")
-            return found
-        self._assert_ends(amiss, AGREE_TIMEOUT_S)
+        lab = room.lab
+        self._assert_ends(lambda: owner.amiss(room, room.home), AGREE_TIMEOUT_S)
         self._assert_ends(lambda: leftovers.compare(room.baseline, leftovers.snapshot(lab, room.guest, room.home)),
                           TRACES_TIMEOUT_S)
         self.assertIs(lab.where(room.guest), room.home)

@@ -26,7 +26,7 @@
 #define SIGN_OF_LIFE_NS UINT64_C(1000000000)
 
 enum {
-	BATCHES_PER_TICK = 16, /* 1024 datagrams a flow: four million a second */
+	BATCHES_PER_TICK = 16, /* of at least 16 datagrams that wait: a million a second */
 };
 
 static int make_flows(struct probe_peer *peer)
@@ -127,7 +127,7 @@ static void take(struct probe_peer *peer, uint8_t flow, const struct probe_datag
 {
 	struct probe_message message;
 
-	if (probe_wire_decode(datagram->data, datagram->kept, &message) < 0 ||
+	if (probe_wire_decode(datagram->data, datagram->size, &message) < 0 ||
 	    message.session != peer->session || message.flow != flow)
 		peer->bad++;
 	else if (message.type == PROBE_DATA)
@@ -138,9 +138,9 @@ static void take(struct probe_peer *peer, uint8_t flow, const struct probe_datag
 
 static void receive_flow(struct probe_peer *peer, uint8_t flow)
 {
-	int n = PROBE_BATCH;
+	int n = 1;
 
-	for (size_t batch = 0; n == PROBE_BATCH && batch < BATCHES_PER_TICK; batch++) {
+	for (size_t batch = 0; n > 0 && batch < BATCHES_PER_TICK; batch++) {
 		uint64_t now_us;
 
 		n = probe_inbox_receive(peer->inbox, peer->targets[flow].fd);

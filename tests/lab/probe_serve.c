@@ -16,6 +16,10 @@
 
 #define SERVE_TICK_NS UINT64_C(1000000)
 
+enum {
+	BATCHES_PER_TICK = 64,
+};
+
 struct serve {
 	uint16_t port;
 	int udp_fd;
@@ -49,9 +53,9 @@ static int serve_init(struct serve *serve)
 /* Takes what waits; not more than a tick's worth at the highest rate, so that sending goes on. */
 static void receive_all(struct serve *serve)
 {
-	int n = PROBE_BATCH;
+	int n = 1;
 
-	for (size_t batch = 0; n == PROBE_BATCH && batch < PROBE_BATCH; batch++) {
+	for (size_t batch = 0; n > 0 && batch < BATCHES_PER_TICK; batch++) {
 		uint64_t now_us;
 
 		n = probe_inbox_receive(serve->inbox, serve->udp_fd);

@@ -374,7 +374,7 @@ void probe_sessions_receive(struct probe_sessions *sessions, const struct probe_
 		.source = datagram->to,
 	};
 
-	if (probe_wire_decode(datagram->data, datagram->kept, &message) < 0)
+	if (probe_wire_decode(datagram->data, datagram->size, &message) < 0)
 		sessions->bad++;
 	else if (message.type == PROBE_DATA)
 		handle_data(sessions, &message, datagram->size, now_us);

@@ -5,21 +5,35 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 enum {
-	CONTROL_SIZE = 128, /* one in6_pktinfo, with room to spare */
+	CONTROL_SIZE = 128, /* one in6_pktinfo and one size, with room to spare */
 	LISTEN_BACKLOG = 16,
+	BUNDLES = 16, /* received per system call */
+	/* Datagrams in one: UDP_GRO_CNT_MAX in net/ipv4/udp_offload.c, and its double. */
+	BUNDLE_MAX = 128,
+	BUNDLE_SIZE = 1 << 16,
+};
+
+/* One datagram of a bundle. */
+struct part {
+	uint32_t offset, size;
+	uint8_t bundle;
 };
 
 struct probe_inbox {
-	struct mmsghdr messages[PROBE_BATCH];
-	struct iovec iov[PROBE_BATCH];
-	struct sockaddr_in6 from[PROBE_BATCH];
-	uint8_t control[PROBE_BATCH][CONTROL_SIZE] __attribute__((aligned(8)));
-	uint8_t data[PROBE_BATCH][PROBE_DATAGRAM_KEPT];
+	struct mmsghdr messages[BUNDLES];
+	struct iovec iov[BUNDLES];
+	struct sockaddr_in6 from[BUNDLES];
+	struct in6_addr to[BUNDLES];
+	struct part parts[BUNDLES * BUNDLE_MAX];
+	size_t part_count;
+	uint8_t control[BUNDLES][CONTROL_SIZE] __attribute__((aligned(8)));
+	uint8_t data[BUNDLES][BUNDLE_SIZE];
 };
 
 int probe_address_parse(const char *text, uint16_t port, union probe_address *ret_address)
@@ -72,6 +86,7 @@ static int prepare_udp(int fd, int family)
 	int r = set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 
 	size_buffers(fd);
+	(void) set_option(fd, SOL_UDP, UDP_GRO, 1); /* a kernel before 5.0 does without */
 	if (r == 0 && family == AF_INET6)
 		r = set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 	return r;
@@ -187,8 +202,8 @@ struct probe_inbox *probe_inbox_new(void)
 {
 	struct probe_inbox *inbox = calloc(1, sizeof(*inbox));
 
-	for (size_t i = 0; inbox && i < PROBE_BATCH; i++)
-		inbox->iov[i] = (struct iovec){ inbox->data[i], PROBE_DATAGRAM_KEPT };
+	for (size_t i = 0; inbox && i < BUNDLES; i++)
+		inbox->iov[i] = (struct iovec){ inbox->data[i], BUNDLE_SIZE };
 	return inbox;
 }
 
@@ -201,7 +216,8 @@ struct probe_inbox *probe_inbox_free(struct probe_inbox *inbox)
 /* The kernel overwrites the lengths, so every header is made anew. */
 static void reset(struct probe_inbox *inbox)
 {
-	for (size_t i = 0; i < PROBE_BATCH; i++)
+	inbox->part_count = 0;
+	for (size_t i = 0; i < BUNDLES; i++)
 		inbox->messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &inbox->from[i],
 			.msg_namelen = sizeof(inbox->from[i]),
@@ -212,38 +228,65 @@ static void reset(struct probe_inbox *inbox)
 		};
 }
 
+/*
+ * What the kernel says beside the bytes: where they were sent to, and the size of each datagram but
+ * the last when there are several.
+ */
+static uint32_t read_control(struct probe_inbox *inbox, uint8_t bundle, uint32_t size)
+{
+	struct msghdr *header = &inbox->messages[bundle].msg_hdr;
+	struct in6_pktinfo info = { 0 };
+	int each = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+		else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+			memcpy(&each, CMSG_DATA(c), sizeof(each));
+	}
+	inbox->to[bundle] = info.ipi6_addr;
+	return each > 0 ? (uint32_t) each : size;
+}
+
+static void take_apart(struct probe_inbox *inbox, uint8_t bundle)
+{
+	uint32_t size = inbox->messages[bundle].msg_len, offset = 0;
+	uint32_t each = read_control(inbox, bundle, size);
+
+	do {
+		uint32_t left = size - offset;
+
+		inbox->parts[inbox->part_count++] = (struct part){
+			.offset = offset,
+			.size = left < each ? left : each,
+			.bundle = bundle,
+		};
+		offset += each;
+	} while (offset < size && inbox->part_count < ARRAY_SIZE(inbox->parts));
+}
+
 int probe_inbox_receive(struct probe_inbox *inbox, int fd)
 {
 	int n;
 
 	reset(inbox);
-	/* MSG_TRUNC: msg_len is then the datagram's size, however much of it was kept. */
-	n = recvmmsg(fd, inbox->messages, PROBE_BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
-	return n < 0 ? -errno : n;
-}
-
-static struct in6_addr destination(const struct msghdr *const_header)
-{
-	struct msghdr header = *const_header;
-	struct in6_pktinfo info = { 0 };
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c))
-		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
-			memcpy(&info, CMSG_DATA(c), sizeof(info));
-	return info.ipi6_addr;
+	n = recvmmsg(fd, inbox->messages, BUNDLES, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return -errno;
+	for (int i = 0; i < n; i++)
+		take_apart(inbox, (uint8_t) i);
+	return (int) inbox->part_count;
 }
 
 struct probe_datagram probe_inbox_get(const struct probe_inbox *inbox, size_t index)
 {
-	const struct mmsghdr *message = &inbox->messages[index];
-	size_t size = message->msg_len;
+	const struct part *part = &inbox->parts[index];
 
 	return (struct probe_datagram){
-		.data = inbox->data[index],
-		.kept = size < PROBE_DATAGRAM_KEPT ? size : PROBE_DATAGRAM_KEPT,
-		.size = size,
-		.from = inbox->from[index],
-		.to = destination(&message->msg_hdr),
+		.data = inbox->data[part->bundle] + part->offset,
+		.size = part->size,
+		.from = inbox->from[part->bundle],
+		.to = inbox->to[part->bundle],
 	};
 }
 
