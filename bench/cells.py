@@ -108,8 +108,8 @@ class Cells:
             room.lab.say(f"one TCP connection held through all of them: {held.result}")
         else:
             self._run_moves(room, load, cell)
-        self._progress.tell(f"{room.system}, underlay IPv{room.underlay}, guest IPv{load.family}, {load.pps} packets/s of "
-                            f"{load.frame_size} bytes")
+        self._progress.tell(f"{room.system}, underlay IPv{room.underlay}, guest IPv{load.family}, {load.pps} packets/s "
+                            f"of {load.frame_size} bytes")
 
     def _run_moves(self, room, load, cell):
         wanted = self._wanted(room.system)
@@ -119,8 +119,8 @@ class Cells:
             self._progress.moved()
             if self._options.json:
                 print(json.dumps(figures), flush=True)
-            room.lab.say(f"IPv{load.family} {load.pps} packets/s {figures['frame_size']} B, move {made + 1} of {wanted}, "
-                         f"{describe(figures)}")
+            room.lab.say(f"IPv{load.family} {load.pps} packets/s {figures['frame_size']} B, "
+                         f"move {made + 1} of {wanted}, {describe(figures)}")
             for item in figures["leftover_items"]:
                 self._say(f"    {item}")
 

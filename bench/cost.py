@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """bench/move --cost: what an armed old NVE costs per packet to the guest during pre-copy.
 
-The guest migrates at 1 MiB/s, so that pre-copy lasts, and the migration is called off after the window that is measured.
-In turn the destination's agent is there, asks, and the old NVE arms; or it is not there, and nothing is armed. All else
-is the same: the guest, its QEMU, the load, the migration.
+The guest migrates at 1 MiB/s, so that pre-copy lasts, and the migration is called off after the window that is
+measured. In turn the destination's agent is there, asks, and the old NVE arms; or it is not there, and nothing is
+armed. All else is the same: the guest, its QEMU, the load, the migration.
 
-A packet's way from the peer's sender to the guest's tap is walked in the sender's own system call (veth, VXLAN and bridge run
-in the soft interrupt that ends it) or in ksoftirqd, and that is where a copy of it would be made. So the CPU time of a
-packet is that of the sender, of ksoftirqd and of the source's agent, all to the nanosecond (schedstat, proc(5)). The machine's
-soft interrupts, as the timer tick samples them (/proc/stat), are shown beside it; they are partly the same time.
+A packet's way from the peer's sender to the guest's tap is walked in the sender's own system call (veth, VXLAN and
+bridge run in the soft interrupt that ends it) or in ksoftirqd, and that is where a copy of it would be made. So the CPU
+time of a packet is that of the sender, of ksoftirqd and of the source's agent, all to the nanosecond (schedstat,
+proc(5)). The machine's soft interrupts, as the timer tick samples them (/proc/stat), are shown beside it; they are
+partly the same time.
 """
 
 import json
@@ -139,7 +140,8 @@ class Costs:
     def run(self):
         options = self._options
         loads = command_line.loads(options)
-        progress = Progress(self._say, 2 * options.moves * len(loads) * len(options.underlay), len(options.underlay), MOVE_S)
+        windows = 2 * options.moves * len(loads) * len(options.underlay)
+        progress = Progress(self._say, windows, len(options.underlay), MOVE_S)
         for underlay in options.underlay:
             with Room("rehome", underlay, options.build, self._say, keep_logs=options.keep_logs) as room:
                 for load in loads:

@@ -8,12 +8,14 @@ from collections import Counter
 from lab import LabError, Unsupported
 
 from . import options as command_line
+from . import store as kept
 from . import summary
 from .cells import cell_of
 from .fault_move import measure, record
 from .faults import FAULTS
 from .progress import Progress
 from .room import Room
+from .store import Store
 
 MOVE_S = 9
 FAILURES_MAX = 2  # labs that failed, in a cell
@@ -23,9 +25,9 @@ def describe(figures):
     """A move in some lines."""
     time = "never" if figures["agreed_ms"] is None else f"{figures['agreed_ms']:.0f} ms after the fault"
     downtime = "-" if figures["guest_downtime_ms"] is None else f"{figures['guest_downtime_ms']:.1f} ms"
-    yield (f"{figures['fault']}, {figures['direction']}, {figures['fired_ms']:.1f} ms after STOP: guest {figures['guest']}; "
-           f"lost {figures['lost']} of {figures['sent']} to it (bound {figures['bound_packets']}), "
-           f"{figures['lost_from_guest']} of {figures['sent_from_guest']} from it; doubled {figures['duplicated']}/"
+    yield (f"{figures['fault']}, {figures['direction']}, {figures['fired_ms']:.1f} ms after STOP: "
+           f"guest {figures['guest']}; lost {figures['lost']} of {figures['sent']} to it "
+           f"(bound {figures['bound_packets']}), {figures['lost_from_guest']} of {figures['sent_from_guest']} from it; doubled {figures['duplicated']}/"
            f"{figures['duplicated_from_guest']}, reordered {figures['reordered']}/{figures['reordered_from_guest']}; "
            f"downtime {downtime}; one owner {time}; left over {figures['leftovers']}")
     yield "    done: " + ", ".join(figures["done"]) + f"; the migration {figures['migration']}"
@@ -49,19 +51,24 @@ class FaultCells:
 
     def __init__(self, options, say):
         self._options, self._say, self.results = options, say, []
-        self._progress = None
+        self._store, self._progress = Store(options.resume), None
 
     def run(self):
         options = self._options
         plan = [(system, underlay, load, name) for system in options.system for underlay in options.underlay
                 for load in command_line.loads(options) for name in options.fault]
-        self._progress = Progress(self._say, len(plan) * options.moves, len(plan), MOVE_S)
+        missing = sum(max(0, options.moves - len(self._store.moves(self._cell(*what)))) for what in plan)
+        self._progress = Progress(self._say, missing, len({what[:2] for what in plan}), MOVE_S)
         room = None
         try:
             for system, underlay, load, name in plan:
                 room = self._run_cell(room, system, underlay, load, name)
         finally:
             self._leave(room)
+
+    @staticmethod
+    def _cell(system, underlay, load, name):
+        return {**cell_of(system, underlay, load), "fault": name}
 
     @staticmethod
     def _leave(room):
@@ -78,12 +85,13 @@ class FaultCells:
 
     def _run_cell(self, room, system, underlay, load, name):
         """Its moves; the room to go on in, or None."""
-        cell, records, failures = {**cell_of(system, underlay, load), "fault": name}, [], []
-        while len(records) < self._options.moves:
+        cell, failures = self._cell(system, underlay, load, name), []
+        while len(records := self._store.moves(cell)) < self._options.moves:
             try:
                 room = self._enter(room, system, underlay)
-                records.append(self._run_move(room, load, name, len(records)))
-                if records[-1]["wrong"]:
+                figures = self._run_move(room, load, name, len(records))
+                self._store.add(cell, kept.MOVE, figures)
+                if figures["wrong"]:
                     room = self._abandon(room)
             except Unsupported as error:
                 self.results.append(summary.unavailable(cell, "unsupported", str(error)))

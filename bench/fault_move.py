@@ -104,7 +104,8 @@ def _migrate(room, move):
 def _await_guest(room, move, watch):
     """Where the guest runs in the end."""
     try:
-        wait_until(lambda: owner.running_on(room) and watch.resumes(move.stop_us), "running guest", RUN_TIMEOUT_S, poll=0.1)
+        wait_until(lambda: owner.running_on(room) and watch.resumes(move.stop_us), "running guest", RUN_TIMEOUT_S,
+                   poll=0.1)
     except TimedOut:
         pass
     move.home, move.states = owner.running_on(room), owner.states(room)

@@ -188,8 +188,8 @@ def record(room, move):
     to_guest, from_guest = artefacts(report, move.downtime_ms)
     return {
         "system": room.system, "pps": load.pps, "pps_from_guest": report["up_pps"], "family": load.family,
-        "underlay": room.underlay, "frame_size": report["frame_size"], "postcopy": load.postcopy, "peer_on": load.peer_on,
-        "direction": f"{move.source.name}->{move.target.name}",
+        "underlay": room.underlay, "frame_size": report["frame_size"], "postcopy": load.postcopy,
+        "peer_on": load.peer_on, "direction": f"{move.source.name}->{move.target.name}",
         **_direction(report["down"], "", report["down"]["host"]["longest_gap_ms"]),
         **_direction(report["up"], "_from_guest", report["up"]["longest_gap_ms"]),
         "lost_early": min(move.early_drops, report["down"]["lost"]),

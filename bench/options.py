@@ -39,8 +39,8 @@ One JSON object per move (--json):
                        once the move is over; leftover_items names them
   stop_heard_us switch_us     from QEMU's STOP until the old NVE's agent heard of it, and from there until the bridge
                        entry for the way to the new NVE was installed (the agent's ledger; rehome only)
-  pulled swallowed doubtful dropped_by_agent   packets: read back from the tap's queue; that QEMU certainly, perhaps threw
-                       away and were sent again; that found no room (the same ledger)
+  pulled swallowed doubtful dropped_by_agent   packets: read back from the tap's queue; that QEMU certainly, perhaps
+                       threw away and were sent again; that found no room (the same ledger)
   longest_stall_ms retransmissions timeouts tcp_alive   with --tcp: 64 bytes echoed every 2 ms over a connection of this
                        move's own (TCP_INFO at the peer); a blackout of more than 200 ms, the least timeout of
                        Linux, cannot but have one: see --max-downtime
@@ -99,7 +99,8 @@ def parser():
         help=f"bytes of each Ethernet frame without FCS (default: 64; on IPv6 at least {FRAME_MIN_IPV6})")
     add("--tcp", action="store_true", help="also hold a TCP connection")
     add("--max-downtime", type=number(1, 10000), metavar="MS",
-        help="tell QEMU to stop the guest only when the rest will take less (virsh migrate-setmaxdowntime; default: QEMU's, 300)")
+        help="tell QEMU to stop the guest only when the rest will take less (virsh migrate-setmaxdowntime; "
+             "default: QEMU's, 300)")
     add("--postcopy", action="store_true", help="let the guest run at the destination after the first pass")
     add("--peer-on", choices=sorted(PEERS), default="peer",
         help="who streams: a tenant on the third host, or one on hv1, where the first move starts (default: peer)")
@@ -109,7 +110,8 @@ def parser():
     mode.add_argument("--pair", action="store_true",
                       help="guest downtime with rehome and without, in turn; --moves of each")
     mode.add_argument("--cost", action="store_true",
-                      help="CPU time per packet during pre-copy with the old NVE armed and not, in turn; --moves of each")
+                      help="CPU time per packet during pre-copy with the old NVE armed and not, in turn; --moves of "
+                           "each")
     add("--resume", metavar="FILE",
         help="keep each move's record in FILE, and make only the moves that it does not have yet")
     add("--json", action="store_true", help="print JSON lines; the table goes to stderr")
@@ -121,9 +123,16 @@ def parser():
 
 def parse(argv=None):
     """The options with defaults filled in."""
-    options = parser().parse_args(argv)
+    top = parser()
+    options = top.parse_args(argv)
+    if options.system and (options.pair or options.cost):
+        top.error("--pair and --cost say themselves which systems they are of")
+    if options.resume and options.cost:
+        top.error("--cost has nothing to resume")
     systems = options.system or ["rehome"]
     options.system = list(NAMES) if "all" in systems else list(dict.fromkeys(systems))
+    if options.pair or options.cost:
+        options.system = ["rehome", "flood"] if options.pair else ["rehome"]
     options.fault = list(FAULTS) if "all" in (options.fault or []) else options.fault
     options.peer_moves = options.peer_moves or options.moves
     options.pps = options.pps or [COST_PPS if options.cost else 1000]

@@ -83,7 +83,8 @@ class Pairs:
         times = {system: [figures["guest_downtime_ms"] for figures in self._done(system, underlay, load)]
                  for system in (WITH, WITHOUT)}
         return {**self._cell(WITH, underlay, load), "moves": min(map(len, times.values())),
-                "downtime_ms": {system: round(median(values), 3) if values else None for system, values in times.items()},
+                "downtime_ms": {system: round(median(values), 3) if values else None
+                                for system, values in times.items()},
                 "ratio": ratio(times[WITH], times[WITHOUT])}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How far a long run is, and how long it will take: first by what moves take on a machine of two cores, then by its own."""
+"""How far a long run is, and how long it will take: by what moves take on a machine of two cores, then by its own."""
 
 import time
 

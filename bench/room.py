@@ -71,7 +71,8 @@ class Room:
         """Packets that the taps' full queues have dropped, since the taps were made; for widen()'s taps."""
         found = 0
         for tap in self.taps:
-            with contextlib.suppress(FileNotFoundError), open(self.home.path(f"/sys/class/net/{tap}/statistics/tx_dropped"), encoding="ascii") as file:
+            path = self.home.path(f"/sys/class/net/{tap}/statistics/tx_dropped")
+            with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as file:
                 found += int(file.read())
         return found
 

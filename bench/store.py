@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The records of a long run in a file, so that it can be ended and taken up again (bench/move --resume FILE).
 
-One JSON object per line: {"cell": {...}, KIND: {...}}, KIND being `move` (a record), `tcp_held` or `unsupported`. A line
-that the end of a run cut short is passed over. What failed is not kept: it is tried again.
+One JSON object per line: {"cell": {...}, KIND: {...}}, KIND being `move` (a record), `tcp_held` or `unsupported`. A
+line that the end of a run cut short is passed over. What failed is not kept: it is tried again.
 """
 
 import json

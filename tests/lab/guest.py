@@ -103,7 +103,8 @@ class Guest:
         return "".join(f"\n    <qemu:arg value='{word}'/>" for word in words)
 
     def kernel_cmdline(self):
-        # Thunks against speculation cost an emulated CPU a third of the packets it can take, and guard nothing there.
+        # Thunks against speculation cost an emulated CPU a third of the packets it can take, and guard
+        # nothing there.
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", f"rehome.mtu={self.mtu}"]
         for number, nic in enumerate(self.nics):
             suffix = f".{number}" if number else ""
