@@ -26,9 +26,11 @@ def describe(figures):
     time = "never" if figures["agreed_ms"] is None else f"{figures['agreed_ms']:.0f} ms after the fault"
     downtime = "-" if figures["guest_downtime_ms"] is None else f"{figures['guest_downtime_ms']:.1f} ms"
     yield (f"{figures['fault']}, {figures['direction']}, {figures['fired_ms']:.1f} ms after STOP: "
-           f"guest {figures['guest']}; lost {figures['lost']} of {figures['sent']} to it "
-           f"(bound {figures['bound_packets']}), {figures['lost_from_guest']} of {figures['sent_from_guest']} from it; doubled {figures['duplicated']}/"
-           f"{figures['duplicated_from_guest']}, reordered {figures['reordered']}/{figures['reordered_from_guest']}; "
+           f"guest {figures['guest']}; "
+           f"lost {figures['lost']} of {figures['sent']} to it (bound {figures['bound_packets']}), "
+           f"{figures['lost_from_guest']} of {figures['sent_from_guest']} from it; "
+           f"doubled {figures['duplicated']}/{figures['duplicated_from_guest']}, "
+           f"reordered {figures['reordered']}/{figures['reordered_from_guest']}; "
            f"downtime {downtime}; one owner {time}; left over {figures['leftovers']}")
     yield "    done: " + ", ".join(figures["done"]) + f"; the migration {figures['migration']}"
     yield from (f"    WRONG: {text}" for text in figures["wrong"])

@@ -4,6 +4,7 @@
 The stream runs from a second before the move to a second after everybody agrees who has the guest, or has had time to.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -166,7 +167,7 @@ def _guest(move):
 
 def bound(move):
     """How many packets to the guest may be lost."""
-    return round(move.load.pps * move.fault.bound_ms(move) / 1000)
+    return math.ceil(move.load.pps * move.fault.bound_ms(move) / 1000) + move.fault.bound_more
 
 
 def _counts(move):

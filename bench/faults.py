@@ -49,6 +49,7 @@ class Fault:
     over (CLOCK_REALTIME)."""
 
     event, data = STOP, ""  # of the source's QEMU; what fires it
+    bound_more = 0  # packets, beside those of bound_ms()
     needs_agents = False
 
     def __init__(self, room, source, target):
@@ -216,7 +217,8 @@ class _DestAgentDownAtResume(_DestAgentKilled):
 class _SourceAgentRestarted(_AgentKilled):
     """What the source's agent held is gone with it. The blackout is prolonged until the agent is ready again."""
 
-    bound = "packets that waited, those from STOP to RESUME: docs/decisions/0004"
+    bound = "packets that waited, those from STOP to RESUME (docs/decisions/0004), and 4 that QEMU swallowed (0005)"
+    bound_more = 4
 
     def agent_host(self):
         return self.source

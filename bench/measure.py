@@ -177,6 +177,7 @@ def _tcp(move):
     echo = move.report["tcp"]
     return {"longest_stall_ms": echo["longest_stall_ms"],
             "stall_beyond_downtime_ms": _rounded(echo["longest_stall_ms"] - move.downtime_ms),
+            "stall_beyond_silence_ms": _rounded(echo["longest_stall_ms"] - move.report["up"]["longest_gap_ms"]),
             "retransmissions": echo["retransmissions"], "timeouts": echo["timeouts"], "tcp_alive": echo["alive"],
             **{f"{key}_{end}": value for end, counters in (move.tcp or {}).items()
                for key, value in counters.items()}}

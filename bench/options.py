@@ -45,6 +45,8 @@ One JSON object per move (--json):
                        move's own (TCP_INFO at the peer); a blackout of more than 200 ms, the least timeout of
                        Linux, cannot but have one: see --max-downtime
   stall_beyond_downtime_ms    longest_stall_ms - guest_downtime_ms
+  stall_beyond_silence_ms     longest_stall_ms - longest_gap_from_guest_ms: an emulated guest is slow after RESUME (its
+                       QEMU has translated nothing yet), and then sends no UDP either
   retransmissions_peer timeouts_peer retransmissions_guest timeouts_guest   of each end's kernel, all its connections
                        (RetransSegs, TCPTimeouts): with --tcp there is one more, held through all moves of the cell
   machine_drops        packets that the whole machine meanwhile dropped from full backlogs (/proc/net/softnet_stat):

@@ -31,8 +31,8 @@ def latencies(records):
     return found if any(found.values()) else {}
 
 
-_TCP = ("longest_stall_ms", "stall_beyond_downtime_ms", "retransmissions", "timeouts", "retransmissions_peer",
-        "timeouts_peer", "retransmissions_guest", "timeouts_guest")
+_TCP = ("longest_stall_ms", "stall_beyond_downtime_ms", "stall_beyond_silence_ms", "retransmissions", "timeouts",
+        "retransmissions_peer", "timeouts_peer", "retransmissions_guest", "timeouts_guest")
 _AGENT = ("pulled", "swallowed", "doubtful", "dropped_by_agent")
 
 

@@ -66,6 +66,7 @@ _SWITCH = (("switch us: p50 / p99 / max", lambda s: _percentiles(s.get("switch_u
 _TCP = (
     ("TCP stall ms: median / max", lambda s: _middle(s["longest_stall_ms"])),
     ("beyond downtime ms: median / max", lambda s: _middle(s["stall_beyond_downtime_ms"])),
+    ("beyond guest's silence ms: median / max", lambda s: _middle(s["stall_beyond_silence_ms"])),
     ("retransmissions / timeouts", lambda s: f"{_total(s['retransmissions'])} / {_total(s['timeouts'])}"),
     ("timeouts of peer's / guest's kernel", lambda s: f"{_total(s['timeouts_peer'])} / {_total(s['timeouts_guest'])}"),
     ("TCP through all moves", lambda s: "-" if not s["tcp_held"] else "alive" if s["tcp_held"]["alive"] else "DEAD"),
