@@ -228,6 +228,16 @@ bool ip_is_link_local(struct ip ip)
 	return is_in_any(ip, link_local, ARRAY_SIZE(link_local));
 }
 
+struct ip ip_link_local_of(struct mac mac)
+{
+	struct ip ip = { AF_INET6, { 0xfe, 0x80, [11] = 0xff, [12] = 0xfe } };
+
+	memcpy(ip.octet + 8, mac.octet, 3);
+	memcpy(ip.octet + 13, mac.octet + 3, 3);
+	ip.octet[8] ^= 0x02; /* the universal/local bit */
+	return ip;
+}
+
 bool ip_is_loopback(struct ip ip)
 {
 	return is_in_any(ip, loopback, ARRAY_SIZE(loopback));

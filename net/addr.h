@@ -61,6 +61,8 @@ bool ip_is_none(struct ip ip);
 bool ip_is_unicast(struct ip ip);
 /* 169.254/16, fe80::/10 */
 bool ip_is_link_local(struct ip ip);
+/* fe80:: and the modified EUI-64 of @mac (RFC 4291 section 2.5.6 and appendix A). */
+struct ip ip_link_local_of(struct mac mac);
 /* 127/8, ::1 */
 bool ip_is_loopback(struct ip ip);
 

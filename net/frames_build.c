@@ -58,12 +58,28 @@ size_t frame_build_garp(struct mac mac, struct ip ip, uint8_t *buffer)
 	return frame_build_arp_request(mac, ip, ip, buffer);
 }
 
+/* RFC 5944 section 4.6 */
+size_t frame_build_garp_reply(struct mac mac, struct ip ip, uint8_t *buffer)
+{
+	struct arp_end self = { mac, ip };
+
+	if (ip_is_none(ip))
+		return 0;
+	return build_arp(ETHER_TYPE_ARP, ARP_OPERATION_REPLY, mac_broadcast, self, self, buffer);
+}
+
 size_t frame_build_arp_request(struct mac source, struct ip sender, struct ip target,
 			       uint8_t *buffer)
 {
+	return frame_build_arp_poll(source, sender, mac_broadcast, target, buffer);
+}
+
+size_t frame_build_arp_poll(struct mac source, struct ip sender, struct mac to_mac,
+			    struct ip target, uint8_t *buffer)
+{
 	if (ip_is_none(target))
 		return 0;
-	return build_arp(ETHER_TYPE_ARP, ARP_OPERATION_REQUEST, mac_broadcast,
+	return build_arp(ETHER_TYPE_ARP, ARP_OPERATION_REQUEST, to_mac,
 			 (struct arp_end){ source, sender }, (struct arp_end){ .ip = target },
 			 buffer);
 }
@@ -169,9 +185,38 @@ static size_t build_nd(const struct nd_message *message, uint8_t *buffer)
 	return offsetof(struct nd_frame, nd) + nd_size;
 }
 
-size_t frame_build_unsolicited_na(struct mac mac, struct ip ip, uint8_t *buffer)
+size_t frame_build_unsolicited_na(struct mac mac, struct ip ip, bool router, uint8_t *buffer)
 {
-	return frame_build_na(mac, ip, (struct mac){ 0 }, (struct ip){ 0 }, buffer);
+	struct nd_message message = {
+		.type = ND_TYPE_NA,
+		.flags = ND_FLAG_OVERRIDE | (router ? ND_FLAG_ROUTER : 0),
+		.option = ND_OPTION_TARGET,
+		.source = mac,
+		.sender = ip,
+		.to_mac = multicast_mac(all_nodes),
+		.to_ip = all_nodes,
+		.target = ip,
+	};
+
+	return ip.family == AF_INET6 ? build_nd(&message, buffer) : 0;
+}
+
+size_t frame_build_ns_poll(struct mac source, struct ip sender, struct mac to_mac, struct ip target,
+			   uint8_t *buffer)
+{
+	struct nd_message message = {
+		.type = ND_TYPE_NS,
+		.option = ND_OPTION_SOURCE,
+		.source = source,
+		.sender = sender,
+		.to_mac = to_mac,
+		.to_ip = target,
+		.target = target,
+	};
+
+	if (target.family != AF_INET6 || sender.family != AF_INET6)
+		return 0;
+	return build_nd(&message, buffer);
 }
 
 size_t frame_build_ns(struct mac source, struct ip sender, struct ip target, uint8_t *buffer)
@@ -197,19 +242,19 @@ size_t frame_build_ns(struct mac source, struct ip sender, struct ip target, uin
 size_t frame_build_na(struct mac source, struct ip target, struct mac to_mac, struct ip to_ip,
 		      uint8_t *buffer)
 {
-	bool to_all = ip_is_none(to_ip);
 	struct nd_message message = {
 		.type = ND_TYPE_NA,
-		.flags = ND_FLAG_OVERRIDE | (to_all ? 0 : ND_FLAG_SOLICITED),
+		.flags = ND_FLAG_OVERRIDE | ND_FLAG_SOLICITED,
 		.option = ND_OPTION_TARGET,
 		.source = source,
 		.sender = target,
-		.to_mac = to_all ? multicast_mac(all_nodes) : to_mac,
-		.to_ip = to_all ? all_nodes : to_ip,
+		.to_mac = to_mac,
+		.to_ip = to_ip,
 		.target = target,
 	};
 
 	if (target.family != AF_INET6 || to_ip.family == AF_INET)
 		return 0;
-	return build_nd(&message, buffer);
+	return ip_is_none(to_ip) ? frame_build_unsolicited_na(source, target, false, buffer)
+				 : build_nd(&message, buffer);
 }

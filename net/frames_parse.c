@@ -4,7 +4,7 @@
  *
  * A guest sends these bytes, and the port guard decides by what is read here. So a frame that hides
  * its message must not pass for another: extension headers before ICMPv6 are walked as a receiver
- * walks them. Only a fragmented message is FRAME_OTHER: receivers ignore NS and NA that came in
+ * walks them. Only a fragmented message is FRAME_OTHER: receivers ignore ND messages that came in
  * fragments (RFC 6980 section 5).
  */
 #include <errno.h>
@@ -22,6 +22,7 @@ static const char *const kind_names[] = {
 	[FRAME_RARP_REPLY] = "RARP reply",
 	[FRAME_NS] = "NS",
 	[FRAME_NA] = "NA",
+	[FRAME_RA] = "RA",
 };
 static_assert(ARRAY_SIZE(kind_names) == FRAME_KIND_COUNT, "a kind of frame has no name");
 
@@ -184,27 +185,37 @@ static int parse_na(const struct ipv6_wire *ip, const struct nd_wire *nd, struct
 	return 0;
 }
 
-/* @reader: an ICMPv6 message, from its type on to the end of the IPv6 payload. */
-static int parse_nd(struct reader *reader, const struct ipv6_wire *ip, bool checksum_done,
-		    struct frame *frame)
+/* fe80::/10, RFC 4291 section 2.5.6 */
+static bool is_link_local(const uint8_t octet[16])
 {
-	const struct reader message = *reader;
+	return octet[0] == 0xfe && (octet[1] & 0xc0) == 0x80;
+}
+
+/* What RFC 4861 section 6.1.2 asks of an RA and parse_nd() does not. */
+static int parse_ra(struct reader *reader, const struct ipv6_wire *ip, struct frame *frame)
+{
+	bool found;
+	int r;
+
+	if (!take(reader, sizeof(struct ra_wire)) || !is_link_local(ip->source))
+		return -EBADMSG;
+	r = parse_options(reader, ND_OPTION_SOURCE, &frame->sender_mac, &found);
+	if (r < 0)
+		return r;
+	frame->kind = FRAME_RA;
+	frame->sender_ip = ipv6(ip->source);
+	return 0;
+}
+
+static int parse_neighbour(struct reader *reader, const struct ipv6_wire *ip, struct frame *frame)
+{
 	const struct nd_wire *nd = take(reader, sizeof(*nd));
 	bool is_ns, found;
 	int r;
 
-	if (message.size == 0)
+	if (!nd || is_multicast(nd->target))
 		return -EBADMSG;
-	is_ns = message.position[0] == ND_TYPE_NS;
-	if (!is_ns && message.position[0] != ND_TYPE_NA)
-		return 0;
-
-	if (!nd || nd->code != 0 || ip->hop_limit != ND_HOP_LIMIT)
-		return -EBADMSG;
-	if (checksum_done && icmpv6_checksum(ip, message.position, message.size) != 0)
-		return -EBADMSG;
-	if (is_multicast(nd->target) || is_multicast(ip->source))
-		return -EBADMSG;
+	is_ns = nd->type == ND_TYPE_NS;
 	r = parse_options(reader, is_ns ? ND_OPTION_SOURCE : ND_OPTION_TARGET, &frame->sender_mac,
 			  &found);
 	if (r < 0)
@@ -212,6 +223,25 @@ static int parse_nd(struct reader *reader, const struct ipv6_wire *ip, bool chec
 
 	frame->target_ip = ipv6(nd->target);
 	return is_ns ? parse_ns(ip, found, frame) : parse_na(ip, nd, frame);
+}
+
+/* @reader: an ICMPv6 message, from its type on to the end of the IPv6 payload. */
+static int parse_nd(struct reader *reader, const struct ipv6_wire *ip, bool checksum_done,
+		    struct frame *frame)
+{
+	const uint8_t *message = reader->position; /* type, code */
+
+	if (reader->size == 0)
+		return -EBADMSG;
+	if (message[0] != ND_TYPE_NS && message[0] != ND_TYPE_NA && message[0] != ND_TYPE_RA)
+		return 0;
+	if (reader->size < 2 || message[1] != 0 || ip->hop_limit != ND_HOP_LIMIT ||
+	    is_multicast(ip->source))
+		return -EBADMSG;
+	if (checksum_done && icmpv6_checksum(ip, message, reader->size) != 0)
+		return -EBADMSG;
+	return message[0] == ND_TYPE_RA ? parse_ra(reader, ip, frame)
+					: parse_neighbour(reader, ip, frame);
 }
 
 static bool is_extension(uint8_t next_header)
@@ -285,6 +315,7 @@ bool frame_claims(const struct frame *frame, struct mac *ret_mac, struct ip *ret
 		break;
 	case FRAME_NS:
 	case FRAME_NA:
+	case FRAME_RA:
 		if (mac_is_zero(mac))
 			mac = frame->source; /* the option may be left out */
 		break;

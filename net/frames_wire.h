@@ -86,6 +86,19 @@ struct nd_wire {
 };
 static_assert(sizeof(struct nd_wire) == 24, "RFC 4861 sections 7.1.1 and 7.1.2: 24 or more");
 
+/* RA: RFC 4861 section 4.2. */
+struct ra_wire {
+	uint8_t type;
+	uint8_t code;
+	uint8_t checksum[2];
+	uint8_t hop_limit;
+	uint8_t flags;
+	uint8_t lifetime[2];
+	uint8_t reachable[4];
+	uint8_t retransmit[4];
+};
+static_assert(sizeof(struct ra_wire) == 16, "RFC 4861 section 6.1.2: 16 or more");
+
 /* RFC 4861 section 4.6.1 with the length that RFC 2464 section 6 gives. */
 struct nd_option_wire {
 	uint8_t type;
@@ -95,6 +108,7 @@ struct nd_option_wire {
 static_assert(sizeof(struct nd_option_wire) == 8, "RFC 2464 section 6");
 
 enum {
+	ND_TYPE_RA = 134,      /* RFC 4861 section 4.2 */
 	ND_TYPE_NS = 135,      /* RFC 4861 section 4.3 */
 	ND_TYPE_NA = 136,      /* RFC 4861 section 4.4 */
 	ND_HOP_LIMIT = 255,    /* RFC 4861 sections 7.1.1 and 7.1.2: no router forwarded it */

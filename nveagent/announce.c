@@ -16,7 +16,7 @@ static size_t build(struct mac mac, struct ip ip, uint8_t *buffer)
 	if (!ip_is_unicast(ip))
 		return 0;
 	return ip.family == AF_INET ? frame_build_garp(mac, ip, buffer)
-				    : frame_build_unsolicited_na(mac, ip, buffer);
+				    : frame_build_unsolicited_na(mac, ip, false, buffer);
 }
 
 struct sender {

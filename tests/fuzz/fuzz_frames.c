@@ -29,7 +29,9 @@ static size_t rebuild(const struct frame *frame, uint8_t *buffer)
 		return frame_build_ns(frame->sender_mac, frame->sender_ip, frame->target_ip,
 				      buffer);
 	case FRAME_NA:
-		return frame_build_unsolicited_na(frame->sender_mac, frame->sender_ip, buffer);
+		return frame_build_unsolicited_na(frame->sender_mac, frame->sender_ip,
+						  frame->na_router, buffer);
+	case FRAME_RA: /* only read */
 	case FRAME_OTHER:
 	case FRAME_KIND_COUNT:
 		break;
@@ -66,13 +68,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_claim(&frame);
 
 	built = rebuild(&frame, buffer);
-	FUZZ_CHECK((built == 0) == (frame.kind == FRAME_OTHER));
+	FUZZ_CHECK((built == 0) == (frame.kind == FRAME_OTHER || frame.kind == FRAME_RA));
 	if (built == 0)
 		return 0;
 	FUZZ_CHECK(built >= FRAME_SIZE_MIN && built <= sizeof(buffer));
 	FUZZ_CHECK(frame_parse(buffer, built, true, &again) == 0 && again.kind == frame.kind);
 	FUZZ_CHECK(mac_cmp(again.sender_mac, frame.sender_mac) == 0 ||
 		   (frame.kind == FRAME_NS && ip_is_none(frame.sender_ip)));
+	FUZZ_CHECK(frame.kind != FRAME_NA || again.na_router == frame.na_router);
 	FUZZ_CHECK(frame.kind == FRAME_RARP_REQUEST ||
 		   ip_cmp(again.sender_ip, frame.sender_ip) == 0);
 	return 0;

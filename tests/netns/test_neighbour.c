@@ -138,7 +138,7 @@ static void hears_each_kind(void)
 	say(scene.vm0, f, frame_build_arp_reply(mac0, ip(wanted[1]), mac1, ip("198.51.100.1"), f));
 	say(scene.vm0, f, frame_build_garp(mac0, ip(wanted[2]), f));
 	say(scene.vm0, f, frame_build_ns(mac0, ip(wanted[3]), ip("2001:db8:100::1"), f));
-	say(scene.vm0, f, frame_build_unsolicited_na(mac0, ip(wanted[4]), f));
+	say(scene.vm0, f, frame_build_unsolicited_na(mac0, ip(wanted[4]), false, f));
 	say(scene.vm0, f, frame_build_na(mac0, ip(wanted[5]), mac1, ip("2001:db8:100::1"), f));
 	CU_ASSERT(heard(&scene, ARRAY_SIZE(wanted)));
 	CU_ASSERT_EQUAL(scene.count, ARRAY_SIZE(wanted));
@@ -174,7 +174,7 @@ static void hears_no_probe_no_forgery_no_other_network(void)
 	size = frame_build_garp(mac1, ip("198.51.100.11"), f); /* for another's MAC, from mac0 */
 	memcpy(f + ETH_ALEN, mac0.octet, ETH_ALEN);
 	say(scene.vm0, f, size);
-	size = frame_build_unsolicited_na(mac1, ip("2001:db8:100::11"), f);
+	size = frame_build_unsolicited_na(mac1, ip("2001:db8:100::11"), false, f);
 	memcpy(f + ETH_ALEN, mac0.octet, ETH_ALEN);
 	say(scene.vm0, f, size);
 
@@ -182,7 +182,7 @@ static void hears_no_probe_no_forgery_no_other_network(void)
 	say(scene.vm0, f, tag(f, size));
 	(void) frame_build_garp(mac0, ip("198.51.100.10"), f);
 	say(scene.vm0, f, ETH_HLEN + 20); /* cut within the sender's address */
-	size = frame_build_unsolicited_na(mac0, ip("2001:db8:100::10"), f);
+	size = frame_build_unsolicited_na(mac0, ip("2001:db8:100::10"), false, f);
 	f[CHECKSUM_AT] ^= 0xff;
 	say(scene.vm0, f, size);
 
@@ -207,9 +207,9 @@ static void hears_nothing_that_goes_to_the_endpoint(void)
 	host = scene_socket("vm0p");
 	CU_ASSERT_FATAL(host >= 0);
 	say(host, f, frame_build_garp(mac1, ip("198.51.100.1"), f));
-	say(host, f, frame_build_unsolicited_na(mac1, ip("2001:db8:100::1"), f));
+	say(host, f, frame_build_unsolicited_na(mac1, ip("2001:db8:100::1"), false, f));
 	say(scene.vm1, f, frame_build_garp(mac1, ip("198.51.100.11"), f));
-	say(scene.vm1, f, frame_build_unsolicited_na(mac1, ip("2001:db8:100::11"), f));
+	say(scene.vm1, f, frame_build_unsolicited_na(mac1, ip("2001:db8:100::11"), false, f));
 	for (int i = 0; i < 4; i++) /* they did go there */
 		CU_ASSERT(scene_receive(scene.vm0, got, SCENE_TIMEOUT_MS) > 0);
 
@@ -242,7 +242,7 @@ static void hears_an_unfinished_checksum(void)
 	int one = 1;
 
 	up(&scene);
-	size = frame_build_unsolicited_na(mac0, ip("2001:db8:100::10"), sent.frame);
+	size = frame_build_unsolicited_na(mac0, ip("2001:db8:100::10"), false, sent.frame);
 	memset(sent.frame + CHECKSUM_AT, 0, 2);
 	CU_ASSERT_EQUAL_FATAL(setsockopt(scene.vm0, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)),
 			      0);

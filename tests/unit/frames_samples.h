@@ -2,7 +2,7 @@
 /*
  * frames_samples.h - frames that Linux 6.18 sent between two namespaces (52:54:00:aa:00:10 with
  * 192.0.2.16 and 2001:db8::10, 52:54:00:aa:00:11 with 192.0.2.17 and 2001:db8::11), as tcpdump
- * showed them; the RARP ones are laid out by hand after RFC 903.
+ * showed them; the RARP ones are laid out by hand after RFC 903, the RA after RFC 4861.
  */
 #ifndef REHOME_TESTS_UNIT_FRAMES_SAMPLES_H
 #define REHOME_TESTS_UNIT_FRAMES_SAMPLES_H
@@ -17,6 +17,7 @@
 #define IP4_17		 0xc0, 0x00, 0x02, 0x11 /* 192.0.2.17 */
 #define IP6_10		 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10
 #define IP6_11		 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11
+#define IP6_LOCAL_10	 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x50, 0x54, 0x00, 0xff, 0xfe, 0xaa, 0x00, 0x10
 #define IP6_NONE	 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 #define IP6_ALL_NODES	 0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01
 #define IP6_SOLICITED_11 0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0xff, 0x00, 0x00, 0x11
@@ -119,6 +120,20 @@ static const uint8_t na_unsolicited[] = {
 	0x20, 0x00, 0x00, 0x00,	/* override */
 	IP6_10,
 	0x02, 0x01, MAC_10,
+};
+
+static const uint8_t router_advertisement[] = {
+	0x33, 0x33, 0x00, 0x00, 0x00, 0x01, MAC_10,
+	0x86, 0xdd,
+	0x60, 0x00, 0x00, 0x00, 0x00, 0x18, 0x3a, 0xff,
+	IP6_LOCAL_10,
+	IP6_ALL_NODES,
+	0x86, 0x00,		/* ICMPv6 type 134 */
+	0x91, 0x02,
+	0x40, 0x00,		/* hop limit, flags */
+	0x07, 0x08,		/* router lifetime: 1800 s */
+	0, 0, 0, 0, 0, 0, 0, 0,	/* reachable time, retransmit timer: not said */
+	0x01, 0x01, MAC_10,	/* source link-layer address option */
 };
 
 static const uint8_t router_solicitation[] = {

@@ -338,11 +338,22 @@ static void vni_is_1_to_24_bits(void)
 	}
 }
 
-UNIT_MAIN("addr", UNIT_TEST(knows_loopback), UNIT_TEST(mac_reads_what_it_writes),
-	  UNIT_TEST(mac_refuses_other_text), UNIT_TEST(mac_reads_6_bytes_only),
-	  UNIT_TEST(mac_is_classified), UNIT_TEST(ip_reads_what_it_writes),
-	  UNIT_TEST(ip_is_classified), UNIT_TEST(ip_none_is_no_address),
-	  UNIT_TEST(ip_refuses_other_text), UNIT_TEST(ip_reads_4_or_16_bytes_only),
-	  UNIT_TEST(endpoint_reads_what_it_writes), UNIT_TEST(endpoint_takes_the_default_port),
-	  UNIT_TEST(endpoint_refuses_other_text), UNIT_TEST(endpoint_fills_a_socket_address),
-	  UNIT_TEST(vni_is_1_to_24_bits))
+/* RFC 4291 appendix A: ff:fe in the middle, and the universal/local bit turned over. */
+static void makes_a_link_local_address(void)
+{
+	struct mac mac = { 0 };
+
+	CU_ASSERT_EQUAL(mac_from_text("52:54:00:aa:00:10", &mac), 0);
+	CU_ASSERT_EQUAL(ip_cmp(ip_link_local_of(mac), ip("fe80::5054:ff:feaa:10")), 0);
+	CU_ASSERT_EQUAL(mac_from_text("00:11:22:33:44:55", &mac), 0);
+	CU_ASSERT_EQUAL(ip_cmp(ip_link_local_of(mac), ip("fe80::211:22ff:fe33:4455")), 0);
+}
+
+UNIT_MAIN("addr", UNIT_TEST(makes_a_link_local_address), UNIT_TEST(knows_loopback),
+	  UNIT_TEST(mac_reads_what_it_writes), UNIT_TEST(mac_refuses_other_text),
+	  UNIT_TEST(mac_reads_6_bytes_only), UNIT_TEST(mac_is_classified),
+	  UNIT_TEST(ip_reads_what_it_writes), UNIT_TEST(ip_is_classified),
+	  UNIT_TEST(ip_none_is_no_address), UNIT_TEST(ip_refuses_other_text),
+	  UNIT_TEST(ip_reads_4_or_16_bytes_only), UNIT_TEST(endpoint_reads_what_it_writes),
+	  UNIT_TEST(endpoint_takes_the_default_port), UNIT_TEST(endpoint_refuses_other_text),
+	  UNIT_TEST(endpoint_fills_a_socket_address), UNIT_TEST(vni_is_1_to_24_bits))

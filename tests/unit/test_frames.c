@@ -67,6 +67,11 @@ static const struct sample {
 		.target_ip = {AF_INET6, {IP6_10}},
 		.na_override = true,
 	}, true},
+	{router_advertisement, sizeof(router_advertisement), {
+		.kind = FRAME_RA,
+		.source = {{MAC_10}}, .destination = {{0x33, 0x33, 0x00, 0x00, 0x00, 0x01}},
+		.sender_mac = {{MAC_10}}, .sender_ip = {AF_INET6, {IP6_LOCAL_10}},
+	}, true},
 };
 /* clang-format on */
 
@@ -198,7 +203,8 @@ static const struct mutation {
 	{ ns, sizeof(ns), 20, 59, 0, FRAME_OTHER },  /* nothing */
 	{ ns, sizeof(ns), 21, 254, -EBADMSG, 0 },    /* hop limit: a router forwarded it */
 	{ ns, sizeof(ns), 22, 0xff, -EBADMSG, 0 },   /* source: multicast */
-	{ ns, sizeof(ns), 54, 134, 0, FRAME_OTHER }, /* router advertisement */
+	{ ns, sizeof(ns), 54, 133, 0, FRAME_OTHER }, /* router solicitation */
+	{ ns, sizeof(ns), 54, 134, -EBADMSG, 0 },    /* RA that is not from a link-local address */
 	{ ns, sizeof(ns), 55, 1, -EBADMSG, 0 },	     /* code */
 	{ ns, sizeof(ns), 62, 0xff, -EBADMSG, 0 },   /* target: multicast */
 	{ ns, sizeof(ns), 78, 2, 0, FRAME_NS },	     /* target option in an NS: ignored */
@@ -211,6 +217,16 @@ static const struct mutation {
 	{ na, sizeof(na), 55, 1, -EBADMSG, 0 },
 	{ na, sizeof(na), 62, 0xff, -EBADMSG, 0 },
 	{ na, sizeof(na), 79, 0, -EBADMSG, 0 },
+	{ router_advertisement, sizeof(router_advertisement), 21, 64, -EBADMSG, 0 },
+	{ router_advertisement, sizeof(router_advertisement), 22, 0x20, -EBADMSG, 0 },
+	{ router_advertisement, sizeof(router_advertisement), 23, 0xc0, -EBADMSG, 0 }, /* fec0::/10 */
+	{ router_advertisement, sizeof(router_advertisement), 23, 0xbf, 0, FRAME_RA },
+	{ router_advertisement, sizeof(router_advertisement), 19, 0x10, 0, FRAME_RA }, /* no option */
+	{ router_advertisement, sizeof(router_advertisement), 19, 0x0f, -EBADMSG, 0 },
+	{ router_advertisement, sizeof(router_advertisement), 55, 1, -EBADMSG, 0 },
+	{ router_advertisement, sizeof(router_advertisement), 60, 0, 0, FRAME_RA }, /* lifetime */
+	{ router_advertisement, sizeof(router_advertisement), 70, 3, 0, FRAME_RA }, /* a prefix? */
+	{ router_advertisement, sizeof(router_advertisement), 71, 0, -EBADMSG, 0 },
 	{ router_solicitation, sizeof(router_solicitation), 0, 0x33, 0,
 	  FRAME_OTHER }, /* as it was */
 };
