@@ -216,6 +216,7 @@ static int add_flags(struct json_object *object, uint32_t flags)
 	} names[] = {
 		{ MAPPING_VM, "vm" },
 		{ MAPPING_LEARNED, "learned" },
+		{ MAPPING_ROUTER, "router" },
 	};
 	struct json_object *array = json_object_new_array();
 

@@ -111,12 +111,19 @@ static void refuse_for_owner(struct directory *directory, const struct nve *nve,
 	       ip_text(owner->vtep, vtep), owner->connected ? "" : ", whose lease has not ended");
 }
 
-/* The present owner says it again: only what is new is told. */
+/*
+ * The present owner says it again: only what is new is told. An NVE that has started anew does not
+ * know the addresses of a VM that says nothing; it is told them, and withdraws what is wrong.
+ */
 static void refresh(struct directory *directory, struct nve *nve,
 		    const struct nvo3_message *request, struct entry *entry)
 {
+	struct mapping mapping = request->mappings[0];
+
+	if (entry->incarnation != nve->incarnation && !is_another_vm(entry, &mapping))
+		add_known(&mapping, entry);
 	entry->incarnation = nve->incarnation;
-	if (entry_describe(directory, entry, &request->mappings[0]))
+	if (entry_describe(directory, entry, &mapping))
 		tell_entry_later(directory, entry);
 	answer(directory, nve, request, entry, "%s", "");
 }

@@ -37,6 +37,8 @@ enum {
 enum mapping_flags {
 	MAPPING_VM = 1 << 0,		/* a VM port; moves only by consent of its present NVE */
 	MAPPING_LEARNED = 1 << 1,	/* from a local bridge (container): the newest NVE to see it has it */
+	MAPPING_ROUTER = 1 << 2,	/* it advertises itself as an IPv6 router: NAs made in its name must say so,
+					   or hosts drop it (RFC 4861 section 7.2.5) */
 };
 
 /* Which NVE serves a MAC in a VN. */

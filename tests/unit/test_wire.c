@@ -540,7 +540,8 @@ static void refuses_an_odd_mapping(void)
 		{ { zero, 6, 1, 4, 16, 3, 1 }, "mac" },
 		{ { mac, 6, 1, 4, 15, 3, 1 }, "vm" },
 		{ { mac, 6, 1, 4, 17, 3, 1 }, "vm" },
-		{ { mac, 6, 1, 4, 16, 3, 4 }, "mapping.flags" },
+		{ { mac, 6, 1, 4, 16, 3, 5 }, "" }, /* a VM that is a router */
+		{ { mac, 6, 1, 4, 16, 3, 8 }, "mapping.flags" },
 		{ { mac, 6, 1, 4, 16, UINT64_C(1) << 48, 1 }, "" },
 		{ { mac, 6, 1, 4, 16, (UINT64_C(1) << 48) + 1, 1 }, "generation" },
 	};
