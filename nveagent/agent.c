@@ -144,7 +144,9 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 		return r;
 
 	agent->grace = loop_timer_new(agent->loop, agent_nva_end_grace, agent);
-	r = agent->grace ? connect_nva(agent) : -ENOMEM;
+	r = agent->grace ? frame_out_new(agent->config->vtep, &agent->out) : -ENOMEM;
+	if (r == 0)
+		r = connect_nva(agent);
 	if (r == 0)
 		r = watch_kernel(agent);
 	if (r == 0)
@@ -192,6 +194,8 @@ struct agent *agent_free(struct agent *agent)
 		(void) port_free(port);
 	agent->watch_fd = loop_watch_free(agent->watch_fd);
 	agent->watch = kernel_watch_free(agent->watch);
+	agent_neighbour_unwatch_all(agent);
+	agent->out = frame_out_free(agent->out);
 	agent->nva = nva_link_free(agent->nva);
 	agent->grace = loop_timer_free(agent->grace);
 	for (size_t i = 0; i < agent->vn_count; i++)

@@ -138,6 +138,18 @@ static int parse_queue_packets(void *target, const char *value, char *reterr_mes
 			    reterr_message);
 }
 
+static int parse_neighbour_age(void *target, const char *value, char *reterr_message)
+{
+	return parse_number(value, 0, 86400, &((struct agent_config *) target)->neighbour_age_s,
+			    reterr_message);
+}
+
+static int parse_port_addresses(void *target, const char *value, char *reterr_message)
+{
+	return parse_number(value, 1, MAPPING_IPS_MAX,
+			    &((struct agent_config *) target)->port_addresses, reterr_message);
+}
+
 static int parse_log_level(void *target, const char *value, char *reterr_message)
 {
 	if (log_level_from_name(value, &((struct agent_config *) target)->log_level) < 0)
@@ -159,6 +171,8 @@ static const struct config_key agent_keys[] = {
 	{ "late-time",		parse_late },
 	{ "icmp-unreachable",	parse_icmp_unreachable },
 	{ "queue-packets",	parse_queue_packets },
+	{ "neighbour-age",	parse_neighbour_age },
+	{ "port-addresses",	parse_port_addresses },
 	{ "log-level",		parse_log_level },
 };
 /* clang-format on */
@@ -170,6 +184,9 @@ static int open_agent(void *config, const char *argument, void **ret_target, cha
 }
 
 /* --- [vni N] --- */
+
+/* The IPv4 dummy address (RFC 7600, IANA's special-purpose registry): of a sender that has none. */
+static const struct ip dummy_ipv4 = { AF_INET, { 192, 0, 0, 8 } };
 
 static int parse_device(const char *value, char *target, char *reterr_message)
 {
@@ -200,6 +217,16 @@ static int parse_port(void *target, const char *value, char *reterr_message)
 	return r;
 }
 
+static int parse_rarp_server(void *target, const char *value, char *reterr_message)
+{
+	struct vni_config *vni = target;
+
+	if (ip_from_text(value, &vni->rarp_server) < 0 || vni->rarp_server.family != AF_INET ||
+	    !ip_is_unicast(vni->rarp_server))
+		return explain(reterr_message, "give an IPv4 address, such as 198.51.100.1");
+	return 0;
+}
+
 static int parse_create(void *target, const char *value, char *reterr_message)
 {
 	return parse_bool(value, &((struct vni_config *) target)->create, reterr_message);
@@ -211,6 +238,7 @@ static const struct config_key vni_keys[] = {
 	{ "vxlan",	parse_vxlan },
 	{ "port",	parse_port },
 	{ "create",	parse_create },
+	{ "rarp-server", parse_rarp_server },
 };
 /* clang-format on */
 
@@ -232,7 +260,12 @@ static int open_vni(void *target, const char *argument, void **ret_target, char 
 			return explain(reterr_message,
 				       "this VNI is there twice; join the two sections");
 
-	*vni = (struct vni_config){ .vni = number, .port = VXLAN_PORT, .create = true };
+	*vni = (struct vni_config){
+		.vni = number,
+		.port = VXLAN_PORT,
+		.rarp_server = dummy_ipv4,
+		.create = true,
+	};
 	(void) snprintf(vni->bridge, sizeof(vni->bridge), "br%u", number);
 	(void) snprintf(vni->vxlan, sizeof(vni->vxlan), "vx%u", number);
 	config->vni_count++;
@@ -270,6 +303,8 @@ static void set_defaults(struct agent_config *config)
 		.forward_timeout_s = 30,
 		.quiet_interval_ms = 200,
 		.late_s = 300,
+		.neighbour_age_s = 300,
+		.port_addresses = MAPPING_IPS_MAX,
 		.queue_packets = 16384,
 		.log_level = LOG_LEVEL_INFO,
 	};

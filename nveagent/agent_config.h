@@ -23,6 +23,7 @@ struct vni_config {
 	uint32_t vni;
 	char bridge[IFNAMSIZ], vxlan[IFNAMSIZ];
 	uint16_t port;
+	struct ip rarp_server;	/* who RARP replies say they come from: the client's boot server */
 	bool create;	/* make the bridge and the VXLAN device when they are missing */
 	unsigned line;	/* of the file, for errors found later */
 };
@@ -41,6 +42,8 @@ struct agent_config {
 	unsigned quiet_interval_ms;	/* forwarding ends when nothing came for that long */
 	unsigned late_s;		/* after that, frames for a VM that left are sent on one by one; 0: never */
 	bool icmp_unreachable;		/* they are answered when nobody knows the VM any more */
+	unsigned neighbour_age_s;	/* of silence, then an address is asked for; 0: never is */
+	unsigned port_addresses;	/* that one MAC may have */
 	unsigned queue_packets;		/* of a destination tap during a move */
 	enum log_level log_level;
 	struct vni_config vnis[AGENT_VNIS_MAX];

@@ -158,7 +158,8 @@ static struct json_object *counters_to_json(struct agent *agent)
 	    json_add_u64(object, "moves_failed", agent->counters.moves_failed) < 0 ||
 	    json_add_u64(object, "updates", agent->counters.updates) < 0 ||
 	    json_add_u64(object, "reconciles", agent->counters.reconciles) < 0 ||
-	    json_add_u64(object, "kernel_errors", agent->counters.kernel_errors) < 0)
+	    json_add_u64(object, "kernel_errors", agent->counters.kernel_errors) < 0 ||
+	    json_add_u64(object, "rarp_answers", agent->counters.rarp_answers) < 0)
 		return NULL;
 	return TAKE_PTR(object);
 }
@@ -185,10 +186,16 @@ static void handle_status(struct agent *agent, struct json_object *object,
 static struct json_object *port_to_json(const struct port *port)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
+	struct ip ips[MAPPING_IPS_MAX];
 
 	if (!object || json_add_u64(object, "vni", port->key.vni) < 0 ||
 	    add_mac(object, port->mac) < 0 ||
-	    add_ips(object, "ips", port->ips, port->ip_count) < 0 ||
+	    add_ips(object, "ips", ips, address_table_copy(&port->addresses, ips)) < 0 ||
+	    json_add_u64(object, "addresses_refused",
+			 port->addresses.refused.over_cap + port->addresses.refused.over_rate) < 0 ||
+	    json_add_u64(object, "frames_dropped",
+			 agent_neighbour_dropped(port->agent, port->ifindex)) < 0 ||
+	    json_add_bool(object, "router", port->router) < 0 ||
 	    json_add_string(object, "device", port->device) < 0 ||
 	    json_add_string(object, "kind", port_kind_name(port->kind)) < 0 ||
 	    json_add_string(object, "vm", port->vm) < 0 ||
@@ -227,6 +234,8 @@ static int add_flags(struct json_object *object, uint32_t flags)
 		(void) append(array, json_object_new_string("vm"));
 	if (array && flags & MAPPING_LEARNED)
 		(void) append(array, json_object_new_string("learned"));
+	if (array && flags & MAPPING_ROUTER)
+		(void) append(array, json_object_new_string("router"));
 	return json_add(object, "flags", TAKE_PTR(array));
 }
 

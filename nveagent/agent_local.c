@@ -44,6 +44,7 @@ static void port_left(struct agent_vn *vn, size_t index)
 	struct port *port, *next;
 
 	vn->ports[index] = vn->ports[--vn->port_count];
+	agent_neighbour_unwatch(vn->agent, ifindex);
 	vn_port_gone(vn->vn, ifindex);
 	HASH_ITER(hh, vn->agent->ports, port, next)
 		if (port->vn == vn && port->ifindex == ifindex)
@@ -54,11 +55,13 @@ static void port_left(struct agent_vn *vn, size_t index)
 static void port_joined(struct agent_vn *vn, const struct kernel_port *joined)
 {
 	if (vn->port_count == AGENT_BRIDGE_PORTS_MAX) {
-		log_warning("VNI %u: %s has too many ports; %s gets no announcements",
+		log_warning("VNI %u: %s has too many ports; %s gets no announcements and is "
+			    "not watched",
 			    vn->devices.vni, vn->devices.bridge, joined->name);
 		return;
 	}
 	vn->ports[vn->port_count++] = joined->ifindex;
+	agent_neighbour_watch(vn, joined);
 }
 
 static void on_link(void *userdata, const struct kernel_port *link, bool gone)

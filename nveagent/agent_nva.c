@@ -132,8 +132,10 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 		return;
 	if (ip_cmp(mapping->vtep, vn->agent->config->vtep) == 0) {
 		port->generation = mapping->generation;
+		port_take_mapping(port, mapping);
 		return;
 	}
+	port_take_mapping(port, mapping);
 	if (port->kind == PORT_LEARNED) {
 		(void) port_free(port); /* the newest NVE to see it has it */
 		return;

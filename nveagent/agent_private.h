@@ -7,15 +7,18 @@
  *   agent_nva.c      what the NVA says
  *   agent_vm.c       what libvirt, QEMU and the hook say
  *   agent_local.c    what the kernel says
+ *   agent_neighbour.c  what endpoints say in ARP, RARP and ND
  *   agent_control.c  what an operator asks
  *   port.c           the records, and the state machine's inputs
  *   port_effects.c   its effects
+ *   port_addresses.c  a port's addresses
  */
 #ifndef REHOME_NVEAGENT_AGENT_PRIVATE_H
 #define REHOME_NVEAGENT_AGENT_PRIVATE_H
 
 #include "nveagent/agent.h"
 #include "nveagent/control.h"
+#include "nveagent/frame_out.h"
 #include "nveagent/kernel.h"
 #include "nveagent/late.h"
 #include "nveagent/ledger.h"
@@ -32,6 +35,7 @@ enum {
 	AGENT_HOLD_MS = 500,		/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
 	AGENT_GRACE_S = 10,		/* for all NVEs to tell an NVA that has started anew what they have */
 	AGENT_RELEASE_US = 1000,	/* letting held packets out, between two looks at what else has happened */
+	AGENT_VERIFY_DELAY_MS = 200,	/* after a VM has left, until those that remain are asked for their addresses */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_WAITERS_MAX = 64,
@@ -47,6 +51,10 @@ struct agent_vn {
 	struct late *late;		/* what still comes for endpoints that left */
 	bool behind;			/* the kernel refused something; the next reconcile brings it in */
 	struct loop_timer *reconcile;
+	struct ip *foreign;		/* flood destinations that somebody else configured, at the last reconcile; owned */
+	size_t foreign_count;
+	struct ip rarp_server;
+	struct loop_timer *verify;
 };
 
 /* A client that waits for a port to reach a state. */
@@ -79,6 +87,8 @@ struct agent {
 	struct ledger *ledger;
 	struct agent_vn *vns[AGENT_VNIS_MAX];
 	size_t vn_count;
+	struct frame_out *out;
+	struct local_device *devices;	/* uthash by ifindex; agent_neighbour.c */
 	struct port *ports;		/* uthash by port_key */
 	size_t ports_count;
 	struct waiter *waiters;
@@ -87,7 +97,7 @@ struct agent {
 	uint64_t status_id;
 	uint64_t started_us;		/* CLOCK_MONOTONIC */
 	struct {
-		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors;
+		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors, rarp_answers;
 	} counters;
 };
 
@@ -120,6 +130,18 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event);
 
 /* agent_local.c */
 extern const struct kernel_watch_events agent_kernel_events;
+
+/* agent_neighbour.c */
+/* Hears what endpoints behind a bridge port say; a failure is logged. */
+void agent_neighbour_watch(struct agent_vn *vn, const struct kernel_port *link);
+void agent_neighbour_unwatch(struct agent *agent, uint32_t ifindex);
+void agent_neighbour_unwatch_all(struct agent *agent);
+/* Gives @port what it said on its device before its record was made. */
+void agent_neighbour_unpark(struct port *port);
+/* Frames of a device that came too fast to be looked at. */
+uint64_t agent_neighbour_dropped(struct agent *agent, uint32_t ifindex);
+/* The timer that asks all endpoints of a VN for their addresses. */
+void agent_neighbour_verify(void *vn);
 
 /* agent_control.c */
 void agent_control_handle(void *userdata, struct json_object *object, struct control_request *request);

@@ -73,6 +73,8 @@ static void run(struct port *port)
 {
 	bool came_back = port->migrated;
 
+	if (port->facts.stopped)
+		port_addresses_resumed(port);
 	port->facts.stopped = false;
 	port->facts.unplugged = false;
 	port_input(port, MOBILITY_RUN);

@@ -46,8 +46,10 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	if (!vn)
 		return r;
 	vn->agent = agent;
+	vn->rarp_server = config->rarp_server;
 	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
-	if (vn->reconcile)
+	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
+	if (vn->reconcile && vn->verify)
 		r = make_devices(agent, config, &vn->devices, reterr_message);
 	if (r == 0)
 		r = vn_new(config->vni, agent->config->vtep, vn->devices.vxlan_ifindex, &vn->vn);
@@ -80,6 +82,8 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 		return NULL;
 	vn->reconcile = loop_timer_free(vn->reconcile);
 	vn->late = late_free(vn->late);
+	vn->verify = loop_timer_free(vn->verify);
+	free(vn->foreign);
 	vn->vn = vn_free(vn->vn);
 	free(vn);
 	return NULL;
@@ -130,6 +134,33 @@ static bool may_delete(const struct agent_vn *vn)
 	return vn_is_synced(vn->vn) && (!agent->libvirt || agent->libvirt_synced);
 }
 
+static bool is_foreign(const struct agent_vn *vn, const struct fdb_entry *entry)
+{
+	return entry->layer == FDB_LAYER_VXLAN && entry->ifindex == vn->devices.vxlan_ifindex &&
+	       mac_is_zero(entry->mac) && !entry->ours && !ip_is_none(entry->vtep);
+}
+
+/* Notes who is flooded to without our doing: nobody tells these VTEPs of a move. */
+static int note_foreign(struct agent_vn *vn, const struct fdb_table *actual)
+{
+	const struct fdb_entry *entries = fdb_table_entries(actual);
+	size_t total = fdb_table_count(actual), count = 0;
+	struct ip *foreign;
+
+	for (size_t i = 0; i < total; i++)
+		count += is_foreign(vn, &entries[i]);
+	foreign = calloc(count + 1, sizeof(*foreign));
+	if (!foreign)
+		return -ENOMEM;
+	free(vn->foreign);
+	vn->foreign = foreign;
+	vn->foreign_count = 0;
+	for (size_t i = 0; i < total; i++)
+		if (is_foreign(vn, &entries[i]))
+			foreign[vn->foreign_count++] = entries[i].vtep;
+	return 0;
+}
+
 static int reconcile(struct agent_vn *vn, size_t *ret_conflicts)
 {
 	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new(),
@@ -141,6 +172,8 @@ static int reconcile(struct agent_vn *vn, size_t *ret_conflicts)
 	if (!actual || !desired)
 		return -ENOMEM;
 	r = kernel_fdb_dump(kernel, &vn->devices, actual);
+	if (r == 0)
+		r = note_foreign(vn, actual);
 	if (r == 0)
 		r = vn_desired(vn->vn, actual, desired);
 	if (r < 0)

@@ -36,6 +36,7 @@ void loop_stop(struct loop *loop);
 /* Watches @fd, which stays the caller's. @name: for logs, borrowed. NULL when out of memory. */
 struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, unsigned interest,
 				  loop_fd_handler handler, void *userdata);
+/* @interest 0: the handler is not called until it is set again. 0, -EINVAL or -ENOMEM. */
 int loop_watch_set(struct loop_watch *watch, unsigned interest);
 struct loop_watch *loop_watch_free(struct loop_watch *watch);
 DEFINE_CLEANUP(struct loop_watch, loop_watch_free)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * neighbour.c - a filtered packet socket on one port.
+ * neighbour.c - a filtered packet socket on one device, read at a bounded rate.
  *
  * The socket takes all protocols (ETH_P_ALL): those that take one come after the bridge in the
  * kernel's receive path (net/core/dev.c, __netif_receive_skb_core) and so see nothing on a bridge
@@ -9,6 +9,11 @@
  * even asked.
  *
  * The filter is attached before the socket is bound, so that nothing unfiltered is ever queued.
+ *
+ * Each frame read costs a token; NEIGHBOUR_FRAMES_PER_S of them come back in a second. Without
+ * tokens the socket is not watched for PAUSE_US. Meanwhile its buffer is full, and the kernel drops
+ * what comes before it copies it (net/packet/af_packet.c, packet_rcv): a flood costs us the tokens,
+ * not more, however fast it is.
  */
 #include "nveagent/neighbour.h"
 
@@ -23,13 +28,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/closer.h"
-#include "net/frames.h"
 
 enum {
 	FRAME_READ_MAX = 2048,	  /* RFC 4861 sets no limit; a longer one is not read */
 	FRAMES_PER_TURN = 64,	  /* of the loop: one guest that floods must not hold it */
 	RECEIVE_BUFFER = 1 << 18, /* bytes a flooding guest can have waiting */
+	TOKEN_US = 1000000 / NEIGHBOUR_FRAMES_PER_S,
+	PAUSE_US = 100000, /* some 50 tokens, so that there are few wake-ups */
 	AT_ETHER_TYPE = 12,
 	AT_IPV6_NEXT_HEADER = ETH_HLEN + 6, /* RFC 8200 section 3 */
 	AT_ICMPV6_TYPE = ETH_HLEN + 40,
@@ -38,33 +45,38 @@ enum {
 struct neighbour_watch {
 	int fd;
 	struct loop_watch *watch;
-	neighbour_handler claim;
+	struct loop_timer *resume;
+	const struct neighbour_events *events;
 	void *userdata;
+	uint64_t paid_us; /* when the frames read so far are paid off, at one per TOKEN_US */
+	uint64_t dropped; /* what the kernel has told so far */
+	bool flooded;
 	bool *freed; /* becomes true when the callback frees us; NULL outside on_readable() */
 };
 
 /* --- the kernel's filter --- */
 
 /*
- * Takes untagged ARP, NS and NA (RFC 4861 sections 4.3, 4.4). A tagged frame is of another network
- * than this port's; its tag is not in the bytes, the kernel moves it aside (net/core/skbuff.c,
+ * Takes untagged ARP, RARP, RA, NS and NA (RFC 4861 sections 4.2 to 4.4). A tagged frame is of another
+ * network than this port's; its tag is not in the bytes, the kernel moves it aside (net/core/skbuff.c,
  * skb_vlan_untag). An ND message behind extension headers is not taken (RFC 6980 forbids the
  * fragment header; the others have no use in it).
  */
 static const struct sock_filter filter_code[] = {
 	/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			  (uint32_t) (SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
-	/*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 9),
+	/*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 10),
 	/*  2 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_ETHER_TYPE),
-	/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_ARP, 6, 0),
-	/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 0, 6),
-	/*  5 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_IPV6_NEXT_HEADER),
-	/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 4),
-	/*  7 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_ICMPV6_TYPE),
-	/*  8 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_NEIGHBOR_SOLICIT, 1, 0),
-	/*  9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_NEIGHBOR_ADVERT, 0, 1),
-	/* 10 */ BPF_STMT(BPF_RET | BPF_K, FRAME_READ_MAX + 1),
-	/* 11 */ BPF_STMT(BPF_RET | BPF_K, 0),
+	/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_ARP, 7, 0),
+	/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_RARP, 6, 0),
+	/*  5 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 0, 6),
+	/*  6 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_IPV6_NEXT_HEADER),
+	/*  7 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 4),
+	/*  8 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_ICMPV6_TYPE),
+	/*  9 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ND_ROUTER_ADVERT, 0, 2),
+	/* 10 */ BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, ND_NEIGHBOR_ADVERT, 1, 0),
+	/* 11 */ BPF_STMT(BPF_RET | BPF_K, FRAME_READ_MAX + 1),
+	/* 12 */ BPF_STMT(BPF_RET | BPF_K, 0),
 };
 
 static int attach_filter(int fd)
@@ -156,40 +168,87 @@ static int read_frame(int fd, struct frame *ret_frame)
 											: 1;
 }
 
+/* --- the rate --- */
+
+/* How many frames may be read now. */
+static unsigned tokens(struct neighbour_watch *watch, uint64_t now_us)
+{
+	const uint64_t full_us = (uint64_t) NEIGHBOUR_FRAMES_BURST * TOKEN_US;
+	uint64_t owed_us;
+
+	if (watch->paid_us < now_us)
+		watch->paid_us = now_us;
+	owed_us = watch->paid_us - now_us;
+	return owed_us >= full_us ? 0 : (unsigned) ((full_us - owed_us) / TOKEN_US);
+}
+
+static void pause_reading(struct neighbour_watch *watch)
+{
+	if (loop_watch_set(watch->watch, 0) < 0 || loop_timer_start(watch->resume, PAUSE_US) < 0)
+		return; /* out of memory: read on */
+	if (watch->flooded)
+		return;
+	watch->flooded = true;
+	watch->events->flooded(watch->userdata);
+}
+
+static void on_resume(void *userdata)
+{
+	struct neighbour_watch *watch = userdata;
+
+	if (loop_watch_set(watch->watch, LOOP_READ) < 0)
+		(void) loop_timer_start(watch->resume, PAUSE_US);
+}
+
+/* 1 when the socket may hold more, 0 when it is empty or @watch is gone. */
+static int read_some(struct neighbour_watch *watch, unsigned count, const bool *freed)
+{
+	int r = 1;
+
+	for (unsigned i = 0; i < count && r != 0; i++) {
+		struct frame frame;
+
+		r = read_frame(watch->fd, &frame);
+		watch->paid_us += r != 0 ? TOKEN_US : 0;
+		if (r > 0 && frame.kind != FRAME_OTHER)
+			watch->events->heard(watch->userdata, &frame);
+		if (*freed)
+			return 0;
+	}
+	return r != 0;
+}
+
 static void on_readable(void *userdata, unsigned ready)
 {
 	struct neighbour_watch *watch = userdata;
+	unsigned may = tokens(watch, clock_monotonic_us());
 	bool freed = false;
-	int r = 1;
+	int more;
 
 	watch->freed = &freed;
-	for (unsigned i = 0; i < FRAMES_PER_TURN && r != 0 && !freed; i++) {
-		struct frame frame;
-		struct mac mac;
-		struct ip ip;
-
-		r = read_frame(watch->fd, &frame);
-		if (r > 0 && frame_claims(&frame, &mac, &ip) && mac_cmp(mac, frame.source) == 0)
-			watch->claim(watch->userdata, mac, ip);
-	}
-	if (!freed)
-		watch->freed = NULL;
+	more = read_some(watch, may < FRAMES_PER_TURN ? may : FRAMES_PER_TURN, &freed);
+	if (freed)
+		return;
+	watch->freed = NULL;
+	if (more && may <= FRAMES_PER_TURN)
+		pause_reading(watch);
 }
 
-int neighbour_watch_new(struct loop *loop, uint32_t ifindex, neighbour_handler claim,
+int neighbour_watch_new(struct loop *loop, uint32_t ifindex, const struct neighbour_events *events,
 			void *userdata, struct neighbour_watch **ret_watch)
 {
 	_cleanup_(neighbour_watch_freep) struct neighbour_watch *watch = calloc(1, sizeof(*watch));
 
 	if (!watch)
 		return -ENOMEM;
-	watch->claim = claim;
+	watch->events = events;
 	watch->userdata = userdata;
 	watch->fd = open_port(ifindex);
 	if (watch->fd < 0)
 		return watch->fd;
+	watch->resume = loop_timer_new(loop, on_resume, watch);
 	watch->watch = loop_watch_new(loop, "neighbour", watch->fd, LOOP_READ, on_readable, watch);
-	if (!watch->watch)
+	if (!watch->watch || !watch->resume)
 		return -ENOMEM;
 	*ret_watch = TAKE_PTR(watch);
 	return 0;
@@ -202,7 +261,19 @@ struct neighbour_watch *neighbour_watch_free(struct neighbour_watch *watch)
 	if (watch->freed)
 		*watch->freed = true;
 	loop_watch_free(watch->watch);
+	loop_timer_free(watch->resume);
 	closer_close(watch->fd);
 	free(watch);
 	return NULL;
+}
+
+/* The kernel's counter starts anew with each look: packet(7), PACKET_STATISTICS. */
+uint64_t neighbour_watch_dropped(struct neighbour_watch *watch)
+{
+	struct tpacket_stats stats;
+	socklen_t size = sizeof(stats);
+
+	if (getsockopt(watch->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0)
+		watch->dropped += stats.tp_drops;
+	return watch->dropped;
 }

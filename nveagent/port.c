@@ -103,6 +103,7 @@ static int make_timers(struct port *port)
 		{ &port->expect, on_expect },	{ &port->retry, on_retry },	{ &port->hold, on_hold },
 		{ &port->tend, on_tend },	{ &port->cap, on_cap },		{ &port->idle, on_idle },
 		{ &port->announce, on_announce },	{ &port->release, on_release },
+		{ &port->announce, on_announce },	{ &port->tell, port_on_tell },	{ &port->age, port_on_age },
 	};
 	/* clang-format on */
 
@@ -117,7 +118,6 @@ static int make_timers(struct port *port)
 struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac, enum port_kind kind)
 {
 	struct port *port = agent->ports_count < AGENT_PORTS_MAX ? calloc(1, sizeof(*port)) : NULL;
-	const struct mapping *known = vn_find(vn->vn, mac);
 
 	if (!port)
 		return NULL;
@@ -131,9 +131,7 @@ struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac, 
 	agent->ports_count++;
 	if (make_timers(port) < 0)
 		return port_free(port);
-
-	for (size_t i = 0; known && kind == PORT_VM && i < known->ip_count; i++)
-		(void) port_add_ip(port, known->ips[i]);
+	port_addresses_init(port);
 	return port;
 }
 
@@ -144,7 +142,6 @@ struct port *port_free(struct port *port)
 	HASH_DEL(port->agent->ports, port);
 	port->agent->ports_count--;
 	port->qemu = qemu_watch_free(port->qemu);
-	port->neighbour = neighbour_watch_free(port->neighbour);
 	port->guard = kernel_guard_free(port->guard);
 	port_free_inflight(port);
 	port->expect = loop_timer_free(port->expect);
@@ -155,16 +152,10 @@ struct port *port_free(struct port *port)
 	port->idle = loop_timer_free(port->idle);
 	port->announce = loop_timer_free(port->announce);
 	port->release = loop_timer_free(port->release);
+	port->tell = loop_timer_free(port->tell);
+	port->age = loop_timer_free(port->age);
 	free(port);
 	return NULL;
-}
-
-static void on_claim(void *userdata, struct mac mac, struct ip ip)
-{
-	struct port *port = userdata;
-
-	if (mac_cmp(mac, port->mac) == 0 && port_add_ip(port, ip))
-		port_input(port, MOBILITY_ADDRESS);
 }
 
 int port_set_device(struct port *port, const char *device)
@@ -180,28 +171,12 @@ int port_set_device(struct port *port, const char *device)
 		return r;
 
 	port->facts.unplugged = false;
-	port->neighbour = neighbour_watch_free(port->neighbour);
-	if (neighbour_watch_new(port->agent->loop, port->ifindex, on_claim, port,
-				&port->neighbour) < 0)
-		log_warning("Cannot watch ARP and ND on %s: the addresses behind it stay unknown",
-			    device);
-	return 0;
-}
-
-bool port_add_ip(struct port *port, struct ip ip)
-{
-	if (!ip_is_unicast(ip))
-		return false;
-	for (size_t i = 0; i < port->ip_count; i++)
-		if (ip_cmp(port->ips[i], ip) == 0)
-			return false;
-
-	if (port->ip_count == MAPPING_IPS_MAX) {
-		memmove(port->ips, port->ips + 1, sizeof(port->ips) - sizeof(port->ips[0]));
-		port->ip_count--;
+	if (port->kind == PORT_LEARNED) {
+		port->arrived_us = clock_monotonic_us();
+		port->greeted = false;
 	}
-	port->ips[port->ip_count++] = ip;
-	return true;
+	agent_neighbour_unpark(port);
+	return 0;
 }
 
 struct mapping port_mapping(const struct port *port)
@@ -209,14 +184,14 @@ struct mapping port_mapping(const struct port *port)
 	struct mapping mapping = {
 		.vni = port->key.vni,
 		.mac = port->mac,
-		.ip_count = port->ip_count,
 		.vtep = port->agent->config->vtep,
 		.generation = port->generation,
 		.vm = port->uuid,
 		.flags = port->kind == PORT_VM ? MAPPING_VM : MAPPING_LEARNED,
 	};
 
-	memcpy(mapping.ips, port->ips, sizeof(mapping.ips));
+	mapping.flags |= port->router ? MAPPING_ROUTER : 0;
+	mapping.ip_count = (uint8_t) address_table_copy(&port->addresses, mapping.ips);
 	return mapping;
 }
 
@@ -339,6 +314,8 @@ static void step(struct port *port, enum mobility_input input)
 			port_do(port, step->effects[i]);
 	if (is_rest(port->state) && port->state != before)
 		port->move = 0;
+	if (port->state != before)
+		port_addresses_entered(port, before);
 }
 
 void port_input(struct port *port, enum mobility_input input)

@@ -15,12 +15,12 @@
 #include "net/addr.h"
 #include "net/uuid.h"
 #include "nva/wire.h"
+#include "nveagent/address_table.h"
 #include "nveagent/domain_xml.h"
 #include "nveagent/inflight.h"
 #include "nveagent/kernel.h"
 #include "nveagent/loop.h"
 #include "nveagent/mobility.h"
-#include "nveagent/neighbour.h"
 #include "nveagent/watch_qemu.h"
 
 struct agent;
@@ -61,8 +61,12 @@ struct port {
 	bool migrated;		/* QEMU said that the migration out of here is complete */
 	bool in_step, forget;	/* to be freed at the end of the step */
 
-	struct ip ips[MAPPING_IPS_MAX];	/* newest last */
-	uint8_t ip_count;
+	struct address_table addresses;
+	bool router;		/* its newest NA or RA said so */
+	bool unsaid;		/* the directory has other addresses or flags than these */
+	bool limit_said;	/* that it claims too many addresses is in the log */
+	bool greeted;		/* its arrival was announced */
+	uint64_t arrived_us;	/* CLOCK_MONOTONIC: by a move, or first seen on its device; 0: neither */
 	uint64_t generation;	/* that the directory gave us, or granted us for a commit */
 	struct ip other;	/* the new NVE at the old one, the old NVE at the new one */
 	uint64_t consent_id;	/* of the NVA's open question */
@@ -70,10 +74,9 @@ struct port {
 
 	struct kernel_guard *guard;
 	struct inflight *inflight;
-	struct neighbour_watch *neighbour;
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
-	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce;
+	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell, *age;
 	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	bool releasing;		/* counted in the agent's */
@@ -95,9 +98,6 @@ int port_set_device(struct port *port, const char *device);
 /* Feeds the machine. The record may be gone afterwards. */
 void port_input(struct port *port, enum mobility_input input);
 
-/* Notes an address seen behind the port; true when it is new. At the cap the oldest makes room. */
-bool port_add_ip(struct port *port, struct ip ip);
-
 /* Adds an event to the record of the move under way, if there is one. */
 void port_note(struct port *port, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -109,6 +109,30 @@ void port_do(struct port *port, enum mobility_effect effect);
 
 /* Ends forwarding; what is being released goes first. */
 void port_free_inflight(struct port *port);
+
+/* --- its addresses (port_addresses.c) --- */
+
+/* Empty, but for what the directory knows. */
+void port_addresses_init(struct port *port);
+/* The endpoint says that it has @ip. */
+void port_hear(struct port *port, struct ip ip);
+/* The endpoint probes for @ip itself: it is not asked for it meanwhile. */
+void port_hear_probe(struct port *port, struct ip ip);
+/* The endpoint says whether it is an IPv6 router. */
+void port_hear_router(struct port *port, bool router);
+/* What the directory says of it, at this NVE or another. */
+void port_take_mapping(struct port *port, const struct mapping *mapping);
+/* Asks it soon whether it still has its addresses. */
+void port_verify_addresses(struct port *port);
+/* Its vCPUs stood still and run again: its silence meant nothing. */
+void port_addresses_resumed(struct port *port);
+/* The machine has left @before: what could not be told or asked there may be now. */
+void port_addresses_entered(struct port *port, enum mobility_state before);
+/* The handlers of the timers "tell" and "age". */
+void port_on_tell(void *port);
+void port_on_age(void *port);
+/* True when a RARP request of it may be QEMU's self-announcement. */
+bool port_is_arriving(const struct port *port);
 
 /* Copies the forward device's counters into the ledger's record. */
 void port_count(struct port *port);

@@ -62,6 +62,7 @@ static void do_intent(struct port *port)
 
 static void do_register(struct port *port)
 {
+	port->unsaid = false;
 	send_with_mapping(port, NVO3_REGISTER);
 }
 
@@ -165,10 +166,8 @@ static void do_unpin(struct port *port)
 
 /* --- announcements --- */
 
-/*
- * Rounds after the first: those of QEMU's self-announcement (net/announce.c), and two later ones.
- */
-static const uint64_t announce_delays_us[] = { 50000, 150000, 250000, 350000, 1000000, 2000000 };
+/* Between the rounds, of which there are 5: those of QEMU's self-announcement (net/announce.c). */
+static const uint64_t announce_delays_us[] = { 50000, 150000, 250000, 350000 };
 
 static size_t other_ports(const struct port *port, uint32_t *ports)
 {
@@ -177,7 +176,6 @@ static size_t other_ports(const struct port *port, uint32_t *ports)
 	for (size_t i = 0; i < port->vn->port_count; i++)
 		if (port->vn->ports[i] != port->ifindex)
 			ports[n++] = port->vn->ports[i];
-	ports[n++] = port->vn->devices.vxlan_ifindex;
 	return n;
 }
 
@@ -189,24 +187,54 @@ static void have_qemu_announce(struct port *port)
 		(void) libvirt_watch_announce(port->agent->libvirt, port->uuid);
 }
 
-static void do_announce(struct port *port)
+static void announce_round(struct port *port)
 {
-	uint32_t ports[AGENT_BRIDGE_PORTS_MAX + 1];
-	size_t count = other_ports(port, ports);
-	int r = announce(port->mac, port->ips, port->ip_count, ports, count);
+	const struct agent_vn *vn = port->vn;
+	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];
+	struct ip ips[MAPPING_IPS_MAX];
+	const struct announce_who who = {
+		.mac = port->mac,
+		.ips = ips,
+		.ip_count = address_table_copy(&port->addresses, ips),
+		.router = port->router,
+	};
+	const struct announce_where where = {
+		.ports = ports,
+		.port_count = other_ports(port, ports),
+		.vteps = vn->foreign,
+		.vtep_count = vn->foreign_count,
+		.vni = vn->devices.vni,
+		.vxlan_port = vn->devices.port,
+	};
+	int r = announce(port->agent->out, &who, &where);
 
 	if (r < 0)
 		complain(port, "announce the VM's addresses", r);
 	else if (port->announced == 0)
-		port_note(port, "announced", "%d frames for %u addresses", r, port->ip_count);
-	if (port->announced == 0)
-		have_qemu_announce(port);
-	if (port->announced < ARRAY_SIZE(announce_delays_us))
-		(void) loop_timer_start(port->announce, announce_delays_us[port->announced++]);
+		port_note(port, "announced", "%d frames for %zu addresses", r, who.ip_count);
 }
 
+static void do_announce(struct port *port)
+{
+	announce_round(port);
+	if (port->announced == 0 && port->kind == PORT_VM)
+		have_qemu_announce(port);
+	port->greeted = true;
+	if (port->announced < ARRAY_SIZE(announce_delays_us))
+		(void) loop_timer_start(port->announce, announce_delays_us[port->announced++]);
+	else
+		port->announced = 0;
+}
+
+/*
+ * Every NVE has confirmed, so nobody needs to hear more; but a VTEP without an agent confirms
+ * nothing, and nobody confirms for an endpoint that moved by itself: those are told all rounds.
+ */
 static void do_hush(struct port *port)
 {
+	if (port->state == MOBILITY_RESIDENT &&
+	    (port->vn->foreign_count > 0 || port->kind == PORT_LEARNED))
+		return;
 	loop_timer_stop(port->announce);
 	port->announced = 0;
 }

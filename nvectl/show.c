@@ -26,7 +26,8 @@ static const struct list status_vnis = { "vnis", vni_columns, ARRAY_SIZE(vni_col
 static const struct view_column port_columns[] = {
 	/* clang-format off */
 	{ "VNI", "vni" }, { "MAC", "mac" }, { "DEVICE", "device" }, { "STATE", "state" },
-	{ "GENERATION", "generation" }, { "KIND", "kind" }, { "VM", "vm" }, { "IPS", "ips" },
+	{ "GENERATION", "generation" }, { "KIND", "kind" }, { "VM", "vm" }, { "REFUSED", "addresses_refused" },
+	{ "DROPPED", "frames_dropped" }, { "IPS", "ips" },
 	/* clang-format on */
 };
 static const struct list ports = { "ports", port_columns, ARRAY_SIZE(port_columns) };

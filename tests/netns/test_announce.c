@@ -5,7 +5,9 @@
  *
  *	e0 --veth-- e0p \          / tap0: the VM's own, held by this test
  *	                 br0 -----
- *	e1 --veth-- e1p /          \ vx100: to a VTEP behind u1
+ *	e1 --veth-- e1p /
+ *
+ *	a VTEP that no directory tells: a VXLAN device in a namespace "far" behind the underlay
  *
  * That the tap hears nothing is proved by what it hears next: a frame flooded by the bridge after
  * the announcements.
@@ -17,17 +19,13 @@
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "net/frames.h"
 #include "tests/unit/unit.h"
 #include "watch_scene.h"
-
-enum {
-	UDP_HEADER = 8,
-	VXLAN_HEADER = 8, /* RFC 7348 section 5 */
-};
 
 static const struct mac vm = { { 0x52, 0x54, 0, 0xaa, 0, 0x10 } };
 static const struct mac other = { { 0x52, 0x54, 0, 0xaa, 0, 0x20 } };
@@ -36,7 +34,26 @@ struct scene {
 	int a, b, tap;
 	uint32_t ports[2]; /* e0p, e1p */
 	struct ip ips[3];  /* one IPv4, two IPv6 */
+	struct frame_out *out;
 };
+
+enum {
+	FRAMES_OF_ALL = 5, /* two for the IPv4 address, one for each IPv6 address, and RARP */
+};
+
+static struct announce_who who(const struct scene *scene, size_t ip_count)
+{
+	return (struct announce_who){ .mac = vm, .ips = scene->ips, .ip_count = ip_count };
+}
+
+/* One round for the first @ip_count addresses by @ports. */
+static int announce_by(struct scene *scene, size_t ip_count, const uint32_t *ports, size_t count)
+{
+	const struct announce_who whom = who(scene, ip_count);
+	const struct announce_where where = { .ports = ports, .port_count = count };
+
+	return announce(scene->out, &whom, &where);
+}
 
 static struct ip ip(const char *text)
 {
@@ -72,16 +89,35 @@ static void up(struct scene *scene)
 	scene->a = scene_socket("e0");
 	scene->b = scene_socket("e1");
 	CU_ASSERT_FATAL(scene->a >= 0 && scene->b >= 0);
+	CU_ASSERT_EQUAL_FATAL(frame_out_new((struct ip){ 0 }, &scene->out), 0);
 	scene->ports[0] = scene_ifindex("e0p");
 	scene->ports[1] = scene_ifindex("e1p");
 }
 
 static void down(struct scene *scene)
 {
+	frame_out_free(scene->out);
 	close(scene->a);
 	close(scene->b);
 	close(scene->tap);
 	CU_ASSERT(scene_run("ip link del br0; ip link del e0; ip link del e1"));
+}
+
+/* scene_socket() in the named namespace. */
+static int netns_socket(const char *netns, const char *device)
+{
+	_cleanup_close_ int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int there = -1;
+	char path[64];
+	int fd;
+
+	(void) snprintf(path, sizeof(path), "/run/netns/%s", netns);
+	there = open(path, O_RDONLY | O_CLOEXEC);
+	if (setns(there, CLONE_NEWNET) < 0)
+		return -1;
+	fd = scene_socket(device);
+	CU_ASSERT_EQUAL_FATAL(setns(here, CLONE_NEWNET), 0);
+	return fd;
 }
 
 /* The next frame that @fd hears. */
@@ -108,18 +144,48 @@ static void check_announces(struct frame frame, enum frame_kind kind, struct ip 
 	CU_ASSERT_FALSE(frame.na_solicited);
 }
 
+static void check_rarp(struct frame frame)
+{
+	CU_ASSERT_EQUAL(frame.kind, FRAME_RARP_REQUEST);
+	CU_ASSERT_EQUAL(mac_cmp(frame.source, vm), 0);
+	CU_ASSERT_EQUAL(mac_cmp(frame.sender_mac, vm), 0);
+	CU_ASSERT_EQUAL(mac_cmp(frame.target_mac, vm), 0);
+}
+
 static void announces_each_address_by_each_port(void)
 {
 	struct scene scene;
 
 	up(&scene);
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 3, scene.ports, 2), 6);
+	CU_ASSERT_EQUAL(announce_by(&scene, 3, scene.ports, 2), 2 * FRAMES_OF_ALL);
 	for (int i = 0; i < 2; i++) {
 		int fd = i ? scene.b : scene.a;
 
 		check_announces(next(fd), FRAME_ARP_REQUEST, scene.ips[0]);
+		check_announces(next(fd), FRAME_ARP_REPLY, scene.ips[0]);
 		check_announces(next(fd), FRAME_NA, scene.ips[1]);
 		check_announces(next(fd), FRAME_NA, scene.ips[2]);
+		check_rarp(next(fd));
+	}
+	down(&scene);
+}
+
+static void says_who_is_a_router(void)
+{
+	struct announce_who whom;
+	struct scene scene;
+
+	up(&scene);
+	for (int router = 0; router < 2; router++) {
+		const struct announce_where where = { .ports = scene.ports, .port_count = 1 };
+
+		whom = who(&scene, 2);
+		whom.router = router;
+		CU_ASSERT_EQUAL(announce(scene.out, &whom, &where), 4);
+		CU_ASSERT_EQUAL(next(scene.a).kind, FRAME_ARP_REQUEST);
+		CU_ASSERT_EQUAL(next(scene.a).kind, FRAME_ARP_REPLY);
+		CU_ASSERT_EQUAL(next(scene.a).na_router, router);
+		check_rarp(next(scene.a));
 	}
 	down(&scene);
 }
@@ -132,8 +198,7 @@ static void never_reaches_the_vms_own_tap(void)
 	size_t size;
 
 	up(&scene);
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 3, scene.ports, 2), 6);
-	CU_ASSERT_EQUAL(announce(vm, NULL, 0, scene.ports, 2), 2);
+	CU_ASSERT_EQUAL(announce_by(&scene, 3, scene.ports, 2), 2 * FRAMES_OF_ALL);
 	size = frame_build_garp(other, ip("198.51.100.99"), f);
 	CU_ASSERT(scene_send(scene.a, f, size)); /* flooded by the bridge */
 
@@ -148,20 +213,14 @@ static void announces_an_unknown_address_by_rarp(void)
 	static const char *const useless[] = { "0.0.0.0", "::", "224.0.0.1", "ff02::1",
 					       "127.0.0.1" };
 	struct scene scene;
-	struct frame frame;
-	struct ip none;
 
 	up(&scene);
-	CU_ASSERT_EQUAL(announce(vm, NULL, 0, scene.ports, 1), 1);
-	frame = next(scene.a);
-	CU_ASSERT_EQUAL(frame.kind, FRAME_RARP_REQUEST);
-	CU_ASSERT_EQUAL(mac_cmp(frame.source, vm), 0);
-	CU_ASSERT_EQUAL(mac_cmp(frame.target_mac, vm), 0);
-
+	CU_ASSERT_EQUAL(announce_by(&scene, 0, scene.ports, 1), 1);
+	check_rarp(next(scene.a));
 	for (size_t i = 0; i < ARRAY_SIZE(useless); i++) {
-		none = ip(useless[i]);
-		CU_ASSERT_EQUAL(announce(vm, &none, 1, scene.ports, 1), 1);
-		CU_ASSERT_EQUAL(next(scene.a).kind, FRAME_RARP_REQUEST);
+		scene.ips[0] = ip(useless[i]);
+		CU_ASSERT_EQUAL(announce_by(&scene, 1, scene.ports, 1), 1);
+		check_rarp(next(scene.a));
 	}
 	down(&scene);
 }
@@ -173,10 +232,10 @@ static void goes_on_past_a_port_that_is_gone(void)
 
 	up(&scene);
 	ports[1] = scene.ports[1];
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 3, ports, 2), 3);
+	CU_ASSERT_EQUAL(announce_by(&scene, 3, ports, 2), FRAMES_OF_ALL);
 	check_announces(next(scene.b), FRAME_ARP_REQUEST, scene.ips[0]);
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 3, ports, 1), -ENXIO);
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 3, NULL, 0), 0);
+	CU_ASSERT_EQUAL(announce_by(&scene, 3, ports, 1), -ENXIO);
+	CU_ASSERT_EQUAL(announce_by(&scene, 3, NULL, 0), 0);
 	down(&scene);
 }
 
@@ -231,7 +290,7 @@ static void is_heeded_by_a_kernel(void)
 	 * for this test.
 	 */
 	CU_ASSERT(scene_run("ip netns exec host sysctl -qw net.ipv4.neigh.e0.locktime=0"));
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 2, scene.ports, 1), 2);
+	CU_ASSERT_EQUAL(announce_by(&scene, 2, scene.ports, 1), 4);
 	CU_ASSERT(scene_loop_until(loop, host_heeds, &now, SCENE_TIMEOUT_MS));
 
 	loop_free(loop);
@@ -240,63 +299,62 @@ static void is_heeded_by_a_kernel(void)
 	down(&scene);
 }
 
-/* The inner frame of the next VXLAN packet; skips what else the underlay says. */
-static struct frame next_inner(int underlay, size_t ip_header, size_t *ret_size)
+struct far {
+	const char *local, *remote;
+	int prefix;
+};
+
+/* What the VXLAN device in the namespace "far" gave to its end of the network, vx7. */
+static void hear_far(const struct far *far)
 {
-	const size_t outer = ETH_HLEN + ip_header + UDP_HEADER;
-	uint8_t data[SCENE_FRAME_MAX];
-	struct frame frame = { 0 };
-	size_t size;
-
-	do
-		size = scene_receive(underlay, data, SCENE_TIMEOUT_MS);
-	while (size > 0 &&
-	       (size < outer + VXLAN_HEADER || data[outer] != 0x08 || data[outer + 6] != 100));
-
-	*ret_size = size;
-	if (size > 0)
-		CU_ASSERT_EQUAL(frame_parse(data + outer + VXLAN_HEADER,
-					    size - outer - VXLAN_HEADER, true, &frame),
-				0);
-	return frame;
-}
-
-static void check_vxlan(const char *local, const char *remote, const char *length, size_t ip_header)
-{
+	const struct ip vteps[] = { ip(far->remote) };
+	const struct announce_where where = {
+		.vteps = vteps, .vtep_count = 1, .vni = 0x070605, .vxlan_port = VXLAN_PORT
+	};
+	struct announce_who whom;
 	struct scene scene;
-	uint32_t port;
-	size_t size;
-	int underlay;
+	int vxlan;
 
 	up(&scene);
-	CU_ASSERT_FATAL(
-		scene_run("ip link add u0 type veth peer name u1 && "
-			  "echo 0 > /proc/sys/net/ipv6/conf/u0/disable_ipv6 && "
-			  "echo 0 > /proc/sys/net/ipv6/conf/u0/accept_dad && "
-			  "ip link set u0 up && ip link set u1 up && ip addr add %s/%s dev u0 && "
-			  "ip neigh add %s dev u0 lladdr 02:00:00:00:00:99 nud permanent && "
-			  "ip link add vx100 type vxlan id 100 dstport 4789 local %s nolearning && "
-			  "ip link set vx100 master br0 && ip link set vx100 up && "
-			  "bridge fdb append 00:00:00:00:00:00 dev vx100 dst %s",
-			  local, length, remote, local, remote));
-	underlay = scene_socket("u1");
-	port = scene_ifindex("vx100");
-	CU_ASSERT_EQUAL(announce(vm, scene.ips, 2, &port, 1), 2);
-	check_announces(next_inner(underlay, ip_header, &size), FRAME_ARP_REQUEST, scene.ips[0]);
-	check_announces(next_inner(underlay, ip_header, &size), FRAME_NA, scene.ips[1]);
-	close(underlay);
-	CU_ASSERT(scene_run("ip link del vx100; ip link del u0"));
+	scene.out = frame_out_free(scene.out);
+	CU_ASSERT_EQUAL_FATAL(frame_out_new(ip(far->local), &scene.out), 0);
+	vxlan = netns_socket("far", "vx7");
+	CU_ASSERT_FATAL(vxlan >= 0);
+	whom = who(&scene, 3);
+	CU_ASSERT_EQUAL(announce(scene.out, &whom, &where), FRAMES_OF_ALL);
+	check_announces(next(vxlan), FRAME_ARP_REQUEST, scene.ips[0]);
+	check_announces(next(vxlan), FRAME_ARP_REPLY, scene.ips[0]);
+	check_announces(next(vxlan), FRAME_NA, scene.ips[1]);
+	check_announces(next(vxlan), FRAME_NA, scene.ips[2]);
+	check_rarp(next(vxlan));
+	close(vxlan);
 	down(&scene);
 }
 
-static void reaches_other_nves_over_ipv4(void)
+static void check_vtep(const struct far *far)
 {
-	check_vxlan("192.0.2.1", "192.0.2.2", "24", 20);
+	CU_ASSERT_FATAL(
+		scene_run("ip netns add far && ip -n far link set lo up && "
+			  "ip link add u0 type veth peer name u1 netns far && "
+			  "for n in '' '-n far'; do i=u$([ -z \"$n\" ] && echo 0 || echo 1); "
+			  "${n:+ip netns exec far} sysctl -qw net.ipv6.conf.$i.disable_ipv6=0 "
+			  "net.ipv6.conf.$i.accept_dad=0 && ip $n link set $i up || exit 1; done; "
+			  "ip addr add %s/%d dev u0 && ip -n far addr add %s/%d dev u1 && "
+			  "ip -n far link add vx7 type vxlan id 460293 dstport 4789 local %s && "
+			  "ip -n far link set vx7 up",
+			  far->local, far->prefix, far->remote, far->prefix, far->remote));
+	hear_far(far);
+	CU_ASSERT(scene_run("ip link del u0; ip netns del far"));
 }
 
-static void reaches_other_nves_over_ipv6(void)
+static void reaches_a_vtep_over_ipv4(void)
 {
-	check_vxlan("2001:db8::1", "2001:db8::2", "64", 40);
+	check_vtep(&(struct far){ "192.0.2.1", "192.0.2.2", 24 });
+}
+
+static void reaches_a_vtep_over_ipv6(void)
+{
+	check_vtep(&(struct far){ "2001:db8::1", "2001:db8::2", 64 });
 }
 
 int main(void)
@@ -307,8 +365,9 @@ int main(void)
 		UNIT_TEST(announces_an_unknown_address_by_rarp),
 		UNIT_TEST(goes_on_past_a_port_that_is_gone),
 		UNIT_TEST(is_heeded_by_a_kernel),
-		UNIT_TEST(reaches_other_nves_over_ipv4),
-		UNIT_TEST(reaches_other_nves_over_ipv6),
+		UNIT_TEST(says_who_is_a_router),
+		UNIT_TEST(reaches_a_vtep_over_ipv4),
+		UNIT_TEST(reaches_a_vtep_over_ipv6),
 	};
 	int r = scene_enter();
 

@@ -32,7 +32,8 @@ STATUS = {
 }
 PORTS = {"ports": [
     {"vni": 100, "mac": "52:54:00:aa:00:10", "ips": ["198.51.100.10", "2001:db8:100::10"], "device": "vnet0",
-     "kind": "vm", "vm": "vm1", "uuid": UUID, "state": "resident", "generation": 3},
+     "kind": "vm", "vm": "vm1", "uuid": UUID, "state": "resident", "generation": 3, "addresses_refused": 7,
+     "frames_dropped": 123456, "router": False},
     {"vni": 16777215, "mac": "52:54:00:aa:00:11", "ips": [], "device": "tap-of-15-bytes", "kind": "learned", "vm": None,
      "state": "armed", "generation": 1},
 ]}
@@ -103,9 +104,9 @@ counters
 
     def test_ports(self):
         self.assertEqual(self.text(PORTS, "ports"), """\
-VNI       MAC                DEVICE           STATE     GENERATION  KIND     VM   IPS
-100       52:54:00:aa:00:10  vnet0            resident  3           vm       vm1  198.51.100.10,2001:db8:100::10
-16777215  52:54:00:aa:00:11  tap-of-15-bytes  armed     1           learned  -    -
+VNI       MAC                DEVICE           STATE     GENERATION  KIND     VM   REFUSED  DROPPED  IPS
+100       52:54:00:aa:00:10  vnet0            resident  3           vm       vm1  7        123456   198.51.100.10,2001:db8:100::10
+16777215  52:54:00:aa:00:11  tap-of-15-bytes  armed     1           learned  -    -        -        -
 """)
 
     def test_mappings(self):
