@@ -26,7 +26,7 @@ struct local_device {
 	struct neighbour_watch *watch; /* NULL: it could not be made */
 	struct parked_claim {
 		struct mac mac; /* zero: none */
-		struct ip ip;
+		struct ip ip;	/* none: it announced itself by RARP */
 		bool advertised; /* in an NA or RA, which says whether */
 		bool router;	 /* it is a router */
 	} parked[PARKED_MAX];
@@ -82,6 +82,20 @@ static void park(struct local_device *device, const struct frame *frame, struct 
 	}
 }
 
+/*
+ * An endpoint announces its own arrival. A VM is not believed in that: it is announced when its move is
+ * committed, and until then its old NVE serves it.
+ */
+static void greet(struct port *port)
+{
+	const struct mapping *known = vn_find(port->vn->vn, port->mac);
+
+	if (port->kind == PORT_VM || (known && known->flags & MAPPING_VM))
+		return;
+	if (!port->greeted && port_is_arriving(port))
+		port_do(port, MOBILITY_DO_ANNOUNCE);
+}
+
 void agent_neighbour_unpark(struct port *port)
 {
 	struct local_device *device = find_device(port->agent, port->ifindex);
@@ -91,7 +105,10 @@ void agent_neighbour_unpark(struct port *port)
 
 		if (mac_cmp(claim->mac, port->mac) != 0)
 			continue;
-		port_hear(port, claim->ip);
+		if (ip_is_none(claim->ip))
+			greet(port);
+		else
+			port_hear(port, claim->ip);
 		if (claim->advertised)
 			port_hear_router(port, claim->router);
 		*claim = (struct parked_claim){ 0 };
@@ -205,12 +222,13 @@ static void answer_rarp(struct local_device *device, const struct frame *frame)
 static void hear_rarp(struct local_device *device, const struct frame *frame)
 {
 	struct port *port = sender(device, frame);
-	bool arriving = port && port_is_arriving(port);
 
-	if (arriving && port->kind == PORT_VM)
+	if (port && port->kind == PORT_VM && port_is_arriving(port))
 		return;
-	if (arriving && !port->greeted)
-		port_do(port, MOBILITY_DO_ANNOUNCE);
+	if (port)
+		greet(port);
+	else
+		park(device, frame, frame->source, (struct ip){ 0 });
 	answer_rarp(device, frame);
 }
 

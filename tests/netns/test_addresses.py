@@ -519,8 +519,8 @@ class Arrival(Case):
 
         neighbour, far = self.wire("t2"), self.wire("far", "vx100")
         world.plug("hv2", "t1", netns="t1b")
-        world.give("t1b", IP4["t1"], IP6["t1"])
         self.wire("t1b").send(self.rarp_request("t1"))
+        world.give("t1b", IP4["t1"], IP6["t1"])
         world.knows("t1", IP4["t1"], IP6["t1"], vtep="hv2", at="hv1")
         for wire in (neighbour, far):
             self.check_announced(wire)
