@@ -36,10 +36,12 @@ static void heard(const struct address_table *table, struct address *address, ui
 				 : ADDRESS_NEVER;
 }
 
-static void ask_soon(const struct address_table *table, struct address *address, uint64_t now_us)
+/* Within @range_us from now, unless the guest holds it. */
+static void ask_within(const struct address_table *table, struct address *address,
+		       uint64_t range_us, uint64_t now_us)
 {
 	uint64_t from_us = address->held_until_us > now_us ? address->held_until_us : now_us;
-	uint64_t due_us = from_us + spread(address->ip, ADDRESS_VERIFY_SPREAD_US);
+	uint64_t due_us = from_us + spread(address->ip, range_us);
 
 	if (table->policy.age_us && address->probes == 0 && due_us < address->due_us)
 		address->due_us = due_us;
@@ -85,7 +87,7 @@ enum address_verdict address_table_hear(struct address_table *table, struct ip i
 	}
 	if (table->count >= table->policy.cap) {
 		table->refused.over_cap++;
-		address_table_verify(table, NULL, now_us);
+		address_table_verify(table, now_us);
 		return ADDRESS_OVER_CAP;
 	}
 	if (!may_take_new(table, now_us)) {
@@ -102,7 +104,7 @@ bool address_table_adopt(struct address_table *table, struct ip ip, bool verify,
 		return false;
 	add(table, ip, now_us);
 	if (verify)
-		ask_soon(table, find(table, ip), now_us);
+		ask_within(table, find(table, ip), ADDRESS_VERIFY_SPREAD_US, now_us);
 	return true;
 }
 
@@ -133,16 +135,19 @@ void address_table_hold(struct address_table *table, struct ip ip, uint64_t now_
 		address->due_us = address->held_until_us;
 }
 
-void address_table_verify(struct address_table *table, const struct ip *ip, uint64_t now_us)
+void address_table_verify(struct address_table *table, uint64_t now_us)
 {
-	for (size_t i = 0; i < table->count; i++) {
-		struct address *address = &table->entries[i];
+	for (size_t i = 0; i < table->count; i++)
+		if (now_us - table->entries[i].heard_us >= ADDRESS_VERIFY_GAP_US)
+			ask_within(table, &table->entries[i], ADDRESS_VERIFY_SPREAD_US, now_us);
+}
 
-		if (ip && ip_cmp(address->ip, *ip) != 0)
-			continue;
-		if (now_us - address->heard_us >= ADDRESS_VERIFY_GAP_US)
-			ask_soon(table, address, now_us);
-	}
+void address_table_doubt(struct address_table *table, struct ip ip, uint64_t now_us)
+{
+	struct address *address = find(table, ip);
+
+	if (address)
+		ask_within(table, address, 0, now_us);
 }
 
 void address_table_restart(struct address_table *table, uint64_t now_us)

@@ -99,8 +99,11 @@ void address_table_retain(struct address_table *table, const struct ip *ips, siz
 /* The port itself probes for @ip. */
 void address_table_hold(struct address_table *table, struct ip ip, uint64_t now_us);
 
-/* Asks soon for @ip, or for all when it is NULL, unless heard within ADDRESS_VERIFY_GAP_US. */
-void address_table_verify(struct address_table *table, const struct ip *ip, uint64_t now_us);
+/* Asks soon for all that were not heard within ADDRESS_VERIFY_GAP_US. */
+void address_table_verify(struct address_table *table, uint64_t now_us);
+
+/* Somebody else claims @ip: asks for it at once. */
+void address_table_doubt(struct address_table *table, struct ip ip, uint64_t now_us);
 
 /* The guest stood still and could not answer: every address counts as heard now. */
 void address_table_restart(struct address_table *table, uint64_t now_us);

@@ -128,6 +128,8 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 	struct agent_vn *vn = userdata;
 	struct port *port = mapping ? port_find(vn->agent, mapping->vni, mac) : NULL;
 
+	if (mapping)
+		local_ips_doubt_others(vn->agent, mapping);
 	if (!port || mapping->generation < port->generation)
 		return;
 	if (ip_cmp(mapping->vtep, vn->agent->config->vtep) == 0) {

@@ -12,6 +12,7 @@
  *   port.c           the records, and the state machine's inputs
  *   port_effects.c   its effects
  *   port_addresses.c  a port's addresses
+ *   local_ips.c      which ports have an address
  */
 #ifndef REHOME_NVEAGENT_AGENT_PRIVATE_H
 #define REHOME_NVEAGENT_AGENT_PRIVATE_H
@@ -89,6 +90,7 @@ struct agent {
 	size_t vn_count;
 	struct frame_out *out;
 	struct local_device *devices;	/* uthash by ifindex; agent_neighbour.c */
+	struct local_ip *local_ips;	/* uthash; local_ips.c */
 	struct port *ports;		/* uthash by port_key */
 	size_t ports_count;
 	struct waiter *waiters;
@@ -142,6 +144,13 @@ void agent_neighbour_unpark(struct port *port);
 uint64_t agent_neighbour_dropped(struct agent *agent, uint32_t ifindex);
 /* The timer that asks all endpoints of a VN for their addresses. */
 void agent_neighbour_verify(void *vn);
+
+/* local_ips.c */
+/* The port's address table has changed, or goes with the port. */
+void local_ips_update(struct port *port);
+void local_ips_forget(struct port *port);
+/* The directory has @mapping: whoever else has one of its addresses here is asked for it. */
+void local_ips_doubt_others(struct agent *agent, const struct mapping *mapping);
 
 /* agent_control.c */
 void agent_control_handle(void *userdata, struct json_object *object, struct control_request *request);

@@ -139,6 +139,7 @@ struct port *port_free(struct port *port)
 {
 	if (!port)
 		return NULL;
+	local_ips_forget(port);
 	HASH_DEL(port->agent->ports, port);
 	port->agent->ports_count--;
 	port->qemu = qemu_watch_free(port->qemu);

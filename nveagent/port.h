@@ -62,6 +62,7 @@ struct port {
 	bool in_step, forget;	/* to be freed at the end of the step */
 
 	struct address_table addresses;
+	struct ip_link *ip_links;	/* in the index of local_ips.c */
 	bool router;		/* its newest NA or RA said so */
 	bool unsaid;		/* the directory has other addresses or flags than these */
 	bool limit_said;	/* that it claims too many addresses is in the log */
@@ -124,6 +125,8 @@ void port_hear_router(struct port *port, bool router);
 void port_take_mapping(struct port *port, const struct mapping *mapping);
 /* Asks it soon whether it still has its addresses. */
 void port_verify_addresses(struct port *port);
+/* Another endpoint has @ip: asks whether this one still has it. */
+void port_doubt(struct port *port, struct ip ip);
 /* Its vCPUs stood still and run again: its silence meant nothing. */
 void port_addresses_resumed(struct port *port);
 /* The machine has left @before: what could not be told or asked there may be now. */

@@ -107,12 +107,19 @@ void port_on_age(void *userdata)
 	ask_all(port, work.probe, work.probe_count);
 	for (size_t i = 0; i < work.gone_count; i++)
 		give_up(port, work.gone[i]);
+	local_ips_update(port);
 	schedule(port);
 }
 
 void port_verify_addresses(struct port *port)
 {
-	address_table_verify(&port->addresses, NULL, clock_monotonic_us());
+	address_table_verify(&port->addresses, clock_monotonic_us());
+	schedule(port);
+}
+
+void port_doubt(struct port *port, struct ip ip)
+{
+	address_table_doubt(&port->addresses, ip, clock_monotonic_us());
 	schedule(port);
 }
 
@@ -145,6 +152,7 @@ void port_hear(struct port *port, struct ip ip)
 	case ADDRESS_KNOWN:
 		break;
 	case ADDRESS_NEW:
+		local_ips_update(port);
 		tell_later(port);
 		break;
 	case ADDRESS_OVER_CAP:
@@ -180,6 +188,7 @@ static void adopt(struct port *port, const struct mapping *mapping, bool verify)
 
 	for (size_t i = 0; i < mapping->ip_count; i++)
 		(void) address_table_adopt(&port->addresses, mapping->ips[i], verify, now_us);
+	local_ips_update(port);
 	schedule(port);
 }
 

@@ -443,6 +443,28 @@ class Ageing(Case):
         world.knows("t1", IP4["t1"])
         world.knows("t2", IP4["t2"], IP6["t2"])
 
+    def test_address_that_changes_hands(self):
+        """Another endpoint takes an address over (VRRP): who had it loses it in seconds, on this host and on the other."""
+        world = self.world()
+        wires = {}
+        for host, name in (("hv1", "t1"), ("hv1", "t2"), ("hv2", "t3")):
+            world.plug(host, name)
+            wires[name] = self.wire(name)
+        ip4, ip6 = "198.51.100.200", "2001:db8:100::200"
+        before = None
+        for host, name in (("hv1", "t1"), ("hv1", "t2"), ("hv2", "t3"), ("hv1", "t1")):
+            if before:
+                world.take(before, ip4)
+                world.take(before, ip6)
+            world.give(name, ip4, ip6)
+            inside(name, "arping", "-U", "-c", 1, "-I", "eth0", ip4, check=False)
+            wires[name].send(na(mac_bytes(MACS[name]), ip6))
+            world.knows(name, ip4, ip6, vtep=host, at="hv2")
+            if before:
+                wait_until(lambda n=before: not {ip4, ip6} & set((world.mapping("hv1", n) or {"ips": []})["ips"]),
+                           f"{before} loses what {name} has")
+            before = name
+
     def test_agent_restart(self):
         """Tenants that say nothing keep their addresses when the agent starts again, and lose those they gave up."""
         world = self.world()
