@@ -144,7 +144,8 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 		return r;
 
 	agent->grace = loop_timer_new(agent->loop, agent_nva_end_grace, agent);
-	r = agent->grace ? frame_out_new(agent->config->vtep, &agent->out) : -ENOMEM;
+	agent->relearn = loop_timer_new(agent->loop, agent_local_relearn, agent);
+	r = agent->grace && agent->relearn ? frame_out_new(agent->config->vtep, &agent->out) : -ENOMEM;
 	if (r == 0)
 		r = connect_nva(agent);
 	if (r == 0)
@@ -198,6 +199,7 @@ struct agent *agent_free(struct agent *agent)
 	agent->out = frame_out_free(agent->out);
 	agent->nva = nva_link_free(agent->nva);
 	agent->grace = loop_timer_free(agent->grace);
+	agent->relearn = loop_timer_free(agent->relearn);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent->vns[i] = agent_vn_free(agent->vns[i]);
 	agent->ledger = ledger_free(agent->ledger);

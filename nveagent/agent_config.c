@@ -150,6 +150,12 @@ static int parse_port_addresses(void *target, const char *value, char *reterr_me
 			    &((struct agent_config *) target)->port_addresses, reterr_message);
 }
 
+static int parse_port_macs(void *target, const char *value, char *reterr_message)
+{
+	return parse_number(value, 1, 65536, &((struct agent_config *) target)->port_macs,
+			    reterr_message);
+}
+
 static int parse_log_level(void *target, const char *value, char *reterr_message)
 {
 	if (log_level_from_name(value, &((struct agent_config *) target)->log_level) < 0)
@@ -173,6 +179,7 @@ static const struct config_key agent_keys[] = {
 	{ "queue-packets",	parse_queue_packets },
 	{ "neighbour-age",	parse_neighbour_age },
 	{ "port-addresses",	parse_port_addresses },
+	{ "port-macs",		parse_port_macs },
 	{ "log-level",		parse_log_level },
 };
 /* clang-format on */
@@ -305,6 +312,7 @@ static void set_defaults(struct agent_config *config)
 		.late_s = 300,
 		.neighbour_age_s = 300,
 		.port_addresses = MAPPING_IPS_MAX,
+		.port_macs = 1024,
 		.queue_packets = 16384,
 		.log_level = LOG_LEVEL_INFO,
 	};

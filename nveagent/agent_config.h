@@ -44,6 +44,7 @@ struct agent_config {
 	bool icmp_unreachable;		/* they are answered when nobody knows the VM any more */
 	unsigned neighbour_age_s;	/* of silence, then an address is asked for; 0: never is */
 	unsigned port_addresses;	/* that one MAC may have */
+	unsigned port_macs;		/* learned on one bridge port */
 	unsigned queue_packets;		/* of a destination tap during a move */
 	enum log_level log_level;
 	struct vni_config vnis[AGENT_VNIS_MAX];

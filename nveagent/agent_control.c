@@ -159,7 +159,8 @@ static struct json_object *counters_to_json(struct agent *agent)
 	    json_add_u64(object, "updates", agent->counters.updates) < 0 ||
 	    json_add_u64(object, "reconciles", agent->counters.reconciles) < 0 ||
 	    json_add_u64(object, "kernel_errors", agent->counters.kernel_errors) < 0 ||
-	    json_add_u64(object, "rarp_answers", agent->counters.rarp_answers) < 0)
+	    json_add_u64(object, "rarp_answers", agent->counters.rarp_answers) < 0 ||
+	    json_add_u64(object, "macs_refused", agent->counters.macs_refused) < 0)
 		return NULL;
 	return TAKE_PTR(object);
 }

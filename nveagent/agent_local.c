@@ -33,6 +33,7 @@ static struct agent_vn *vn_by_port(struct agent *agent, uint32_t ifindex)
 static void unplug(struct port *port)
 {
 	port->ifindex = 0;
+	agent_neighbour_count(port);
 	port->facts =
 		(struct mobility_facts){ .asked_for = port->facts.asked_for, .unplugged = true };
 	port_input(port, MOBILITY_UNPLUG);
@@ -93,6 +94,11 @@ static void learned(struct agent_vn *vn, uint32_t ifindex, struct mac mac)
 
 	if (port && (port->kind == PORT_VM || port->ifindex == ifindex))
 		return;
+	if (!port && !agent_neighbour_may_learn(vn->agent, ifindex)) {
+		if (!loop_timer_is_running(vn->agent->relearn))
+			(void) loop_timer_start(vn->agent->relearn, AGENT_RELEARN_S * 1000000ull);
+		return;
+	}
 	if (!if_indextoname(ifindex, device))
 		return;
 	if (!port)
@@ -119,6 +125,14 @@ static void on_fdb(void *userdata, uint32_t ifindex, struct mac mac, bool is_lea
 	port = port_find(agent, vn->devices.vni, mac);
 	if (port && port->kind == PORT_LEARNED && port->ifindex == ifindex)
 		unplug(port);
+}
+
+/* The bridge tells of a MAC once, when it learns it. */
+void agent_local_relearn(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void) kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
 }
 
 static void on_overrun(void *userdata)

@@ -25,12 +25,14 @@ struct local_device {
 	char name[IFNAMSIZ];
 	struct neighbour_watch *watch; /* NULL: it could not be made */
 	struct parked_claim {
-		struct mac mac; /* zero: none */
-		struct ip ip;	/* none: it announced itself by RARP */
+		struct mac mac;	 /* zero: none */
+		struct ip ip;	 /* none: it announced itself by RARP */
 		bool advertised; /* in an NA or RA, which says whether */
 		bool router;	 /* it is a router */
 	} parked[PARKED_MAX];
 	unsigned parked_next;
+	unsigned macs;	 /* learned on it, with a record */
+	bool limit_said; /* that there are too many is in the log */
 	UT_hash_handle hh;
 };
 
@@ -113,6 +115,37 @@ void agent_neighbour_unpark(struct port *port)
 			port_hear_router(port, claim->router);
 		*claim = (struct parked_claim){ 0 };
 	}
+}
+
+/* --- learned MACs --- */
+
+void agent_neighbour_count(struct port *port)
+{
+	struct local_device *before = find_device(port->agent, port->counted_on);
+	struct local_device *now = find_device(port->agent, port->ifindex);
+
+	if (port->kind != PORT_LEARNED || port->counted_on == port->ifindex)
+		return;
+	if (before)
+		before->macs--;
+	if (now)
+		now->macs++;
+	port->counted_on = now ? port->ifindex : 0;
+}
+
+bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex)
+{
+	struct local_device *device = find_device(agent, ifindex);
+
+	if (!device || device->macs < agent->config->port_macs)
+		return true;
+	agent->counters.macs_refused++;
+	if (!device->limit_said)
+		log_warning(
+			"%s, VNI %u: more than %u MACs (port-macs); the others are not registered",
+			device->name, device->vn->devices.vni, agent->config->port_macs);
+	device->limit_said = true;
+	return false;
 }
 
 /* --- a kind of frame a function --- */

@@ -37,6 +37,7 @@ enum {
 	AGENT_GRACE_S = 10,		/* for all NVEs to tell an NVA that has started anew what they have */
 	AGENT_RELEASE_US = 1000,	/* letting held packets out, between two looks at what else has happened */
 	AGENT_VERIFY_DELAY_MS = 200,	/* after a VM has left, until those that remain are asked for their addresses */
+	AGENT_RELEARN_S = 30,		/* after a MAC was refused for its port's limit, until there may be room */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_WAITERS_MAX = 64,
@@ -78,6 +79,7 @@ struct agent {
 	struct nva_link *nva;
 	char nva_name[NVO3_NAME_MAX + 1];
 	uint64_t nva_incarnation;	/* of the last session; 0: there was none */
+	struct loop_timer *relearn;	/* runs when a learned MAC was refused */
 	struct loop_timer *grace;	/* a new NVA is being told everything */
 	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
 	unsigned releasing;		/* ports whose held packets are on their way: nobody may overtake them */
@@ -99,7 +101,7 @@ struct agent {
 	uint64_t status_id;
 	uint64_t started_us;		/* CLOCK_MONOTONIC */
 	struct {
-		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors, rarp_answers;
+		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors, rarp_answers, macs_refused;
 	} counters;
 };
 
@@ -132,6 +134,8 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event);
 
 /* agent_local.c */
 extern const struct kernel_watch_events agent_kernel_events;
+/* The timer that looks again at MACs that were refused. */
+void agent_local_relearn(void *agent);
 
 /* agent_neighbour.c */
 /* Hears what endpoints behind a bridge port say; a failure is logged. */
@@ -142,6 +146,10 @@ void agent_neighbour_unwatch_all(struct agent *agent);
 void agent_neighbour_unpark(struct port *port);
 /* Frames of a device that came too fast to be looked at. */
 uint64_t agent_neighbour_dropped(struct agent *agent, uint32_t ifindex);
+/* @port is on another device than before, or on none: keeps the devices' numbers of learned MACs. */
+void agent_neighbour_count(struct port *port);
+/* Whether one more MAC may be learned on the device. If not: counted, and said once in the log. */
+bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex);
 /* The timer that asks all endpoints of a VN for their addresses. */
 void agent_neighbour_verify(void *vn);
 

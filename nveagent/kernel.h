@@ -137,7 +137,7 @@ int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, s
 struct kernel_watch *kernel_watch_free(struct kernel_watch *watch);
 DEFINE_CLEANUP(struct kernel_watch, kernel_watch_free)
 int kernel_watch_fd(const struct kernel_watch *watch);
-int kernel_watch_read(struct kernel_watch *watch);	/* reads what is there; calls back; 0 or errno */
+int kernel_watch_read(struct kernel_watch *watch);	/* reads some of what is there; calls back; 0 or errno */
 /* Calls link() for every bridge port and fdb() for every dynamic bridge entry there is now. */
 int kernel_watch_replay(struct kernel *kernel, const struct kernel_watch_events *events, void *userdata);
 

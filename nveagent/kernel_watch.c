@@ -18,6 +18,7 @@
 #include "nveagent/kernel_link.h"
 
 enum {
+	WATCH_READS_MAX = 64,		 /* at a time, one notification each: a guest that makes the bridge learn must not hold us */
 	WATCH_RECEIVE_BUFFER = 32 << 20, /* some 40,000 notifications between two reads */
 };
 
@@ -111,7 +112,7 @@ static void tell(const struct kernel_watch_events *events, void *userdata, const
 
 int kernel_watch_read(struct kernel_watch *watch)
 {
-	for (;;) {
+	for (unsigned i = 0; i < WATCH_READS_MAX; i++) {
 		ssize_t n = recv(kernel_watch_fd(watch), watch->buffer, sizeof(watch->buffer), MSG_DONTWAIT);
 		int left = (int) n;
 
@@ -126,6 +127,7 @@ int kernel_watch_read(struct kernel_watch *watch)
 		     header = nlmsg_next(header, &left))
 			tell(watch->events, watch->userdata, header);
 	}
+	return 0;
 }
 
 /* --- what is there now --- */

@@ -140,6 +140,8 @@ struct port *port_free(struct port *port)
 	if (!port)
 		return NULL;
 	local_ips_forget(port);
+	port->ifindex = 0;
+	agent_neighbour_count(port);
 	HASH_DEL(port->agent->ports, port);
 	port->agent->ports_count--;
 	port->qemu = qemu_watch_free(port->qemu);
@@ -176,6 +178,7 @@ int port_set_device(struct port *port, const char *device)
 		port->arrived_us = clock_monotonic_us();
 		port->greeted = false;
 	}
+	agent_neighbour_count(port);
 	agent_neighbour_unpark(port);
 	return 0;
 }

@@ -55,6 +55,7 @@ struct port {
 	struct uuid uuid;
 	char device[IFNAMSIZ];	/* tap or bridge port; "" before it is known */
 	uint32_t ifindex;	/* 0: it is not there */
+	uint32_t counted_on;	/* a learned MAC: the device whose limit it counts for; 0: none */
 
 	enum mobility_state state;
 	struct mobility_facts facts;

@@ -5,7 +5,7 @@
  *
  * usage: neighbour_flood DEVICE MAC RATE SECONDS [PID]
  *
- * Frames are half GARPs and half unsolicited NAs from MAC, of CLAIMS different addresses each. Prints
+ * MAC "any": each frame comes from another MAC. Frames are half GARPs and half unsolicited NAs from MAC, of CLAIMS different addresses each. Prints
  * one JSON object: the frames sent, the rate reached, and the share of one CPU that PID used
  * (utime + stime of /proc/PID/stat, proc(5)).
  */
@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +40,9 @@ struct flood {
 	struct mmsghdr messages[FRAMES];
 };
 
-static void make_frames(struct flood *flood, struct mac mac)
+static void make_frames(struct flood *flood, struct mac mac, unsigned first, unsigned count)
 {
-	for (unsigned i = 0; i < FRAMES; i++) {
+	for (unsigned i = first; i < first + count; i++) {
 		struct ip v4 = { AF_INET, { 198, 51, 100, (uint8_t) (1 + i / 2) } };
 		struct ip v6 = { AF_INET6,
 				 { 0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t) (1 + i / 2) } };
@@ -74,8 +75,10 @@ static int open_device(const char *device)
 }
 
 /* Sends @rate frames a second until @end_us; returns how many. */
-static uint64_t send_until(struct flood *flood, uint64_t rate, uint64_t begin_us, uint64_t end_us)
+static uint64_t send_until(struct flood *flood, bool any, uint64_t rate, uint64_t begin_us,
+			   uint64_t end_us)
 {
+	struct mac mac = { { 0x02 } };
 	const struct timespec pause = { .tv_nsec = 100000 };
 	uint64_t sent = 0, now_us;
 
@@ -86,6 +89,12 @@ static uint64_t send_until(struct flood *flood, uint64_t rate, uint64_t begin_us
 		if (sent + BATCH > due) {
 			(void) nanosleep(&pause, NULL);
 			continue;
+		}
+		for (unsigned i = 0; any && i < BATCH; i++, mac.octet[5]++) {
+			mac.octet[4] = (uint8_t) (mac.octet[4] + (mac.octet[5] == 0));
+			mac.octet[3] =
+				(uint8_t) (mac.octet[3] + (mac.octet[5] == 0 && mac.octet[4] == 0));
+			make_frames(flood, mac, (unsigned) (sent % FRAMES) + i, 1);
 		}
 		r = sendmmsg(flood->fd, flood->messages + sent % FRAMES, BATCH, 0);
 		if (r < 0 && errno != ENOBUFS && errno != EINTR) {
@@ -121,21 +130,22 @@ int main(int argc, char **argv)
 {
 	static struct flood flood; /* large for a stack */
 	uint64_t begin_us, rate, seconds, sent, ticks;
-	struct mac mac;
+	struct mac mac = { { 0x02 } };
+	bool any = argc > 2 && strcmp(argv[2], "any") == 0;
 	double elapsed_s;
 
-	if (argc < 5 || argc > 6 || mac_from_text(argv[2], &mac) < 0) {
+	if (argc < 5 || argc > 6 || (!any && mac_from_text(argv[2], &mac) < 0)) {
 		fputs("usage: neighbour_flood DEVICE MAC RATE SECONDS [PID]\n", stderr);
 		return USAGE;
 	}
 	rate = strtoull(argv[3], NULL, 10);
 	seconds = strtoull(argv[4], NULL, 10);
 	flood.fd = open_device(argv[1]);
-	make_frames(&flood, mac);
+	make_frames(&flood, mac, 0, FRAMES);
 
 	ticks = argc > 5 ? ticks_of(argv[5]) : 0;
 	begin_us = clock_monotonic_us();
-	sent = send_until(&flood, rate, begin_us, begin_us + seconds * 1000000);
+	sent = send_until(&flood, any, rate, begin_us, begin_us + seconds * 1000000);
 	elapsed_s = (double) (clock_monotonic_us() - begin_us) / 1e6;
 	ticks = argc > 5 ? ticks_of(argv[5]) - ticks : 0;
 

@@ -594,6 +594,22 @@ class Flood(Case):
         self.assertEqual(world.log("hv1").count("is not registered"), 1)
 
 
+    def test_many_macs(self):
+        """A guest that sends from a new MAC each time: so many are registered and no more, and another is heard."""
+        world = self.world(**{"port-macs": 20})
+        world.plug("hv1", "t1")
+        world.plug("hv1", "t2")
+        world.give("t2", IP4["t2"])
+        print(inside("t1", FLOOD, "eth0", "any", 20000, 1, world.processes["hv1"].pid).stdout, flush=True)
+        inside("t2", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t2"], check=False)
+        world.knows("t2", IP4["t2"])
+        ports = [port for port in world.ask("hv1", "ports")["ports"] if port["device"] == "p-t1"]
+        self.assertEqual(len(ports), 20)
+        self.assertGreater(world.status("hv1")["counters"]["macs_refused"], 10000)
+        self.assertLess(world.ask("hv1", "nva", "status")["nva"]["counters"]["registered"], 100)
+        self.assertEqual(world.log("hv1").count("port-macs"), 1)
+
+
 def skip(what):
     print(f"SKIP: {what}")
     sys.exit(77)
