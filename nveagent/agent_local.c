@@ -132,6 +132,7 @@ void agent_local_relearn(void *userdata)
 {
 	struct agent *agent = userdata;
 
+	agent_neighbour_relearn(agent);
 	(void) kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
 }
 

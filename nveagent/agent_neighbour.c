@@ -16,7 +16,8 @@
 #include "nveagent/neighbour.h"
 
 enum {
-	PARKED_MAX = 32, /* claims of a device; the oldest gives way */
+	PARKED_MAX = 32,     /* claims of a device; the oldest gives way */
+	REFUSED_STORM = 256, /* MACs beyond the limit, then the bridge need not learn them either */
 };
 
 struct local_device {
@@ -31,8 +32,10 @@ struct local_device {
 		bool router;	 /* it is a router */
 	} parked[PARKED_MAX];
 	unsigned parked_next;
-	unsigned macs;	 /* learned on it, with a record */
-	bool limit_said; /* that there are too many is in the log */
+	unsigned macs;	  /* learned on it, with a record */
+	unsigned refused; /* since the last relearn */
+	bool limit_said;  /* that there are too many is in the log */
+	bool deaf;	  /* the bridge learns no more there */
 	UT_hash_handle hh;
 };
 
@@ -133,6 +136,29 @@ void agent_neighbour_count(struct port *port)
 	port->counted_on = now ? port->ifindex : 0;
 }
 
+/*
+ * A guest that sends from a new MAC with each frame would fill the bridge's table, and us with its
+ * notifications. What the bridge has learned there stays until it ages, and a VM's own MAC is pinned.
+ */
+static void set_deaf(struct agent *agent, struct local_device *device, bool deaf)
+{
+	int r = kernel_port_set_learning(agent->kernel, device->ifindex, !deaf);
+
+	if (r < 0 && r != -ENODEV)
+		log_warning("%s: cannot switch learning %s: %s", device->name, deaf ? "off" : "on",
+			    strerror(-r));
+	device->deaf = deaf;
+}
+
+void agent_neighbour_relearn(struct agent *agent)
+{
+	for (struct local_device *device = agent->devices; device; device = device->hh.next) {
+		device->refused = 0;
+		if (device->deaf)
+			set_deaf(agent, device, false);
+	}
+}
+
 bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex)
 {
 	struct local_device *device = find_device(agent, ifindex);
@@ -145,6 +171,8 @@ bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex)
 			"%s, VNI %u: more than %u MACs (port-macs); the others are not registered",
 			device->name, device->vn->devices.vni, agent->config->port_macs);
 	device->limit_said = true;
+	if (++device->refused >= REFUSED_STORM && !device->deaf)
+		set_deaf(agent, device, true);
 	return false;
 }
 
@@ -317,6 +345,8 @@ void agent_neighbour_watch(struct agent_vn *vn, const struct kernel_port *link)
 
 static void forget(struct agent *agent, struct local_device *device)
 {
+	if (device->deaf)
+		set_deaf(agent, device, false);
 	HASH_DEL(agent->devices, device);
 	device->watch = neighbour_watch_free(device->watch);
 	free(device);

@@ -148,8 +148,12 @@ void agent_neighbour_unpark(struct port *port);
 uint64_t agent_neighbour_dropped(struct agent *agent, uint32_t ifindex);
 /* @port is on another device than before, or on none: keeps the devices' numbers of learned MACs. */
 void agent_neighbour_count(struct port *port);
-/* Whether one more MAC may be learned on the device. If not: counted, and said once in the log. */
+/*
+ * Whether one more MAC may be learned on the device. If not: counted, and said once in the log; after
+ * many of them the bridge learns no more there, until agent_neighbour_relearn().
+ */
 bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex);
+void agent_neighbour_relearn(struct agent *agent);
 /* The timer that asks all endpoints of a VN for their addresses. */
 void agent_neighbour_verify(void *vn);
 

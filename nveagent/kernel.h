@@ -88,6 +88,9 @@ struct kernel_port {
 };
 int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port);	/* -ENODEV */
 
+/* Whether the bridge learns the MACs that it sees on this port. */
+int kernel_port_set_learning(struct kernel *kernel, uint32_t ifindex, bool learning);
+
 /*
  * The guard of a destination tap until the VM runs there (new NVE):
  *  - nothing flooded goes to it (flood, mcast_flood, bcast_flood off), so that it does not

@@ -250,6 +250,13 @@ int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const st
 	return kernel_request(kernel, message);
 }
 
+int kernel_port_set_learning(struct kernel *kernel, uint32_t ifindex, bool learning)
+{
+	const struct link_port_flag flag = { IFLA_BRPORT_LEARNING, learning };
+
+	return kernel_link_set_port_flags(kernel, ifindex, &flag, 1);
+}
+
 int kernel_link_set_up(struct kernel *kernel, uint32_t ifindex)
 {
 	struct ifinfomsg header = { .ifi_index = (int) ifindex, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
