@@ -71,12 +71,12 @@ static void unplug(struct port *port)
 
 static void run(struct port *port)
 {
-	bool came_back = port->migrated;
+	bool came_back = port->migrated, stood_still = port->facts.stopped;
 
-	if (port->facts.stopped)
-		port_addresses_resumed(port);
 	port->facts.stopped = false;
 	port->facts.unplugged = false;
+	if (stood_still)
+		port_addresses_resumed(port);
 	port_input(port, MOBILITY_RUN);
 	if (!came_back)
 		return;

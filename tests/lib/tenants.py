@@ -14,11 +14,15 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import sys
+import tempfile
 import time
+import unittest
 
 DEADLINE_S = 30
 VNI = 100
@@ -132,10 +136,12 @@ class World:
     """
     Two hosts, a VTEP without an agent, an NVA. The namespace of the test is the underlay's switch.
 
-    programs: paths of the agent, the NVA and nvectl. keys: of the agents' configuration.
+    programs: paths of the agent, the NVA and nvectl. foreign: (host, VTEP) that somebody put into the host's flood
+    list. keys: of the agents' configuration.
     """
 
-    def __init__(self, directory, underlay, programs, **keys):
+    def __init__(self, directory, underlay, programs, foreign=None, **keys):
+        self.foreign = foreign
         self.agent, self.nva, self.nvectl = programs
         self.directory, self.family, self.address = directory, underlay, UNDERLAYS[underlay]
         self.keys = {"neighbour-age": 300, "port-addresses": 16, **keys}
@@ -150,6 +156,8 @@ class World:
         inside("far", "ip", "link", "add", "vx100", "type", "vxlan", "id", VNI, "dstport", 4789, "local",
                self.address["far"])
         inside("far", "ip", "link", "set", "vx100", "up")
+        if self.foreign:
+            self._flood_to(*self.foreign)
         self.start_nva()
         for host in ("hv1", "hv2"):
             self.start_agent(host)
@@ -167,6 +175,12 @@ class World:
         for device in ("lo", "under0"):
             run("ip", "-n", name, "link", "set", device, "up")
         self._give("under0", name, name)
+
+    def _flood_to(self, host, vtep):
+        """The host's VXLAN device is there before the agent, which adopts it."""
+        inside(host, "ip", "link", "add", "vx100", "type", "vxlan", "id", VNI, "dstport", 4789, "local",
+               self.address[host], "nolearning")
+        inside(host, "bridge", "fdb", "append", "00:00:00:00:00:00", "dev", "vx100", "dst", self.address[vtep])
 
     def _start(self, name, words, ready):
         log = open(f"{self.directory}/{name}.log", "a", encoding="utf-8")
@@ -268,3 +282,65 @@ class World:
                 run("ip", "netns", "del", netns.split()[0])
         for device in ("u-hv1", "u-hv2", "u-far", "br-underlay"):  # namespaces take a while to go
             run("ip", "link", "del", device, check=False)
+
+
+def rarp_request(name):
+    """A diskless client's, and QEMU's self-announcement: the same bytes."""
+    mac = mac_bytes(MACS[name])
+    return arp(0x8035, 3, (mac, ZERO4), (mac, ZERO4))
+
+
+def announcement4(mac, address):
+    """RFC 5227 section 2.3."""
+    return arp(0x0806, 1, (mac, socket.inet_aton(address)), (b"\0" * 6, socket.inet_aton(address)))
+
+
+class Case(unittest.TestCase):
+    """Makes worlds, and shows their logs when a test fails."""
+
+    programs = ()  # paths of the agent, the NVA, nvectl, and what else the file's arguments name
+    last = None
+
+    def world(self, underlay=4, **keys):
+        """A fresh one; there is one at a time."""
+        if self.last:
+            self.finish(self.last)
+        directory = tempfile.mkdtemp(prefix="rehome-addresses-")
+        self.addCleanup(shutil.rmtree, directory)
+        world = World(directory, underlay, self.programs[:3], **keys)
+        self.addCleanup(self.finish, world)
+        self.last = world
+        world.build()
+        return world
+
+    def finish(self, world):
+        for name in world.processes if not self._outcome.success else ():
+            print(f"--- {name}\n{world.log(name)}", flush=True)
+        world.close()
+
+    def wire(self, netns, device="eth0"):
+        wire = Wire(netns, device)
+        self.addCleanup(wire.close)
+        return wire
+
+
+def main(tools, count):
+    """Runs the tests of the calling file, whose first COUNT arguments are programs; skips without root or TOOLS."""
+    if os.geteuid() != 0:
+        sys.exit(skip("network namespaces need root"))
+    for tool in tools:
+        if not shutil.which(tool):
+            sys.exit(skip(f"no {tool}"))
+    if os.environ.get("REHOME_TEST_NETNS") != "own":
+        environment = {**os.environ, "REHOME_TEST_NETNS": "own"}
+        os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    run("ip", "link", "set", "lo", "up")
+    Case.programs = [os.path.abspath(path) for path in sys.argv[1:1 + count]]
+    del sys.argv[1:1 + count]
+    unittest.main(verbosity=2)
+
+
+def skip(why):
+    print(f"SKIP: {why}")
+    return 77

@@ -1,47 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What tenants say in ARP, RARP and ND becomes what the directory has of them: real agents and a real NVA, tenants
-that are namespaces with stock tools.
+What tenants say in ARP and ND becomes what the directory has of them: real agents and a real NVA, tenants that are
+namespaces with stock tools.
 
 usage: test_addresses.py NVEAGENT NVA NVECTL NEIGHBOUR-FLOOD [UNITTEST-ARGUMENT...]
 """
 
 import json
-import os
 import pathlib
-import shutil
 import socket
 import struct
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from tenants import (IP4, IP6, MACS, World, ZERO4, Wire, arp, icmpv6, inside, mac_bytes, na, run,  # noqa: E402
-                     wait_until)
-
-PROGRAMS, FLOOD = (), ""
-
-
-class Case(unittest.TestCase):
-    def world(self, underlay=4, **keys):
-        directory = tempfile.mkdtemp(prefix="rehome-addresses-")
-        self.addCleanup(shutil.rmtree, directory)
-        world = World(directory, underlay, PROGRAMS, **keys)
-        self.addCleanup(self.finish, world)
-        world.build()
-        return world
-
-    def finish(self, world):
-        for name in world.processes if not self._outcome.success else ():
-            print(f"--- {name}\n{world.log(name)}", flush=True)
-        world.close()
-
-    def wire(self, netns, device="eth0"):
-        wire = Wire(netns, device)
-        self.addCleanup(wire.close)
-        return wire
+from tenants import (Case, IP4, IP6, MACS, ZERO4, announcement4, arp, icmpv6, inside, mac_bytes, main, na,  # noqa: E402
+                     run, wait_until)
 
 
 class Watching(Case):
@@ -68,7 +42,6 @@ class Watching(Case):
                 inside("t1", "ping", "-c", 1, "-W", 5, f"{'fe80::ff:fe00:2'}%eth0")
                 world.knows("t1", IP4["t1"], IP6["t1"], lladdr)
                 world.knows("t2", IP4["t2"], IP6["t2"], "fe80::ff:fe00:2")
-                world.close()
 
     def test_guest_that_configures_itself(self):
         """IPv6 with DAD, link-local and temporary addresses (RFC 8981), IPv4 link-local (RFC 3927)."""
@@ -117,7 +90,7 @@ class Watching(Case):
                              bytes((135, 0, 0, 0, 0, 0, 0, 0)) + socket.inet_pton(socket.AF_INET6, ip6)))
         wire.send(na(mac, "fe80::1"))  # the same device keeps the order: this one comes after
         world.knows("t1", "fe80::1")
-        wire.send(arp(0x0806, 1, (mac, ip4), (b"\0" * 6, ip4)))
+        wire.send(announcement4(mac, IP4["t1"]))
         wire.send(na(mac, ip6))
         world.knows("t1", "fe80::1", IP4["t1"], ip6)
 
@@ -131,7 +104,7 @@ class Watching(Case):
             if ":" in address:
                 wire.send(na(mac, address))
             else:
-                wire.send(arp(0x0806, 1, (mac, socket.inet_aton(address)), (b"\0" * 6, socket.inet_aton(address))))
+                wire.send(announcement4(mac, address))
         world.knows("t1", *kept)
         for n in range(100):
             wire.send(na(mac, f"2001:db8:100::dead:{n:x}"))
@@ -233,97 +206,6 @@ class Ageing(Case):
         self.assertNotIn(IP6["t1"], world.port("hv1", "t1")["ips"])
 
 
-class Arrival(Case):
-    def rarp_request(self, name):
-        mac = mac_bytes(MACS[name])
-        return arp(0x8035, 3, (mac, ZERO4), (mac, ZERO4))
-
-    def test_rarp(self):
-        """A diskless client gets its own address, wherever it runs (RFC 903); one that nobody knows gets no answer."""
-        for underlay in (4, 6):
-            with self.subTest(underlay=underlay):
-                world = self.world(underlay)
-                world.plug("hv1", "t1")
-                world.give("t1", IP4["t1"])
-                inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
-                world.knows("t1", IP4["t1"])
-                # It boots again, here.
-                run("ip", "-n", "t1", "addr", "flush", "dev", "eth0")
-                self.check_rarp(self.wire("t1"), "t1")
-                # It boots again, on the other host.
-                run("ip", "netns", "del", "t1")
-                world.plug("hv2", "t2")
-                self.wire("t2").send(self.rarp_request("t2"))
-                self.assertEqual(world.status("hv2")["counters"]["rarp_answers"], 0)
-                world.close()
-
-    def check_rarp(self, wire, name):
-        wire.send(self.rarp_request(name))
-        reply = wire.until(lambda frame: frame[12:14] == b"\x80\x35", "RARP reply")
-        mac = mac_bytes(MACS[name])
-        self.assertEqual(reply[:6], mac)
-        self.assertEqual(reply[20:22], b"\0\4")
-        self.assertEqual(socket.inet_ntoa(reply[28:32]), "198.51.100.1")
-        self.assertEqual((reply[32:38], socket.inet_ntoa(reply[38:42])), (mac, IP4[name]))
-
-    def test_self_announcement(self):
-        """
-        An endpoint that moved by itself, as a VM without libvirt does, announces itself by RARP as QEMU does: its
-        addresses come along, and are announced into the new host's bridge and to the VTEP without an agent.
-        """
-        for underlay in (4, 6):
-            with self.subTest(underlay=underlay):
-                self.check_self_announcement(self.world(underlay))
-
-    def check_self_announcement(self, world):
-        # Somebody's own entry in the flood list, from before the agent.
-        world.stop("hv2")
-        inside("hv2", "bridge", "fdb", "flush", "dev", "vx100", check=False)
-        for line in inside("hv2", "bridge", "fdb", "show", "dev", "vx100").stdout.splitlines():
-            if line.startswith("00:00:00:00:00:00"):
-                inside("hv2", "bridge", "fdb", "del", "00:00:00:00:00:00", "dev", "vx100", "dst", line.split()[2])
-        inside("hv2", "bridge", "fdb", "append", "00:00:00:00:00:00", "dev", "vx100", "dst", world.address["far"])
-        world.start_agent("hv2")
-        world.plug("hv1", "t1")
-        world.plug("hv2", "t2")
-        world.give("t1", IP4["t1"], IP6["t1"])
-        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
-        self.wire("t1").send(na(mac_bytes(MACS["t1"]), IP6["t1"], 0xa0))
-        world.knows("t1", IP4["t1"], IP6["t1"])
-
-        neighbour, far = self.wire("t2"), self.wire("far", "vx100")
-        world.plug("hv2", "t1", netns="t1b")
-        self.wire("t1b").send(self.rarp_request("t1"))
-        world.give("t1b", IP4["t1"], IP6["t1"])
-        world.knows("t1", IP4["t1"], IP6["t1"], vtep="hv2", at="hv1")
-        for wire in (neighbour, far):
-            self.check_announced(wire)
-        world.close()
-
-    def check_announced(self, wire):
-        mac, ip4 = mac_bytes(MACS["t1"]), socket.inet_aton(IP4["t1"])
-        wanted = {arp(0x0806, 1, (mac, ip4), (b"\0" * 6, ip4)), arp(0x0806, 2, (mac, ip4), (mac, ip4)),
-                  na(mac, IP6["t1"], 0xa0), self.rarp_request("t1")}
-
-        def look():
-            frame = wire.hear()
-            wanted.discard(frame)
-            if frame:
-                wanted.discard(frame[:42])
-            return not wanted
-        wait_until(look, "all forms of the announcement")
-
-    def test_rarp_on_another_host(self):
-        """The directory knows the client from the host where it was; the new host answers."""
-        world = self.world()
-        world.plug("hv1", "t1")
-        world.give("t1", IP4["t1"])
-        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
-        world.knows("t1", IP4["t1"])
-        world.plug("hv2", "t1", netns="t1b")
-        self.check_rarp(self.wire("t1b"), "t1")
-
-
 class Flood(Case):
     def test_does_not_reach_the_nva(self):
         """100,000 claims a second: a handful of registrations, and the agent answers meanwhile."""
@@ -331,7 +213,7 @@ class Flood(Case):
         world.plug("hv1", "t1")
         world.plug("hv1", "t2")
         world.give("t2", IP4["t2"])
-        flood = json.loads(inside("t1", FLOOD, "eth0", MACS["t1"], 100000, 2, world.processes["hv1"].pid).stdout)
+        flood = json.loads(inside("t1", self.programs[3], "eth0", MACS["t1"], 100000, 2, world.processes["hv1"].pid).stdout)
         print(flood, flush=True)
         inside("t2", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t2"], check=False)
         world.knows("t2", IP4["t2"])
@@ -352,7 +234,7 @@ class Flood(Case):
         world.plug("hv1", "t1")
         world.plug("hv1", "t2")
         world.give("t2", IP4["t2"])
-        print(inside("t1", FLOOD, "eth0", "any", 20000, 1, world.processes["hv1"].pid).stdout, flush=True)
+        print(inside("t1", self.programs[3], "eth0", "any", 20000, 1, world.processes["hv1"].pid).stdout, flush=True)
         inside("t2", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t2"], check=False)
         world.knows("t2", IP4["t2"])
         ports = [port for port in world.ask("hv1", "ports")["ports"] if port["device"] == "p-t1"]
@@ -368,27 +250,5 @@ class Flood(Case):
         self.assertIn("learning on", inside("hv1", "bridge", "-d", "link", "show", "dev", "p-t1").stdout)
 
 
-def skip(what):
-    print(f"SKIP: {what}")
-    sys.exit(77)
-
-
-def main():
-    global PROGRAMS, FLOOD
-    if os.geteuid() != 0:
-        skip("network namespaces need root")
-    for tool in ("arping", "ndisc6"):
-        if not shutil.which(tool):
-            skip(f"no {tool}")
-    if os.environ.get("REHOME_TEST_NETNS") != "own":
-        environment = {**os.environ, "REHOME_TEST_NETNS": "own"}
-        os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
-    run("mount", "-t", "tmpfs", "tmpfs", "/run")
-    run("ip", "link", "set", "lo", "up")
-    *PROGRAMS, FLOOD = (os.path.abspath(path) for path in sys.argv[1:5])
-    del sys.argv[1:5]
-    unittest.main(verbosity=2)
-
-
 if __name__ == "__main__":
-    main()
+    main(("arping", "ndisc6"), 4)

@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+What happens when an endpoint arrives at a host: announcements, and RARP, which announces or asks.
+
+usage: test_arrival.py NVEAGENT NVA NVECTL [UNITTEST-ARGUMENT...]
+"""
+
+import pathlib
+import socket
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+from fake_qemu import FakeQemu  # noqa: E402
+from tenants import (Case, DEADLINE_S, IP4, IP6, MACS, VNI, announcement4, arp, inside, mac_bytes, main, na,
+                     rarp_request, run, wait_until)  # noqa: E402
+
+
+class Arrival(Case):
+    def test_rarp(self):
+        """A diskless client gets its own address, wherever it runs (RFC 903); one that nobody knows gets no answer."""
+        for underlay in (4, 6):
+            with self.subTest(underlay=underlay):
+                world = self.world(underlay)
+                world.plug("hv1", "t1")
+                world.give("t1", IP4["t1"])
+                inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+                world.knows("t1", IP4["t1"])
+                # It boots again, here.
+                run("ip", "-n", "t1", "addr", "flush", "dev", "eth0")
+                self.check_rarp(self.wire("t1"), "t1")
+                # It boots again, on the other host.
+                run("ip", "netns", "del", "t1")
+                world.plug("hv2", "t2")
+                self.wire("t2").send(rarp_request("t2"))
+                self.assertEqual(world.status("hv2")["counters"]["rarp_answers"], 0)
+
+    def check_rarp(self, wire, name):
+        wire.send(rarp_request(name))
+        reply = wire.until(lambda frame: frame[12:14] == b"\x80\x35", "RARP reply")
+        mac = mac_bytes(MACS[name])
+        self.assertEqual(reply[:6], mac)
+        self.assertEqual(reply[20:22], b"\0\4")
+        self.assertEqual(socket.inet_ntoa(reply[28:32]), "198.51.100.1")
+        self.assertEqual((reply[32:38], socket.inet_ntoa(reply[38:42])), (mac, IP4[name]))
+
+    def test_self_announcement(self):
+        """
+        An endpoint that moved by itself, as a VM without libvirt does, announces itself by RARP as QEMU does: its
+        addresses come along, and are announced into the new host's bridge and to the VTEP without an agent.
+        """
+        for underlay in (4, 6):
+            with self.subTest(underlay=underlay):
+                self.check_self_announcement(self.world(underlay, foreign=("hv2", "far")))
+
+    def check_self_announcement(self, world):
+        world.plug("hv1", "t1")
+        world.plug("hv2", "t2")
+        world.give("t1", IP4["t1"], IP6["t1"])
+        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+        self.wire("t1").send(na(mac_bytes(MACS["t1"]), IP6["t1"], 0xa0))
+        world.knows("t1", IP4["t1"], IP6["t1"])
+
+        neighbour, far = self.wire("t2"), self.wire("far", "vx100")
+        world.plug("hv2", "t1", netns="t1b")
+        self.wire("t1b").send(rarp_request("t1"))
+        world.give("t1b", IP4["t1"], IP6["t1"])
+        world.knows("t1", IP4["t1"], IP6["t1"], vtep="hv2", at="hv1")
+        for wire in (neighbour, far):
+            self.check_announced(wire)
+
+    def check_announced(self, wire):
+        mac, ip4 = mac_bytes(MACS["t1"]), socket.inet_aton(IP4["t1"])
+        wanted = {announcement4(mac, IP4["t1"]), arp(0x0806, 2, (mac, ip4), (mac, ip4)),
+                  na(mac, IP6["t1"], 0xa0), rarp_request("t1")}
+
+        def look():
+            frame = wire.hear()
+            wanted.discard(frame)
+            if frame:
+                wanted.discard(frame[:42])
+            return not wanted
+        wait_until(look, "all forms of the announcement")
+
+    def test_rarp_on_another_host(self):
+        """The directory knows the client from the host where it was; the new host answers."""
+        world = self.world()
+        world.plug("hv1", "t1")
+        world.give("t1", IP4["t1"])
+        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+        world.knows("t1", IP4["t1"])
+        world.plug("hv2", "t1", netns="t1b")
+        self.check_rarp(self.wire("t1b"), "t1")
+
+
+class VmArrival(Case):
+    """A VM moves, with a monitor that says so in QEMU's place and a veth in its tap's."""
+
+    def vm(self, world, host, netns, running):
+        world.plug(host, "t1", netns=netns)
+        qemu = FakeQemu(f"{world.directory}/{host}.qmp", running)
+        self.addCleanup(qemu.stop)
+        world.ask(host, "port", "add", "--qmp", qemu.path, "--tap", f"p-{netns}", "--mac", MACS["t1"], "--vni", VNI,
+                  "--uuid", "6a6c1f6e-8f0b-4c1e-9a53-0f6f0c3a7d11")
+        self.assertTrue(qemu.ready.wait(DEADLINE_S))
+        return qemu
+
+    def wait_state(self, world, host, *states):
+        wait_until(lambda: (world.port(host, "t1") or {"state": "absent"})["state"] in states, f"{host} {states}")
+
+    def move(self, world, source, target):
+        """What the two QEMUs say of a migration from hv1 to hv2."""
+        source.event("MIGRATION", status="setup")
+        source.event("MIGRATION", status="active")
+        self.wait_state(world, "hv1", "armed")
+        source.event("STOP")
+        source.event("MIGRATION", status="completed")
+        self.wait_state(world, "hv1", "switched")
+        target.event("RESUME")
+        self.wait_state(world, "hv2", "resident")
+
+    def test_announces_on_resume(self):
+        """
+        On RESUME the new host announces every address that the directory knows, also one that was learned while the
+        memory was copied, to its own bridge and to who has no agent; the VM itself hears nothing; QEMU is asked to
+        announce too, and what it says is no diskless client's question.
+        """
+        for underlay in (4, 6):
+            with self.subTest(underlay=underlay):
+                world = self.world(underlay, foreign=("hv2", "far"))
+                self.check_announces(world)
+
+    def check_announces(self, world):
+        world.plug("hv2", "t2")
+        source = self.vm(world, "hv1", "vm", running=True)
+        old, mac = self.wire("vm"), mac_bytes(MACS["t1"])
+        old.send(announcement4(mac, IP4["t1"]))
+        world.knows("t1", IP4["t1"])
+        target = self.vm(world, "hv2", "vmb", running=False)
+        self.wait_state(world, "hv2", "plugged")
+        old.send(na(mac, IP6["t1"], 0xa0))
+        world.knows("t1", IP4["t1"], IP6["t1"], at="hv2")
+        wires = self.wire("t2"), self.wire("far", "vx100")
+        new = self.wire("vmb")
+        new.send(rarp_request("t1"))  # QEMU's, early
+        self.move(world, source, target)
+        self.assertIn("announce-self", target.commands)
+        new.send(rarp_request("t1"))  # QEMU's, asked for
+        for wire in wires:
+            self.check_announced(wire)
+        world.knows("t1", IP4["t1"], IP6["t1"], vtep="hv2", at="hv1")
+        self.assertIn("router", world.mapping("hv1", "t1")["flags"])
+
+        # What the bridge floods to the VM after it comes after whatever was said before.
+        self.wire("t2").send(announcement4(mac_bytes(MACS["t2"]), IP4["t2"]))
+        heard = []
+        new.until(lambda frame: heard.append(frame) or frame[6:12] == mac_bytes(MACS["t2"]), "t2's GARP")
+        self.assertEqual([frame for frame in heard if frame[6:12] == mac], [])
+        self.assertEqual(world.status("hv2")["counters"]["rarp_answers"], 0)
+
+    check_announced = Arrival.check_announced
+
+    def test_is_not_asked_while_it_stands_still(self):
+        """A VM that is paused cannot answer: it keeps its addresses, and loses them when it runs and is silent."""
+        world = self.world(**{"neighbour-age": 1})
+        qemu = self.vm(world, "hv1", "vm", running=True)
+        wire, mac = self.wire("vm"), mac_bytes(MACS["t1"])
+        qemu.event("STOP")
+        wire.send(announcement4(mac, IP4["t1"]))
+        world.knows("t1", IP4["t1"])
+        world.plug("hv1", "t2")  # meanwhile another one comes, gives its address up, and is found out
+        self.wire("t2").send(announcement4(mac_bytes(MACS["t2"]), IP4["t2"]))
+        world.knows("t2", IP4["t2"])
+        world.knows("t2")
+        world.knows("t1", IP4["t1"])
+        qemu.event("RESUME")
+        world.knows("t1")
+
+
+if __name__ == "__main__":
+    main(("arping",), 3)
