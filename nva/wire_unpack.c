@@ -159,7 +159,8 @@ static void read_mapping(struct reader *reader, const Rehome__Nvo3__Mapping *nod
 	ret->generation = read_generation(reader, node->generation);
 	ret->vm = read_uuid(reader, node->vm);
 	ret->flags = node->flags;
-	require(reader, (node->flags & ~(uint32_t) (MAPPING_VM | MAPPING_LEARNED | MAPPING_ROUTER)) == 0,
+	require(reader,
+		(node->flags & ~(uint32_t) (MAPPING_VM | MAPPING_LEARNED | MAPPING_ROUTER)) == 0,
 		"mapping.flags");
 	if (node->n_ips > MAPPING_IPS_MAX) {
 		fail(reader, "mapping.ips");

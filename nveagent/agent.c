@@ -145,7 +145,8 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 
 	agent->grace = loop_timer_new(agent->loop, agent_nva_end_grace, agent);
 	agent->relearn = loop_timer_new(agent->loop, agent_local_relearn, agent);
-	r = agent->grace && agent->relearn ? frame_out_new(agent->config->vtep, &agent->out) : -ENOMEM;
+	r = agent->grace && agent->relearn ? frame_out_new(agent->config->vtep, &agent->out)
+					   : -ENOMEM;
 	if (r == 0)
 		r = connect_nva(agent);
 	if (r == 0)

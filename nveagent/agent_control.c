@@ -193,7 +193,8 @@ static struct json_object *port_to_json(const struct port *port)
 	    add_mac(object, port->mac) < 0 ||
 	    add_ips(object, "ips", ips, address_table_copy(&port->addresses, ips)) < 0 ||
 	    json_add_u64(object, "addresses_refused",
-			 port->addresses.refused.over_cap + port->addresses.refused.over_rate) < 0 ||
+			 port->addresses.refused.over_cap + port->addresses.refused.over_rate) <
+		    0 ||
 	    json_add_u64(object, "frames_dropped",
 			 agent_neighbour_dropped(port->agent, port->ifindex)) < 0 ||
 	    json_add_bool(object, "router", port->router) < 0 ||

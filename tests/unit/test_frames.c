@@ -219,9 +219,11 @@ static const struct mutation {
 	{ na, sizeof(na), 79, 0, -EBADMSG, 0 },
 	{ router_advertisement, sizeof(router_advertisement), 21, 64, -EBADMSG, 0 },
 	{ router_advertisement, sizeof(router_advertisement), 22, 0x20, -EBADMSG, 0 },
-	{ router_advertisement, sizeof(router_advertisement), 23, 0xc0, -EBADMSG, 0 }, /* fec0::/10 */
+	{ router_advertisement, sizeof(router_advertisement), 23, 0xc0, -EBADMSG,
+	  0 }, /* fec0::/10 */
 	{ router_advertisement, sizeof(router_advertisement), 23, 0xbf, 0, FRAME_RA },
-	{ router_advertisement, sizeof(router_advertisement), 19, 0x10, 0, FRAME_RA }, /* no option */
+	{ router_advertisement, sizeof(router_advertisement), 19, 0x10, 0,
+	  FRAME_RA }, /* no option */
 	{ router_advertisement, sizeof(router_advertisement), 19, 0x0f, -EBADMSG, 0 },
 	{ router_advertisement, sizeof(router_advertisement), 55, 1, -EBADMSG, 0 },
 	{ router_advertisement, sizeof(router_advertisement), 60, 0, 0, FRAME_RA }, /* lifetime */
