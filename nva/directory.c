@@ -81,6 +81,7 @@ struct directory *directory_free(struct directory *directory)
 		free(directory->nves[i]);
 	tombstones_clear(directory);
 	table_clear(&directory->vni_table);
+	table_clear(&directory->nve_names);
 	free(directory);
 	return NULL;
 }

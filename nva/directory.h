@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "nva/change.h"
 #include "nva/wire.h"
 
 /* clang-format off */
@@ -88,6 +89,36 @@ int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve
 
 /* Deals with what became due: call it several times a second. Returns 0 or -ENOMEM. */
 int directory_tick(struct directory *directory, uint64_t now_us);
+
+/* --- what outlives a restart --- */
+
+/*
+ * Called from within the functions above for everything that must be known after a restart, in the
+ * order in which it happened. What they then give to be told may be told once that is safe. @change
+ * is borrowed; its removed_s is 0: there is no clock here.
+ */
+typedef void directory_journal(void *userdata, const struct change *change);
+
+/*
+ * Takes what a journal was given in an earlier life; before directory_begin(). @now_s: the time that removed_s is of. Nobody is
+ * connected then: leases begin at @now_us. Returns 0, -ENOMEM, or -EINVAL with *reterr_what (static
+ * text): no journal was given that.
+ */
+int directory_restore(struct directory *directory, uint64_t now_us, uint64_t now_s,
+		      const struct change *change, const char **reterr_what);
+
+/*
+ * From now on @journal is told what happens. Before any session; the first thing it is told, unless
+ * it was restored, is who this NVA is. Returns 0 or -ENOMEM.
+ */
+int directory_begin(struct directory *directory, uint64_t now_us, directory_journal *journal,
+		    void *userdata);
+
+/* How much there is. */
+struct directory_counts {
+	size_t nves, vnis, mappings, tombstones;
+};
+void directory_count(const struct directory *directory, struct directory_counts *ret_counts);
 
 /*
  * One message for any number of NVEs (none: they left meanwhile) that are connected, gateways

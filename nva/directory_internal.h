@@ -67,11 +67,12 @@ TAILQ_HEAD(entry_queue, entry);
 
 struct nve {
 	uint32_t id;			/* index in directory->nves */
+	struct table_link by_name;	/* directory->nve_names */
 	char name[NVO3_NAME_MAX + 1];
 	struct ip vtep;
 	enum nvo3_role role;
 	uint64_t incarnation;
-	bool connected;
+	bool connected, journalled;
 	uint64_t lease_end_us;		/* when not connected */
 	uint64_t resync_end_us;		/* when connected: what is not confirmed by then goes; 0: settled */
 	uint64_t acked, sent;		/* revisions of the present session */
@@ -180,11 +181,16 @@ struct directory {
 	bool out_of_memory;
 	struct nve *nves[DIRECTORY_NVES_MAX];
 	size_t nve_end;			/* past the highest number ever given */
+	struct table nve_names;
 	struct vni_queue vnis, vnis_to_tell;
 	struct table vni_table;
 	struct table tombstones;
 	struct tombstone_queue tombstones_by_age;
 	struct output_queue outputs;
+	directory_journal *journal;	/* NULL: nobody keeps what happens */
+	void *journal_userdata;
+	bool remembers;			/* it goes on from an earlier life */
+	uint64_t moves_lost_until_us;	/* of which moves that were under way are not remembered */
 	size_t move_count, convergence_count;
 	uint64_t counters[COUNTER_COUNT];
 };
@@ -221,6 +227,19 @@ uint64_t generation_next(const struct directory *directory, uint32_t vni, struct
 void tombstones_age(struct directory *directory, uint64_t now_us);
 void tombstones_clear(struct directory *directory);
 
+/* Remembers @generation; the oldest memory makes room. */
+void tombstone_put(struct directory *directory, uint64_t since_us, uint32_t vni, struct mac mac,
+		   uint64_t generation);
+void tombstone_forget(struct directory *directory, uint32_t vni, struct mac mac);
+
+/* --- directory_journal.c: what outlives a restart --- */
+void journal_nve(struct directory *directory, const struct nve *nve);
+void journal_nve_gone(struct directory *directory, const struct nve *nve);
+void journal_member(struct directory *directory, const struct member *member);
+void journal_member_gone(struct directory *directory, const struct member *member);
+void journal_entry(struct directory *directory, const struct entry *entry);
+void journal_removed(struct directory *directory, const struct entry *entry);
+
 /* --- directory_tell.c: outputs --- */
 /* Takes over what @message owns. Nothing is sent to an NVE without a session. */
 void tell(struct directory *directory, const struct nve *nve, struct nvo3_message *message);
@@ -236,6 +255,11 @@ void outputs_clear(struct directory *directory);
 /* --- directory_member.c: NVEs and their VNIs --- */
 struct member *member_find(const struct directory *directory, const struct vni *vni,
 			   const struct nve *nve);
+/* NULL without memory. */
+struct member *member_new(struct directory *directory, struct vni *vni, struct nve *nve);
+struct nve *nve_find(const struct directory *directory, const char *name);
+/* A name and a VTEP that no NVE has. 0, -ENOSPC at the cap, or -ENOMEM. */
+int nve_new(struct directory *directory, const char *name, struct ip vtep, struct nve **ret_nve);
 void member_subscribe(struct directory *directory, struct nve *nve,
 		      const struct nvo3_message *message);
 void member_remove(struct directory *directory, uint64_t now_us, struct member *member);

@@ -180,6 +180,7 @@ int directory_status(const struct directory *directory, uint64_t now_us,
 	_cleanup_(json_unrefp) struct json_object *status = json_object_new_object();
 
 	if (!status || json_add_string(status, "name", directory->config.name) < 0 ||
+	    json_add_u64(status, "incarnation", directory->config.incarnation) < 0 ||
 	    json_add_u64(status, "uptime_s", (now_us - directory->started_us) / 1000000) < 0 ||
 	    json_add_u64(status, "revision", directory->revision) < 0 ||
 	    add_array(status, "nves", directory, append_nves) < 0 ||

@@ -41,7 +41,7 @@ struct member *member_find(const struct directory *directory, const struct vni *
 	return NULL;
 }
 
-static struct member *member_new(struct directory *directory, struct vni *vni, struct nve *nve)
+struct member *member_new(struct directory *directory, struct vni *vni, struct nve *nve)
 {
 	struct member *member = calloc(1, sizeof(*member));
 
@@ -58,6 +58,7 @@ static struct member *member_new(struct directory *directory, struct vni *vni, s
 	vni->member_count++;
 	nve->member_count++;
 	vni->members_version++;
+	journal_member(directory, member);
 	tell_later(directory, vni);
 	return member;
 }
@@ -89,6 +90,7 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 	handovers_member_left(directory, vni, member->nve);
 	convergences_member_left(vni, member->nve);
 
+	journal_member_gone(directory, member);
 	table_remove(&vni->member_table, &member->link);
 	TAILQ_REMOVE(&vni->members, member, of_vni);
 	TAILQ_REMOVE(&member->nve->members, member, of_nve);
@@ -145,6 +147,8 @@ void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve)
 {
 	while (!TAILQ_EMPTY(&nve->members))
 		member_remove(directory, now_us, TAILQ_FIRST(&nve->members));
+	journal_nve_gone(directory, nve);
+	table_remove(&directory->nve_names, &nve->by_name);
 	directory->nves[nve->id] = NULL;
 	free(nve);
 }
@@ -207,8 +211,25 @@ static struct nve *find_nve(const struct directory *directory, const char *name,
 	return NULL;
 }
 
-static int nve_new(struct directory *directory, const struct nvo3_message *hello,
-		   struct nve **ret_nve)
+static uint64_t hash_of_name(const struct directory *directory, const char *name)
+{
+	return table_hash(directory->config.hash_seed, name, strlen(name));
+}
+
+struct nve *nve_find(const struct directory *directory, const char *name)
+{
+	struct table_link *link = table_first(&directory->nve_names, hash_of_name(directory, name));
+
+	for (; link; link = table_older(link)) {
+		struct nve *nve = TABLE_ITEM(link, struct nve, by_name);
+
+		if (strcmp(nve->name, name) == 0)
+			return nve;
+	}
+	return NULL;
+}
+
+int nve_new(struct directory *directory, const char *name, struct ip vtep, struct nve **ret_nve)
 {
 	struct nve *nve;
 	uint32_t id = 0;
@@ -218,12 +239,15 @@ static int nve_new(struct directory *directory, const struct nvo3_message *hello
 	if (id == DIRECTORY_NVES_MAX)
 		return -ENOSPC;
 	nve = calloc(1, sizeof(*nve));
-	if (!nve)
+	if (!nve ||
+	    table_add(&directory->nve_names, &nve->by_name, hash_of_name(directory, name)) < 0) {
+		free(nve);
 		return -ENOMEM;
+	}
 
 	nve->id = id;
-	memcpy(nve->name, hello->name, sizeof(nve->name));
-	nve->vtep = hello->vtep;
+	(void) snprintf(nve->name, sizeof(nve->name), "%s", name);
+	nve->vtep = vtep;
 	TAILQ_INIT(&nve->members);
 	TAILQ_INIT(&nve->entries);
 	directory->nves[id] = nve;
@@ -262,7 +286,7 @@ static int identify(struct directory *directory, uint64_t now_us, const struct n
 		*ret_nve = nve;
 		return 0;
 	}
-	r = nve_new(directory, hello, ret_nve);
+	r = nve_new(directory, hello->name, hello->vtep, ret_nve);
 	if (r == -ENOSPC)
 		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1,
 				"the NVA has no room for more than %d NVEs", DIRECTORY_NVES_MAX);
@@ -280,8 +304,13 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 	};
 
 	nve->connected = true;
-	nve->role = hello->role;
-	nve->incarnation = hello->incarnation;
+	if (nve->role != hello->role || nve->incarnation != hello->incarnation ||
+	    !nve->journalled) {
+		nve->role = hello->role;
+		nve->incarnation = hello->incarnation;
+		journal_nve(directory, nve);
+		nve->journalled = true;
+	}
 	nve->resync_end_us = now_us + directory->config.lease_us;
 	memcpy(welcome.name, directory->config.name, sizeof(welcome.name));
 	tell(directory, nve, &welcome);

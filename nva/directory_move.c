@@ -342,6 +342,18 @@ static void commit_hold(struct move *move, const struct nvo3_message *message)
 	move->commit_id = message->id;
 }
 
+/*
+ * A VM that runs at its new NVE while this NVA, which has started anew, no longer knows that this
+ * was granted: its owner is asked (again). It is the next generation that was granted, if the NVE
+ * had been told at all.
+ */
+static bool was_perhaps_granted(const struct directory *directory, uint64_t now_us,
+				const struct entry *entry, const struct nvo3_message *commit)
+{
+	return now_us < directory->moves_lost_until_us &&
+	       (commit->generation == 0 || commit->generation == entry->generation + 1);
+}
+
 /* Nothing was asked before: right only if nobody would have had to be asked. */
 static void commit_unasked(struct directory *directory, uint64_t now_us, struct nve *nve,
 			   struct vni *vni, struct entry *entry, const struct nvo3_message *message)
@@ -356,7 +368,7 @@ static void commit_unasked(struct directory *directory, uint64_t now_us, struct 
 	char reason[NVO3_TEXT_MAX + 1];
 	struct move *move;
 
-	if (entry && generation == 0) {
+	if (entry && generation == 0 && !was_perhaps_granted(directory, now_us, entry, message)) {
 		(void) snprintf(reason, sizeof(reason), "nothing was granted, and NVE %s serves it",
 				entry->owner->name);
 		refuse_commit(directory, nve, message->id, message->vni, message->mac, reason);
@@ -368,7 +380,12 @@ static void commit_unasked(struct directory *directory, uint64_t now_us, struct 
 	move->mapping = mapping;
 	move->generation = generation;
 	move->from = entry ? entry->owner : NULL;
-	move_commit(directory, now_us, move, message->id);
+	if (generation > 0) {
+		move_commit(directory, now_us, move, message->id);
+		return;
+	}
+	commit_hold(move, message);
+	move_ask(directory, now_us, move, entry);
 }
 
 void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve,

@@ -72,6 +72,7 @@ struct entry *entry_assign(struct directory *directory, struct vni *vni, struct 
 	entry->generation = generation;
 	entry->incarnation = nve->incarnation;
 	(void) entry_describe(directory, entry, &merged);
+	journal_entry(directory, entry);
 	tell_entry_later(directory, entry);
 	return entry;
 }
@@ -118,12 +119,16 @@ static void refuse_for_owner(struct directory *directory, const struct nve *nve,
 static void refresh(struct directory *directory, struct nve *nve,
 		    const struct nvo3_message *request, struct entry *entry)
 {
+	bool confirmed = entry->incarnation == nve->incarnation, changed;
 	struct mapping mapping = request->mappings[0];
 
-	if (entry->incarnation != nve->incarnation && !is_another_vm(entry, &mapping))
+	if (!confirmed && !is_another_vm(entry, &mapping))
 		add_known(&mapping, entry);
 	entry->incarnation = nve->incarnation;
-	if (entry_describe(directory, entry, &mapping))
+	changed = entry_describe(directory, entry, &mapping);
+	if (changed || !confirmed)
+		journal_entry(directory, entry);
+	if (changed)
 		tell_entry_later(directory, entry);
 	answer(directory, nve, request, entry, "%s", "");
 }

@@ -109,27 +109,27 @@ static void tombstone_free(struct directory *directory, struct tombstone *tombst
 	free(tombstone);
 }
 
-/* Remembers the generation of @entry; the oldest memory makes room. */
-static void tombstone_put(struct directory *directory, uint64_t now_us, const struct entry *entry)
+void tombstone_put(struct directory *directory, uint64_t since_us, uint32_t vni, struct mac mac,
+		   uint64_t generation)
 {
 	struct tombstone *tombstone = calloc(1, sizeof(*tombstone));
-	uint64_t hash = hash_of_endpoint(directory, entry->vni->number, entry->mac);
+	uint64_t hash = hash_of_endpoint(directory, vni, mac);
 
 	if (!tombstone || table_add(&directory->tombstones, &tombstone->link, hash) < 0) {
 		directory->out_of_memory = true;
 		free(tombstone);
 		return;
 	}
-	tombstone->vni = entry->vni->number;
-	tombstone->mac = entry->mac;
-	tombstone->generation = entry->generation;
-	tombstone->since_us = now_us;
+	tombstone->vni = vni;
+	tombstone->mac = mac;
+	tombstone->generation = generation;
+	tombstone->since_us = since_us;
 	TAILQ_INSERT_TAIL(&directory->tombstones_by_age, tombstone, by_age);
 	if (directory->tombstones.count > DIRECTORY_TOMBSTONES_MAX)
 		tombstone_free(directory, TAILQ_FIRST(&directory->tombstones_by_age));
 }
 
-static void tombstone_forget(struct directory *directory, uint32_t vni, struct mac mac)
+void tombstone_forget(struct directory *directory, uint32_t vni, struct mac mac)
 {
 	struct tombstone *tombstone = tombstone_find(directory, vni, mac);
 
@@ -229,7 +229,8 @@ static void remove_addresses(struct entry *entry)
 
 void entry_remove(struct directory *directory, uint64_t now_us, struct entry *entry)
 {
-	tombstone_put(directory, now_us, entry);
+	tombstone_put(directory, now_us, entry->vni->number, entry->mac, entry->generation);
+	journal_removed(directory, entry);
 	table_remove(&entry->vni->entries, &entry->link);
 	remove_addresses(entry);
 	entry_set_owner(entry, NULL);

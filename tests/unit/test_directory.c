@@ -711,7 +711,7 @@ static void the_status_tells_all(void)
 	reply = take(world, a, NVO3_STATUS_REPLY);
 	CU_ASSERT_EQUAL(reply->id, 9);
 	CU_ASSERT_STRING_EQUAL(reply->json,
-			       "{\"name\":\"nva1\",\"uptime_s\":5,\"revision\":3,\"nves\":["
+			       "{\"name\":\"nva1\",\"incarnation\":7,\"uptime_s\":5,\"revision\":3,\"nves\":["
 			       "{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\","
 			       "\"connected\":true,\"acked_revision\":3,"
 			       "\"vni_count\":1,\"vnis\":[100]},"
