@@ -25,6 +25,7 @@ struct client {
 struct control {
 	struct event_base *base;
 	const struct directory *directory;
+	const struct store *store;
 	char *path;
 	struct evconnlistener *listener;
 	LIST_HEAD(client_list, client) clients;
@@ -34,12 +35,15 @@ struct control {
 /* --- operations --- */
 
 /* Each fills @reply, or writes a static text to *reterr_text. Returns 0 or a negative errno. */
-static int reply_status(const struct directory *directory, struct json_object *request,
+static int reply_status(const struct control *control, struct json_object *request,
 			struct json_object *reply, const char **reterr_text)
 {
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
+	struct json_object *store = json_object_new_object();
 
-	if (directory_status(directory, clock_monotonic_us(), &status) < 0)
+	if (json_add(reply, "store", store) < 0 || store_describe(control->store, store) < 0)
+		return -ENOMEM;
+	if (directory_status(control->directory, clock_monotonic_us(), &status) < 0)
 		return -ENOMEM;
 	json_object_object_foreach(status, key, value) {
 		if (json_add(reply, key, json_object_get(value)) < 0)
@@ -48,7 +52,7 @@ static int reply_status(const struct directory *directory, struct json_object *r
 	return 0;
 }
 
-static int reply_mappings(const struct directory *directory, struct json_object *request,
+static int reply_mappings(const struct control *control, struct json_object *request,
 			  struct json_object *reply, const char **reterr_text)
 {
 	struct json_object *mappings = NULL;
@@ -59,21 +63,21 @@ static int reply_mappings(const struct directory *directory, struct json_object 
 		*reterr_text = "vni should be a number, 1 to 16777215";
 		return -EINVAL;
 	}
-	if (directory_mappings(directory, vni, &mappings) < 0)
+	if (directory_mappings(control->directory, vni, &mappings) < 0)
 		return -ENOMEM;
 	return json_add(reply, "mappings", mappings);
 }
 
 static const struct operation {
 	const char *name;
-	int (*reply)(const struct directory *directory, struct json_object *request,
+	int (*reply)(const struct control *control, struct json_object *request,
 		     struct json_object *reply, const char **reterr_text);
 } operations[] = {
 	{ "status", reply_status },
 	{ "mappings", reply_mappings },
 };
 
-static int dispatch(const struct directory *directory, struct json_object *request,
+static int dispatch(const struct control *control, struct json_object *request,
 		    struct json_object *reply, const char **reterr_text)
 {
 	const char *name;
@@ -84,7 +88,7 @@ static int dispatch(const struct directory *directory, struct json_object *reque
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].name, name) == 0)
-			return operations[i].reply(directory, request, reply, reterr_text);
+			return operations[i].reply(control, request, reply, reterr_text);
 	*reterr_text = "unknown op; there are: status, mappings";
 	return -EOPNOTSUPP;
 }
@@ -133,7 +137,7 @@ static int answer(struct client *client, const char *line, size_t size)
 		return send_error(client, "the request is not a JSON object");
 	if (!reply || json_add_bool(reply, "ok", true) < 0)
 		return -ENOMEM;
-	if (dispatch(client->control->directory, request, reply, &text) < 0)
+	if (dispatch(client->control, request, reply, &text) < 0)
 		return send_error(client, text);
 	return send_line(client, reply);
 }
@@ -251,7 +255,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 /* --- life --- */
 
 int control_new(struct event_base *base, const char *path, const struct directory *directory,
-		struct control **ret_control)
+		const struct store *store, struct control **ret_control)
 {
 	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
 	_cleanup_close_ int fd = -1;
@@ -260,6 +264,7 @@ int control_new(struct event_base *base, const char *path, const struct director
 		return -ENOMEM;
 	control->base = base;
 	control->directory = directory;
+	control->store = store;
 	LIST_INIT(&control->clients);
 	fd = unix_socket_listen(path, 0600);
 	if (fd < 0)

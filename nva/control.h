@@ -16,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "nva/directory.h"
+#include "nva/store.h"
 
 enum {
 	CONTROL_CLIENTS_MAX = 16,
@@ -28,11 +29,11 @@ enum {
 struct control;
 
 /*
- * Listens at @path, which is removed at the end. @directory is borrowed.
+ * Listens at @path, which is removed at the end. @directory and @store are borrowed.
  * Returns 0, an error of unix_socket_listen(), or -ENOMEM.
  */
 int control_new(struct event_base *base, const char *path, const struct directory *directory,
-		struct control **ret_control);
+		const struct store *store, struct control **ret_control);
 struct control *control_free(struct control *control);
 DEFINE_CLEANUP(struct control, control_free)
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* main.c - nva, the network virtualization authority. */
 #include <argp.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "common/log.h"
 #include "nva/nva_config.h"
 #include "nva/server.h"
+#include "nva/server_store.h"
 
 enum {
 	EXIT_CONFIG = 2, /* the command line or the configuration is wrong */
+	EXIT_STORE = 3,	 /* the store is damaged, or of a newer version: somebody must see to it */
 };
 
 struct arguments {
@@ -38,18 +41,41 @@ static int take_argument(int key, char *argument, struct argp_state *state)
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "Read FILE instead of " NVA_CONFIG_DEFAULT_PATH, 0 },
-	{ "check", 'k', NULL, 0, "Check the configuration and exit", 0 },
+	{ "check", 'k', NULL, 0,
+	  "Check the configuration and the store of an NVA that is not running, change nothing, "
+	  "and exit: 0 when both are good, 2 or 3 when the one or the other is not, 1 when that "
+	  "cannot be said",
+	  0 },
 	{ 0 },
 };
+
+static int exit_status(int error)
+{
+	return error == -EBADMSG || error == -EPROTONOSUPPORT ? EXIT_STORE : EXIT_FAILURE;
+}
+
+static int check(const struct nva_config *config)
+{
+	char message[STORE_MESSAGE_SIZE];
+	int r = server_store_check(config, message);
+
+	if (r < 0) {
+		log_error("%s", message);
+		return exit_status(r);
+	}
+	log_notice("%s", message);
+	return EXIT_SUCCESS;
+}
 
 static int serve(const struct nva_config *config)
 {
 	_cleanup_(server_freep) struct server *server = NULL;
 	char message[SERVER_MESSAGE_SIZE];
+	int r = server_new(config, &server, message);
 
-	if (server_new(config, &server, message) < 0) {
+	if (r < 0) {
 		log_error("%s", message);
-		return EXIT_FAILURE;
+		return exit_status(r);
 	}
 	return server_run(server) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -81,7 +107,7 @@ int main(int argc, char **argv)
 		return EXIT_CONFIG;
 	}
 	if (arguments.check)
-		return EXIT_SUCCESS;
+		return check(&config);
 	log_open("nva", config.log_level);
 	(void) signal(SIGPIPE, SIG_IGN); /* a peer that closed shows as an error of write() */
 	return serve(&config);

@@ -126,6 +126,27 @@ static int parse_socket(void *target, const char *value, char *reterr_message)
 	return 0;
 }
 
+static int parse_store(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	if (strcmp(value, "file") != 0 && strcmp(value, "none") != 0)
+		return fail(reterr_message, "should be file or none");
+	config->store = strcmp(value, "file") == 0 ? NVA_STORE_FILE : NVA_STORE_NONE;
+	return 0;
+}
+
+static int parse_store_path(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+	size_t size = strlen(value);
+
+	if (value[0] != '/' || size >= sizeof(config->store_path))
+		return fail(reterr_message, "should be an absolute path of at most 199 bytes");
+	memcpy(config->store_path, value, size + 1);
+	return 0;
+}
+
 static int parse_log_level(void *target, const char *value, char *reterr_message)
 {
 	struct nva_config *config = target;
@@ -153,11 +174,16 @@ static const struct config_key nva_keys[] = {
 	{ "lease", parse_lease },
 	{ "consent-timeout", parse_consent_timeout },
 	{ "socket", parse_socket },
+	{ "store", parse_store },
 	{ "log-level", parse_log_level },
 	{ "insecure-plain", parse_insecure_plain },
 };
 
-static int open_nva(void *config, const char *argument, void **ret_target, char *reterr_message)
+static const struct config_key store_keys[] = {
+	{ "path", parse_store_path },
+};
+
+static int open_section(void *config, const char *argument, void **ret_target, char *reterr_message)
 {
 	*ret_target = config;
 	return 0;
@@ -168,7 +194,13 @@ static const struct config_section sections[] = {
 		.name = "nva",
 		.keys = nva_keys,
 		.key_count = ARRAY_SIZE(nva_keys),
-		.open = open_nva,
+		.open = open_section,
+	},
+	{
+		.name = "store",
+		.keys = store_keys,
+		.key_count = ARRAY_SIZE(store_keys),
+		.open = open_section,
 	},
 };
 
@@ -217,6 +249,7 @@ int nva_config_read(const char *path, struct nva_config *ret_config, char *reter
 		.lease_s = NVA_DEFAULT_LEASE_S,
 		.consent_timeout_s = NVA_DEFAULT_CONSENT_TIMEOUT_S,
 		.socket = NVA_DEFAULT_SOCKET,
+		.store_path = NVA_DEFAULT_STORE,
 		.log_level = LOG_LEVEL_INFO,
 	};
 	int r;

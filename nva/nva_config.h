@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nva_config.h - the NVA's configuration file: section [nva]. */
+/* nva_config.h - the NVA's configuration file: sections [nva] and [store]. */
 #ifndef REHOME_NVA_NVA_CONFIG_H
 #define REHOME_NVA_NVA_CONFIG_H
 
@@ -15,12 +15,19 @@
 
 #define NVA_CONFIG_DEFAULT_PATH "/etc/rehome/nva.conf"
 #define NVA_DEFAULT_SOCKET	"/run/rehome/nva.sock"
+#define NVA_DEFAULT_STORE	"/var/lib/rehome/nva"
 
 enum {
 	NVA_LISTEN_MAX = 8, /* addresses */
 	NVA_DEFAULT_LEASE_S = 60,
 	NVA_DEFAULT_CONSENT_TIMEOUT_S = 30,
 	NVA_SECONDS_MAX = 86400,
+	NVA_STORE_PATH_SIZE = 200, /* longer lines are not read, see config.h */
+};
+
+enum nva_store {
+	NVA_STORE_FILE, /* in a directory of this host */
+	NVA_STORE_NONE, /* in memory: a restart forgets */
 };
 
 struct nva_config {
@@ -30,6 +37,8 @@ struct nva_config {
 	uint16_t port;
 	uint32_t lease_s, consent_timeout_s;
 	char socket[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
+	enum nva_store store;
+	char store_path[NVA_STORE_PATH_SIZE];
 	enum log_level log_level;
 	bool insecure_plain; /* sessions without TLS may come from other hosts */
 };

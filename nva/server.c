@@ -6,6 +6,8 @@
  *   are for
  *                  └──idle──▶ deliver: whatever arrived together is answered together
  *
+ *   directory ──changes──▶ store ──durable──▶ the sessions may send what was held for that
+ *
  * A session ends inside its own events, or inside a delivery to it, so it is only taken out of
  * nve_sessions[] then; the tick frees it. A directory without memory ends the daemon: see
  * directory.h.
@@ -26,6 +28,7 @@
 #include "common/log.h"
 #include "nva/control.h"
 #include "nva/directory.h"
+#include "nva/server_store.h"
 #include "nva/session.h"
 
 enum {
@@ -39,6 +42,9 @@ struct server {
 	struct evconnlistener *listeners[NVA_LISTEN_MAX];
 	struct control *control;
 	struct directory *directory;
+	struct store *store; /* NULL: nothing is kept */
+	struct event *store_event;
+	enum store_state store_state; /* as last logged */
 	struct session *sessions[SESSIONS_MAX];
 	size_t session_count;
 	struct session *nve_sessions[DIRECTORY_NVES_MAX]; /* by the directory's number */
@@ -52,9 +58,53 @@ static void stop(struct server *server, int result)
 	(void) event_base_loopbreak(server->base);
 }
 
+/* --- the store --- */
+
+/* The directory's journal. */
+static void on_change(void *userdata, const struct change *change)
+{
+	struct server *server = userdata;
+	struct change dated = *change;
+
+	if (change->kind == CHANGE_REMOVED)
+		dated.removed_s = clock_realtime_us() / 1000000;
+	if (store_append(server->store, &dated) < 0)
+		stop(server, log_errno(-ENOMEM, "The store cannot go on"));
+}
+
+static void note_store_state(struct server *server)
+{
+	const char *text;
+	enum store_state state = store_state(server->store, &text);
+
+	if (state == server->store_state)
+		return;
+	server->store_state = state;
+	if (state == STORE_WORKS)
+		log_notice("The store works again");
+	else
+		log_error("%s", text);
+	if (state == STORE_FAILED)
+		stop(server, -EIO);
+}
+
+/* More has become durable, or nothing will for a while. */
+static void on_store(evutil_socket_t fd, short what, void *userdata)
+{
+	struct server *server = userdata;
+	uint64_t durable;
+
+	store_dispatch(server->store);
+	note_store_state(server);
+	durable = store_durable(server->store);
+	for (size_t i = 0; i < server->session_count; i++)
+		session_release(server->sessions[i], durable);
+}
+
 /* --- delivery --- */
 
-static void deliver_one(struct server *server, const struct directory_output *output)
+static void deliver_one(struct server *server, const struct directory_output *output,
+			uint64_t ticket)
 {
 	_cleanup_free_ uint8_t *frame = NULL;
 	size_t size;
@@ -67,19 +117,23 @@ static void deliver_one(struct server *server, const struct directory_output *ou
 	}
 	for (size_t i = 0; i < output->to_count; i++)
 		if (server->nve_sessions[output->to[i]])
-			session_send(server->nve_sessions[output->to[i]], frame, size);
+			session_send(server->nve_sessions[output->to[i]], frame, size, ticket);
 }
 
+/* Whatever the directory says now may tell of any change until now: it waits for all of them. */
 static void deliver(struct server *server)
 {
+	uint64_t ticket = store_commit(server->store);
 	int r;
 
+	if (ticket <= store_durable(server->store))
+		ticket = 0;
 	do {
 		_cleanup_(directory_output_freep) struct directory_output *output = NULL;
 
 		r = directory_next_output(server->directory, &output);
 		if (r > 0)
-			deliver_one(server, output);
+			deliver_one(server, output, ticket);
 	} while (r > 0);
 	if (r < 0)
 		stop(server, log_errno(r, "The directory cannot go on"));
@@ -355,6 +409,27 @@ static int make_directory(struct server *server)
 	return directory_new(&config, clock_monotonic_us(), &server->directory);
 }
 
+/* What was kept, into the directory; what happens from now on, into the store. */
+static int restore(struct server *server, char *reterr_message)
+{
+	int r = server_store_open(&server->config, false, &server->store, reterr_message);
+
+	if (r == 0)
+		r = server_store_restore(server->store, server->directory, reterr_message);
+	if (r < 0)
+		return r;
+	r = directory_begin(server->directory, clock_monotonic_us(),
+			    server->store ? on_change : NULL, server);
+	if (r < 0)
+		return r;
+	(void) store_commit(server->store);
+	if (!server->store)
+		return 0;
+	server->store_event = event_new(server->base, store_fd(server->store), EV_READ | EV_PERSIST,
+					on_store, server);
+	return server->store_event && event_add(server->store_event, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 /* One descriptor per session; the usual soft limit is 1024. */
 static void raise_fd_limit(void)
 {
@@ -372,7 +447,7 @@ static void raise_fd_limit(void)
 static int open_control(struct server *server, char *reterr_message)
 {
 	const char *path = server->config.socket;
-	int r = control_new(server->base, path, server->directory, &server->control);
+	int r = control_new(server->base, path, server->directory, server->store, &server->control);
 
 	if (r < 0)
 		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "Cannot listen at %s: %s",
@@ -399,6 +474,8 @@ int server_new(const struct nva_config *config, struct server **ret_server, char
 		return -ENOMEM;
 	r = make_directory(server);
 	if (r == 0)
+		r = restore(server, reterr_message);
+	if (r == 0)
 		r = add_events(server);
 	for (size_t i = 0; r == 0 && i < config->listen_count; i++)
 		r = listen_at(server, i, reterr_message);
@@ -424,11 +501,26 @@ struct server *server_free(struct server *server)
 			event_free(server->signals[i]);
 	if (server->tick)
 		event_free(server->tick);
+	if (server->store_event)
+		event_free(server->store_event);
+	server->store = store_free(server->store);
 	server->directory = directory_free(server->directory);
 	if (server->base)
 		event_base_free(server->base);
 	free(server);
 	return NULL;
+}
+
+static void log_store(const struct server *server)
+{
+	struct directory_counts counts;
+
+	directory_count(server->directory, &counts);
+	if (server->store)
+		log_notice("The store %s gave %zu mappings of %zu NVEs in %zu VNIs",
+			   server->config.store_path, counts.mappings, counts.nves, counts.vnis);
+	else
+		log_warning("store = none: a restart forgets everything");
 }
 
 static void log_ready(const struct server *server)
@@ -442,6 +534,7 @@ static void log_ready(const struct server *server)
 							server->config.port, text));
 	if (server->config.insecure_plain)
 		log_warning("insecure-plain is set: whoever reaches %s can claim addresses", list);
+	log_store(server);
 	log_notice("ready: NVA %s listens at %s, control socket %s", server->config.name, list,
 		   server->config.socket);
 }

@@ -10,7 +10,7 @@
 #include "nva/nva_config.h"
 
 enum {
-	SERVER_MESSAGE_SIZE = 256,
+	SERVER_MESSAGE_SIZE = 512, /* that of a store, too */
 	SERVER_SPARE_SESSIONS =
 		64,	      /* beyond one per NVE: those that greet, linger, or are refused */
 	SERVER_BACKLOG = 512, /* every NVE of a rack connects at once after an NVA's restart */
@@ -21,9 +21,9 @@ enum {
 struct server;
 
 /*
- * Binds every address and the control socket; @config is copied. Returns 0, or a negative errno
- * with
- * @reterr_message (SERVER_MESSAGE_SIZE bytes) for the user.
+ * Restores what the store has kept, binds every address and the control socket; @config is copied. Returns 0, or with
+ * @reterr_message (SERVER_MESSAGE_SIZE bytes) for the user, -EBADMSG or -EPROTONOSUPPORT when the store must be seen to
+ * first, or another negative errno.
  */
 int server_new(const struct nva_config *config, struct server **ret_server, char *reterr_message);
 struct server *server_free(struct server *server);

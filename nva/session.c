@@ -7,14 +7,25 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "common/clock.h"
 
 enum session_state { SESSION_GREETING, SESSION_OPEN, SESSION_LINGERING, SESSION_CLOSED };
 
+/* Frames that may be sent when @ticket is released. */
+struct held {
+	TAILQ_ENTRY(held) link;
+	uint64_t ticket;
+	struct evbuffer *frames;
+};
+TAILQ_HEAD(held_queue, held);
+
 struct session {
 	struct bufferevent *stream; /* owned */
+	struct held_queue held;	    /* oldest first, at most one of each ticket */
+	size_t held_size;	    /* bytes in it */
 	const struct session_events *events;
 	void *userdata;
 	enum session_state state;
@@ -36,7 +47,15 @@ static uint64_t seconds(uint64_t s)
 
 static size_t bytes_waiting(const struct session *session)
 {
-	return evbuffer_get_length(bufferevent_get_output(session->stream));
+	return session->held_size + evbuffer_get_length(bufferevent_get_output(session->stream));
+}
+
+static void held_free(struct session *session, struct held *held)
+{
+	session->held_size -= evbuffer_get_length(held->frames);
+	TAILQ_REMOVE(&session->held, held, link);
+	evbuffer_free(held->frames);
+	free(held);
 }
 
 /* --- the end --- */
@@ -79,20 +98,72 @@ static void pause_reading(struct session *session)
 	bufferevent_disable(session->stream, EV_READ);
 }
 
-void session_send(struct session *session, const uint8_t *frame, size_t size)
+/* The queue's end, for @ticket; NULL without memory. */
+static struct held *held_get(struct session *session, uint64_t ticket)
 {
+	struct held *last = TAILQ_LAST(&session->held, held_queue);
+	struct held *held;
+
+	if (last && last->ticket >= ticket)
+		return last;
+	held = calloc(1, sizeof(*held));
+	if (!held)
+		return NULL;
+	held->ticket = ticket;
+	held->frames = evbuffer_new();
+	if (!held->frames) {
+		free(held);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&session->held, held, link);
+	return held;
+}
+
+static int hold(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket)
+{
+	struct held *held = held_get(session, ticket);
+
+	if (!held || evbuffer_add(held->frames, frame, size) < 0)
+		return -ENOMEM;
+	session->held_size += size;
+	return 0;
+}
+
+void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket)
+{
+	int r;
+
 	if (session->state == SESSION_CLOSED || session->state == SESSION_LINGERING)
 		return;
 	if (bytes_waiting(session) + size > SESSION_OUTPUT_MAX) {
 		end(session, "it does not take what it is sent");
 		return;
 	}
-	if (bufferevent_write(session->stream, frame, size) < 0) {
+	if (ticket > 0 || !TAILQ_EMPTY(&session->held))
+		r = hold(session, frame, size, ticket);
+	else
+		r = bufferevent_write(session->stream, frame, size);
+	if (r < 0)
 		end(session, "out of memory");
-		return;
-	}
-	if (bytes_waiting(session) > SESSION_OUTPUT_PAUSE)
+	else if (bytes_waiting(session) > SESSION_OUTPUT_PAUSE)
 		pause_reading(session);
+}
+
+void session_release(struct session *session, uint64_t ticket)
+{
+	struct held *first;
+
+	while ((first = TAILQ_FIRST(&session->held)) && first->ticket <= ticket) {
+		size_t size = evbuffer_get_length(first->frames);
+
+		if (session->state != SESSION_CLOSED &&
+		    bufferevent_write_buffer(session->stream, first->frames) < 0) {
+			end(session, "out of memory");
+			return;
+		}
+		session->held_size -= size - evbuffer_get_length(first->frames);
+		held_free(session, first);
+	}
 }
 
 static void send_message(struct session *session, const struct nvo3_message *message)
@@ -101,7 +172,18 @@ static void send_message(struct session *session, const struct nvo3_message *mes
 	size_t size;
 
 	if (nvo3_pack(message, &frame, &size) == 0)
-		session_send(session, frame, size);
+		session_send(session, frame, size, 0);
+}
+
+/* Life signs tell of nothing but life: they wait for no disk. */
+static void send_sign(struct session *session, const struct nvo3_message *message)
+{
+	_cleanup_free_ uint8_t *frame = NULL;
+	size_t size;
+
+	if (nvo3_pack(message, &frame, &size) == 0 &&
+	    bufferevent_write(session->stream, frame, size) < 0)
+		end(session, "out of memory");
 }
 
 void session_refuse(struct session *session, const char *text)
@@ -136,7 +218,7 @@ static void take_message(struct session *session, const struct nvo3_message *mes
 		(void) snprintf(text, sizeof(text), "it says: %.200s", message->text);
 		end(session, text);
 	} else if (message->kind == NVO3_PING) {
-		send_message(session, &pong);
+		send_sign(session, &pong);
 	} else if (message->kind != NVO3_PONG &&
 		   session->events->message(session->userdata, session, message, text) < 0) {
 		session_refuse(session, text);
@@ -207,7 +289,7 @@ static void on_writable(struct bufferevent *stream, void *userdata)
 
 	if (session->state == SESSION_LINGERING && bytes_waiting(session) == 0)
 		(void) shutdown(bufferevent_getfd(stream), SHUT_WR);
-	if (!session->paused)
+	if (!session->paused || bytes_waiting(session) > SESSION_OUTPUT_PAUSE / 2)
 		return;
 	session->paused = false;
 	bufferevent_enable(stream, EV_READ);
@@ -241,7 +323,7 @@ static void tick_open(struct session *session, uint64_t now_us)
 		return;
 	session->pinged_us = now_us;
 	session->last_id++;
-	send_message(session, &ping);
+	send_sign(session, &ping);
 }
 
 void session_tick(struct session *session, uint64_t now_us)
@@ -281,6 +363,7 @@ int session_new(struct bufferevent *stream, struct ip peer, uint16_t port, uint6
 		return -ENOMEM;
 	}
 	session->stream = stream;
+	TAILQ_INIT(&session->held);
 	session->events = events;
 	session->userdata = userdata;
 	session->began_us = session->alive_us = session->pinged_us = now_us;
@@ -298,6 +381,8 @@ struct session *session_free(struct session *session)
 {
 	if (!session)
 		return NULL;
+	while (!TAILQ_EMPTY(&session->held))
+		held_free(session, TAILQ_FIRST(&session->held));
 	bufferevent_free(session->stream);
 	free(session);
 	return NULL;

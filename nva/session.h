@@ -9,7 +9,8 @@
  *       └───── session_close(), errors, silence ─────────▶ closed
  *
  * A peer that does not read what it is sent is not read from either, so that it cannot ask for
- * more; what others cause to be sent to it is bounded by SESSION_OUTPUT_MAX.
+ * more; what others cause to be sent to it is bounded by SESSION_OUTPUT_MAX. What may not be sent
+ * yet, because it tells of something that is not durable, is held and counts as waiting.
  */
 #ifndef REHOME_NVA_SESSION_H
 #define REHOME_NVA_SESSION_H
@@ -66,8 +67,13 @@ bool session_is_over(const struct session *session);
 /* "hv1 (192.0.2.1:40000)", or the address alone before the greeting; borrowed. */
 const char *session_name(const struct session *session);
 
-/* Queues a packed frame; may end the session. */
-void session_send(struct session *session, const uint8_t *frame, size_t size);
+/*
+ * Queues a packed frame, to be sent after session_release() of @ticket, and of whatever was queued before it; 0: no need
+ * to wait for more than that. Tickets do not fall, but for 0. May end the session.
+ */
+void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket);
+/* Everything up to @ticket may be sent. */
+void session_release(struct session *session, uint64_t ticket);
 /* Sends ERROR with @text, and ends once the peer has had a chance to read it. */
 void session_refuse(struct session *session, const char *text);
 void session_close(struct session *session, const char *reason);

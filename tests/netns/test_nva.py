@@ -66,14 +66,16 @@ class Lines:
 
 
 class Nva:
-    def __init__(self, directory, **keys):
+    def __init__(self, directory, environment=None, store_path=None, **keys):
         self.config = os.path.join(directory, "nva.conf")
         self.socket = os.path.join(directory, "nva.sock")
-        keys = {"name": "nva1", "listen": "127.0.0.1, ::1", "socket": self.socket, **keys}
+        keys = {"name": "nva1", "listen": "127.0.0.1, ::1", "socket": self.socket, "store": "none", **keys}
         with open(self.config, "w", encoding="ascii") as file:
             file.write("[nva]\n" + "".join(f"{k.replace('_', '-')} = {v}\n" for k, v in keys.items()))
+            if store_path:
+                file.write(f"[store]\npath = {store_path}\n")
         self.process = subprocess.Popen([NVA, "--config", self.config], stdin=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
         self.log = Lines(self.process.stderr)
         self.log.until("ready: NVA nva1 listens")
 
@@ -479,15 +481,17 @@ class Operation(Case):
                 ("[nva]\nlog-level = loud\n", 2, r"other.conf:2: log-level: .*debug"),
                 ("[nva]\nsocket = nva.sock\n", 2, r"other.conf:2: socket: .*absolute"),
                 ("[nva]\ninsecure-plain = perhaps\n", 2, r"other.conf:2: insecure-plain: .*yes or no"),
+                ("[nva]\nstore = paper\n", 2, r"other.conf:2: store: .*file or none"),
+                ("[store]\npath = here\n", 2, r"other.conf:2: path: .*absolute"),
                 ("[nva]\ncolour = red\n", 2, r"other.conf:2: .*colour"),
                 ("[agent]\n", 2, r"other.conf:1: .*agent"),
                 ("[nva]\nlisten = 192.0.2.10\n", 2, r"other.conf: listen = 192.0.2.10: .*insecure-plain = yes"),
                 ("[nva]\nlisten = ::1, 2001:db8::10\n", 2, r"listen = 2001:db8::10: .*insecure-plain = yes"),
-                (f"[nva]\nsocket = {other}\n", 1, r"Cannot listen at 127.0.0.1:7365: another program does"),
-                (f"[nva]\nsocket = {other}\nlisten = [::1]\n", 1, r"Cannot listen at \[::1\]:7365: another program"),
-                (f"[nva]\nsocket = {other}\nlisten = 192.0.2.10\ninsecure-plain = yes\n", 1,
+                (f"[nva]\nstore = none\nsocket = {other}\n", 1, r"Cannot listen at 127.0.0.1:7365: another program does"),
+                (f"[nva]\nstore = none\nsocket = {other}\nlisten = [::1]\n", 1, r"Cannot listen at \[::1\]:7365: another program"),
+                (f"[nva]\nstore = none\nsocket = {other}\nlisten = 192.0.2.10\ninsecure-plain = yes\n", 1,
                  r"Cannot listen at 192.0.2.10:7365: this host does not have the address"),
-                (f"[nva]\nsocket = {nva.socket}\nport = 7366\n", 1, r"Cannot listen at .*nva.sock: another program")):
+                (f"[nva]\nstore = none\nsocket = {nva.socket}\nport = 7366\n", 1, r"Cannot listen at .*nva.sock: another program")):
             with self.subTest(text=text):
                 done = self.run_to_end("--config", self.write(text))
                 self.assertEqual(done.returncode, status, done.stderr)
@@ -495,7 +499,7 @@ class Operation(Case):
                 self.assertEqual(done.stderr.count("\n"), 1)
 
     def test_command_line(self):
-        good = self.write("[nva]\nlisten = [2001:db8::10], 192.0.2.10\ninsecure-plain = yes\n")
+        good = self.write("[nva]\nstore = none\nlisten = [2001:db8::10], 192.0.2.10\ninsecure-plain = yes\n")
         self.assertEqual(self.run_to_end("--config", good, "--check").returncode, 0)
         self.assertEqual(self.run_to_end("--config", "/nonexistent", "--check").returncode, 2)
         self.assertEqual(self.run_to_end("--no-such-option").returncode, 2)
