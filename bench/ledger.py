@@ -84,6 +84,11 @@ def status(lab, host):
     return _ctl(lab, host, "status")
 
 
+def nva_status(lab, host):
+    """`nvectl nva status` of HOST."""
+    return _ctl(lab, host, "nva", "status")["nva"]
+
+
 def disagreements(lab):
     """Mappings that the kernel of an NVE does not have as the directory says, as texts."""
     return [f"{host.name}: {mapping['mac']} at {mapping['vtep']} is not so in the kernel"

@@ -169,7 +169,8 @@ int agent_new(const struct agent_config *config, const char *path, char *reterr_
 	agent->started_us = agent->nva_since_us = clock_monotonic_us();
 	agent->loop = loop_new();
 	agent->ledger = ledger_new();
-	if (!agent->loop || !agent->ledger)
+	agent->withdrawals = withdrawals_new();
+	if (!agent->loop || !agent->ledger || !agent->withdrawals)
 		return -ENOMEM;
 	r = start(agent, path, reterr_message);
 	if (r < 0)
@@ -204,6 +205,7 @@ struct agent *agent_free(struct agent *agent)
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent->vns[i] = agent_vn_free(agent->vns[i]);
 	agent->ledger = ledger_free(agent->ledger);
+	agent->withdrawals = withdrawals_free(agent->withdrawals);
 	agent->kernel = kernel_free(agent->kernel);
 	agent->loop = loop_free(agent->loop);
 	free(agent);

@@ -127,12 +127,15 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 {
 	struct agent_vn *vn = userdata;
 	struct port *port = mapping ? port_find(vn->agent, mapping->vni, mac) : NULL;
+	bool is_ours = mapping && ip_cmp(mapping->vtep, vn->agent->config->vtep) == 0;
 
 	if (mapping)
 		local_ips_doubt_others(vn->agent, mapping);
+	if (!is_ours)
+		withdrawals_remove(vn->agent->withdrawals, vn->devices.vni, mac);
 	if (!port || mapping->generation < port->generation)
 		return;
-	if (ip_cmp(mapping->vtep, vn->agent->config->vtep) == 0) {
+	if (is_ours) {
 		port->generation = mapping->generation;
 		port_take_mapping(port, mapping);
 		return;
@@ -146,6 +149,24 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 		port->generation = mapping->generation;
 		port_input(port, MOBILITY_TAKEN);
 	}
+}
+
+/* The directory has not heard it: the NVA, or the session, ended just then. */
+static void withdraw_again(void *userdata, const struct mapping *mapping)
+{
+	struct agent_vn *vn = userdata;
+	struct nvo3_message message = {
+		.kind = NVO3_WITHDRAW,
+		.id = nva_link_next_id(vn->agent->nva),
+		.vni = mapping->vni,
+		.mac = mapping->mac,
+		.generation = mapping->generation,
+	};
+
+	if (port_find(vn->agent, mapping->vni, mapping->mac))
+		withdrawals_remove(vn->agent->withdrawals, mapping->vni, mapping->mac);
+	else
+		(void) nva_link_send(vn->agent->nva, &message);
 }
 
 static void on_update(struct agent *agent, const struct nvo3_message *message)
@@ -163,8 +184,11 @@ static void on_update(struct agent *agent, const struct nvo3_message *message)
 	}
 	agent->unconfirmed = message->revision;
 	agent_nva_confirm(agent);
-	if (vn && message->snapshot_end)
+	if (vn && message->snapshot_end) {
+		withdrawals_check(agent->withdrawals, vn->vn, agent->config->vtep, withdraw_again,
+				  vn);
 		agent_vn_reconcile(vn);
+	}
 }
 
 void agent_nva_confirm(struct agent *agent)

@@ -28,6 +28,7 @@
 #include "nveagent/port.h"
 #include "nveagent/vn.h"
 #include "nveagent/watch_libvirt.h"
+#include "nveagent/withdrawals.h"
 
 enum {
 	AGENT_PORTS_MAX = 1 << 16,	/* a local segment must not exhaust us */
@@ -93,6 +94,7 @@ struct agent {
 	struct frame_out *out;
 	struct local_device *devices;	/* uthash by ifindex; agent_neighbour.c */
 	struct local_ip *local_ips;	/* uthash; local_ips.c */
+	struct withdrawals *withdrawals; /* that the directory has not shown to know */
 	struct port *ports;		/* uthash by port_key */
 	size_t ports_count;
 	struct waiter *waiters;

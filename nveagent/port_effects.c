@@ -76,7 +76,10 @@ static void do_commit(struct port *port)
 static void do_withdraw(struct port *port)
 {
 	struct nvo3_message message = request(port, NVO3_WITHDRAW);
+	int r = withdrawals_add(port->agent->withdrawals, port->key.vni, port->mac);
 
+	if (r < 0)
+		complain(port, "remember what is withdrawn", r);
 	send_to_nva(port, &message);
 }
 

@@ -55,6 +55,7 @@ name = nva1
 listen = 192.0.2.10
 port = 7365
 insecure-plain = yes
+store = none
 """
 BAD_NVA = (
     ("unknown key", "name = nva1", "nam = nva1", 2, "nam"),

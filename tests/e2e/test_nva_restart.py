@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The NVA ends and comes back with an empty memory: traffic goes on, the agents tell it all again."""
+"""The NVA ends and comes back, with its memory or without: traffic goes on, and every agent knows the same as before."""
 
 import contextlib
+import shutil
 import signal
 
 from bench import ledger
@@ -21,24 +22,31 @@ class NvaRestart(Case):
         return {name: [item for item in items if item not in now[name]]
                 for name, items in before.items() if not set(items) <= set(now[name])}
 
-    @staticmethod
-    def known(room):
-        """(MAC, VTEP, IP) of all mappings that each agent has; generations are numbered anew by a new NVA."""
-        return {host.name: [(mapping["mac"], mapping["vtep"], ip)
+    def known(self, room):
+        """(MAC, VTEP, IP, generation) of all mappings that each agent has; an NVA without memory numbers them anew."""
+        return {host.name: [(mapping["mac"], mapping["vtep"], ip, mapping["generation"] if self.remembers else None)
                             for mapping in ledger.all_mappings(room.lab, host) for ip in mapping["ips"]]
                 for host in room.lab.nves}
 
+    def incarnation(self, room):
+        """Who the agents' NVA is, as it says itself."""
+        return ledger.nva_status(room.lab, room.home)["incarnation"]
+
     def restart(self, room, crash):
-        daemon, before = room.lab["nva"].daemons["nva"], self.known(room)
+        nva = room.lab["nva"]
+        daemon, before, incarnation = nva.daemons["nva"], self.known(room), self.incarnation(room)
         if crash:
             self.assertEqual(daemon.kill(), -signal.SIGKILL)
         else:
             self.assertEqual(daemon.stop(), 0, daemon.output()[-3000:])
+        if not self.remembers:
+            shutil.rmtree(room.lab.system.nva_store(nva))
         self.connected(room, False)
         self.assert_reachable(room)
         self.assertEqual(self.forgotten(room, before), {})
         room.lab.system.start_nva(room.lab)
         self.connected(room, True)
+        self.assertEqual(self.incarnation(room) == incarnation, self.remembers)
         self.assert_at_home(room)
         with contextlib.suppress(TimedOut):
             wait_until(lambda: not self.forgotten(room, before), "all mappings", AGREE_TIMEOUT_S, poll=0.1)
@@ -47,8 +55,8 @@ class NvaRestart(Case):
     def check(self, underlay, family):
         room = self.room(underlay)
         self.assert_reachable(room)
-        for crash in (False, True):
-            say(f"the NVA is {'killed' if crash else 'ended'}")
+        for crash, self.remembers in ((False, True), (True, True), (True, False)):
+            say(f"the NVA is {'killed' if crash else 'ended'}{'' if self.remembers else ', and its store lost'}")
             with self.nothing_lost(room, family):
                 self.restart(room, crash)
         self.assert_moves(room, family)

@@ -45,9 +45,15 @@ class Rehome:
             raise LabError(f"system rehome needs {path} of a build directory")
         return path
 
+    @staticmethod
+    def nva_store(host):
+        """On a real disk, not in the host's /run."""
+        return os.path.join(host.dir, "store")
+
     def nva_config(self, host):
         return ini({"nva": {"listen": uri_host(host.vtep), "port": NVA_PORT, "name": "nva1",
-                            "insecure-plain": "yes", **self._extra["nva"]}})
+                            "insecure-plain": "yes", **self._extra["nva"]},
+                    "store": {"path": self.nva_store(host)}})
 
     def agent_config(self, lab, host):
         return ini({
