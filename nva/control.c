@@ -5,14 +5,18 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/lines.h"
 #include "common/unix_socket.h"
+#include "nva/control_transfer.h"
 
 struct client {
 	LIST_ENTRY(client) link;
@@ -20,12 +24,16 @@ struct client {
 	struct bufferevent *stream; /* owned */
 	struct lines *lines;	    /* owned */
 	bool ended;		    /* it asks no more, but may still read */
+	bool handed_over;	    /* to the process that exports */
+	struct import *import;	    /* owned; its lines come */
+	struct json_object *held;   /* an answer that waits for @ticket */
+	uint64_t ticket;
 };
 
 struct control {
 	struct event_base *base;
-	const struct directory *directory;
-	const struct store *store;
+	struct control_subject subject;
+	pid_t exporter; /* 0: none */
 	char *path;
 	struct evconnlistener *listener;
 	LIST_HEAD(client_list, client) clients;
@@ -35,15 +43,16 @@ struct control {
 /* --- operations --- */
 
 /* Each fills @reply, or writes a static text to *reterr_text. Returns 0 or a negative errno. */
-static int reply_status(const struct control *control, struct json_object *request,
+static int reply_status(struct client *client, struct json_object *request,
 			struct json_object *reply, const char **reterr_text)
 {
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
 	struct json_object *store = json_object_new_object();
 
-	if (json_add(reply, "store", store) < 0 || store_describe(control->store, store) < 0)
+	if (json_add(reply, "store", store) < 0 ||
+	    store_describe(client->control->subject.store, store) < 0)
 		return -ENOMEM;
-	if (directory_status(control->directory, clock_monotonic_us(), &status) < 0)
+	if (directory_status(client->control->subject.directory, clock_monotonic_us(), &status) < 0)
 		return -ENOMEM;
 	json_object_object_foreach(status, key, value) {
 		if (json_add(reply, key, json_object_get(value)) < 0)
@@ -52,7 +61,7 @@ static int reply_status(const struct control *control, struct json_object *reque
 	return 0;
 }
 
-static int reply_mappings(const struct control *control, struct json_object *request,
+static int reply_mappings(struct client *client, struct json_object *request,
 			  struct json_object *reply, const char **reterr_text)
 {
 	struct json_object *mappings = NULL;
@@ -63,22 +72,64 @@ static int reply_mappings(const struct control *control, struct json_object *req
 		*reterr_text = "vni should be a number, 1 to 16777215";
 		return -EINVAL;
 	}
-	if (directory_mappings(control->directory, vni, &mappings) < 0)
+	if (directory_mappings(client->control->subject.directory, vni, &mappings) < 0)
 		return -ENOMEM;
 	return json_add(reply, "mappings", mappings);
 }
 
+/* One at a time: each may take as much memory as the directory itself. */
+static int reply_export(struct client *client, struct json_object *request,
+			struct json_object *reply, const char **reterr_text)
+{
+	struct control *control = client->control;
+	pid_t pid;
+
+	if (control->exporter && waitpid(control->exporter, NULL, WNOHANG) == 0) {
+		*reterr_text = "another export is under way";
+		return -EBUSY;
+	}
+	control->exporter = 0;
+	if (evbuffer_get_length(bufferevent_get_output(client->stream)) > 0) {
+		*reterr_text = "ask for an export on a connection of its own";
+		return -EBUSY;
+	}
+	pid = export_begin(control->subject.directory, bufferevent_getfd(client->stream));
+	if (pid < 0) {
+		*reterr_text = "no process can be made to export";
+		return pid;
+	}
+	control->exporter = pid;
+	client->handed_over = true;
+	return 0;
+}
+
+static int reply_import(struct client *client, struct json_object *request,
+			struct json_object *reply, const char **reterr_text)
+{
+	const struct client *other;
+
+	LIST_FOREACH(other, &client->control->clients, link)
+		if (other->import) {
+			*reterr_text = "another import is under way";
+			return -EBUSY;
+		}
+	client->import = import_new();
+	return client->import ? 0 : -ENOMEM;
+}
+
 static const struct operation {
 	const char *name;
-	int (*reply)(const struct control *control, struct json_object *request,
-		     struct json_object *reply, const char **reterr_text);
+	int (*reply)(struct client *client, struct json_object *request, struct json_object *reply,
+		     const char **reterr_text);
 } operations[] = {
 	{ "status", reply_status },
 	{ "mappings", reply_mappings },
+	{ "export", reply_export },
+	{ "import", reply_import },
 };
 
-static int dispatch(const struct control *control, struct json_object *request,
-		    struct json_object *reply, const char **reterr_text)
+static int dispatch(struct client *client, struct json_object *request, struct json_object *reply,
+		    const char **reterr_text)
 {
 	const char *name;
 
@@ -88,8 +139,8 @@ static int dispatch(const struct control *control, struct json_object *request,
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].name, name) == 0)
-			return operations[i].reply(control, request, reply, reterr_text);
-	*reterr_text = "unknown op; there are: status, mappings";
+			return operations[i].reply(client, request, reply, reterr_text);
+	*reterr_text = "unknown op; there are: status, mappings, export, import";
 	return -EOPNOTSUPP;
 }
 
@@ -101,6 +152,8 @@ static struct client *client_free(struct client *client)
 	client->control->client_count--;
 	bufferevent_free(client->stream);
 	lines_free(client->lines);
+	import_free(client->import);
+	json_unref(client->held);
 	free(client);
 	return NULL;
 }
@@ -117,6 +170,17 @@ static int send_line(struct client *client, struct json_object *object)
 	return 0;
 }
 
+/* Sends the held answer if it need not be held any more. */
+static int release(struct client *client, uint64_t durable)
+{
+	_cleanup_(json_unrefp) struct json_object *held = NULL;
+
+	if (!client->held || client->ticket > durable)
+		return 0;
+	held = TAKE_PTR(client->held);
+	return send_line(client, held);
+}
+
 static int send_error(struct client *client, const char *text)
 {
 	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
@@ -127,19 +191,65 @@ static int send_error(struct client *client, const char *text)
 	return send_line(client, reply);
 }
 
+/* The answer to all lines of an import, which is over. */
+static int finish_import(struct client *client)
+{
+	struct control *control = client->control;
+	_cleanup_(import_freep) struct import *import = TAKE_PTR(client->import);
+	const char *what = "";
+	char text[IMPORT_TEXT_SIZE];
+	size_t taken, kept;
+	int r = import_apply(import, control->subject.directory, &taken, &kept, &what);
+
+	if (r == -EEXIST) {
+		(void) snprintf(text, sizeof(text), "%s; nothing was imported", what);
+		return send_error(client, text);
+	}
+	if (r < 0)
+		return r;
+	client->ticket = control->subject.changed(control->subject.userdata);
+	client->held = json_object_new_object();
+	if (!client->held || json_add_bool(client->held, "ok", true) < 0 ||
+	    json_add_u64(client->held, "taken", taken) < 0 ||
+	    json_add_u64(client->held, "kept", kept) < 0)
+		return -ENOMEM;
+	return release(client, store_durable(control->subject.store));
+}
+
+static int take_import_line(struct client *client, const char *line, size_t size)
+{
+	_cleanup_(json_unrefp) struct json_object *object = NULL;
+	char text[IMPORT_TEXT_SIZE] = "the NVA is out of memory; nothing was imported";
+	int r = json_parse_object(line, size, &object);
+
+	/* What is no object fails as one that holds nothing does. */
+	if (r == -EBADMSG)
+		object = json_object_new_object();
+	r = object ? import_line(client->import, object, text) : -ENOMEM;
+	if (r == 0)
+		return 0;
+	if (r > 0)
+		return finish_import(client);
+	client->import = import_free(client->import);
+	client->ended = true; /* the lines that follow mean nothing */
+	return send_error(client, text);
+}
+
 static int answer(struct client *client, const char *line, size_t size)
 {
 	_cleanup_(json_unrefp) struct json_object *request = NULL;
 	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
 	const char *text = "out of memory";
 
+	if (client->import)
+		return take_import_line(client, line, size);
 	if (json_parse_object(line, size, &request) < 0)
 		return send_error(client, "the request is not a JSON object");
 	if (!reply || json_add_bool(reply, "ok", true) < 0)
 		return -ENOMEM;
-	if (dispatch(client->control, request, reply, &text) < 0)
+	if (dispatch(client, request, reply, &text) < 0)
 		return send_error(client, text);
-	return send_line(client, reply);
+	return client->handed_over ? -ECANCELED : send_line(client, reply);
 }
 
 static bool is_full(const struct client *client)
@@ -157,9 +267,10 @@ static int answer_lines(struct client *client)
 	size_t size;
 	int r = 0;
 
-	while (r == 0 && !is_full(client) && lines_next(client->lines, &line, &size) > 0)
+	while (r == 0 && !client->held && !is_full(client) &&
+	       lines_next(client->lines, &line, &size) > 0)
 		r = answer(client, line, size);
-	if (is_full(client) || client->ended)
+	if (is_full(client) || client->ended || client->held)
 		bufferevent_disable(client->stream, EV_READ);
 	else
 		bufferevent_enable(client->stream, EV_READ);
@@ -172,7 +283,7 @@ static int take_input(struct client *client)
 	char chunk[CONTROL_LINE_MAX];
 	int n, r = 0;
 
-	while (r == 0 && !is_full(client) &&
+	while (r == 0 && !client->held && !is_full(client) &&
 	       (n = evbuffer_remove(input, chunk, sizeof(chunk))) > 0) {
 		r = lines_push(client->lines, chunk, (size_t) n);
 		if (r == 0)
@@ -188,8 +299,13 @@ static void serve(struct client *client)
 
 	if (r == 0)
 		r = take_input(client);
-	if (r < 0 ||
-	    (client->ended && evbuffer_get_length(bufferevent_get_output(client->stream)) == 0))
+	if (r == 0 && client->ended && client->import) {
+		client->import = import_free(client->import);
+		r = send_error(client,
+			       "the last line, {\"end\":...}, is missing; nothing was imported");
+	}
+	if (r < 0 || (client->ended && !client->held &&
+		      evbuffer_get_length(bufferevent_get_output(client->stream)) == 0))
 		client_free(client);
 }
 
@@ -254,8 +370,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 
 /* --- life --- */
 
-int control_new(struct event_base *base, const char *path, const struct directory *directory,
-		const struct store *store, struct control **ret_control)
+int control_new(struct event_base *base, const char *path, const struct control_subject *subject,
+		struct control **ret_control)
 {
 	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
 	_cleanup_close_ int fd = -1;
@@ -263,8 +379,7 @@ int control_new(struct event_base *base, const char *path, const struct director
 	if (!control)
 		return -ENOMEM;
 	control->base = base;
-	control->directory = directory;
-	control->store = store;
+	control->subject = *subject;
 	LIST_INIT(&control->clients);
 	fd = unix_socket_listen(path, 0600);
 	if (fd < 0)
@@ -279,12 +394,29 @@ int control_new(struct event_base *base, const char *path, const struct director
 	return 0;
 }
 
+void control_release(struct control *control, uint64_t ticket)
+{
+	struct client *client, *following;
+
+	for (client = LIST_FIRST(&control->clients); client; client = following) {
+		following = LIST_NEXT(client, link);
+		if (!client->held || client->ticket > ticket)
+			continue;
+		if (release(client, ticket) < 0)
+			client_free(client);
+		else
+			serve(client);
+	}
+}
+
 struct control *control_free(struct control *control)
 {
 	if (!control)
 		return NULL;
 	while (!LIST_EMPTY(&control->clients))
 		client_free(LIST_FIRST(&control->clients));
+	if (control->exporter && kill(control->exporter, SIGKILL) == 0)
+		(void) waitpid(control->exporter, NULL, 0);
 	if (control->listener)
 		evconnlistener_free(control->listener);
 	if (control->path)

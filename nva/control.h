@@ -6,6 +6,9 @@
  *   "counters":{...}}
  *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all
  *   VNIs
+ *   {"op":"export"}              -> an export (control_transfer.h), after which it closes
+ *   {"op":"import"}              -> {"ok":true}; then the lines of an export, and one answer to all of them:
+ *                                   {"ok":true, "taken":..., "kept":...}
  *   anything else                -> {"ok":false, "error":"..."}           as for a client over
  *   the cap, unasked
  */
@@ -28,12 +31,23 @@ enum {
 
 struct control;
 
+/* What the operator's requests are about. */
+struct control_subject {
+	struct directory *directory; /* borrowed */
+	const struct store *store;   /* borrowed; NULL: none */
+	/* Something has changed: tells everybody, and returns the ticket of it. */
+	uint64_t (*changed)(void *userdata);
+	void *userdata;
+};
+
 /*
- * Listens at @path, which is removed at the end. @directory and @store are borrowed.
- * Returns 0, an error of unix_socket_listen(), or -ENOMEM.
+ * Listens at @path, which is removed at the end. Returns 0, an error of unix_socket_listen(), or
+ * -ENOMEM.
  */
-int control_new(struct event_base *base, const char *path, const struct directory *directory,
-		const struct store *store, struct control **ret_control);
+int control_new(struct event_base *base, const char *path, const struct control_subject *subject,
+		struct control **ret_control);
+/* Everything up to @ticket is durable, and may be answered. */
+void control_release(struct control *control, uint64_t ticket);
 struct control *control_free(struct control *control);
 DEFINE_CLEANUP(struct control, control_free)
 

@@ -114,6 +114,25 @@ int directory_restore(struct directory *directory, uint64_t now_us, uint64_t now
 int directory_begin(struct directory *directory, uint64_t now_us, directory_journal *journal,
 		    void *userdata);
 
+/*
+ * Everything that a journal would have been told by now, without who this NVA is: each once, NVEs
+ * before what they take part in, members before mappings. A mapping has its NVE's VTEP in .vtep.
+ * @now_s as above.
+ */
+void directory_dump(const struct directory *directory, uint64_t now_us, uint64_t now_s,
+		    directory_journal *taker, void *userdata);
+
+/*
+ * Takes the mappings and withdrawn generations of @from that are newer than those here; *ret_taken
+ * and *ret_kept say how many were, and were not. Returns 0, -EEXIST with *reterr_what (static text)
+ * and nothing done, or -ENOMEM.
+ */
+int directory_merge(struct directory *directory, uint64_t now_us, const struct directory *from,
+		    size_t *ret_taken, size_t *ret_kept, const char **reterr_what);
+
+/* The newest generation that is known of a MAC, served or withdrawn; 0: none. */
+uint64_t directory_generation(const struct directory *directory, uint32_t vni, struct mac mac);
+
 /* How much there is. */
 struct directory_counts {
 	size_t nves, vnis, mappings, tombstones;

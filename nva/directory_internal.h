@@ -239,6 +239,13 @@ void journal_member(struct directory *directory, const struct member *member);
 void journal_member_gone(struct directory *directory, const struct member *member);
 void journal_entry(struct directory *directory, const struct entry *entry);
 void journal_removed(struct directory *directory, const struct entry *entry);
+void journal_tombstone(struct directory *directory, uint32_t vni, struct mac mac,
+		       uint64_t generation);
+/*
+ * Makes @entry, or a new one, what @change says, for @owner. NULL at the cap or without memory.
+ */
+struct entry *entry_place(struct directory *directory, struct vni *vni, struct entry *entry,
+			  struct nve *owner, const struct change *change);
 
 /* --- directory_tell.c: outputs --- */
 /* Takes over what @message owns. Nothing is sent to an NVE without a session. */

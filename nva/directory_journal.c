@@ -20,8 +20,7 @@ static void journal(const struct directory *directory, const struct change *chan
 		directory->journal(directory->journal_userdata, change);
 }
 
-static void journal_of_nve(const struct directory *directory, enum change_kind kind,
-			   const struct nve *nve, uint32_t vni)
+static struct change change_of_nve(enum change_kind kind, const struct nve *nve, uint32_t vni)
 {
 	struct change change = {
 		.kind = kind,
@@ -32,7 +31,23 @@ static void journal_of_nve(const struct directory *directory, enum change_kind k
 	};
 
 	memcpy(change.name, nve->name, sizeof(change.name));
+	return change;
+}
+
+static void journal_of_nve(const struct directory *directory, enum change_kind kind,
+			   const struct nve *nve, uint32_t vni)
+{
+	const struct change change = change_of_nve(kind, nve, vni);
+
 	journal(directory, &change);
+}
+
+static void change_of_entry(const struct entry *entry, struct change *ret_change)
+{
+	ret_change->kind = CHANGE_MAPPING;
+	ret_change->incarnation = entry->incarnation;
+	memcpy(ret_change->name, entry->owner->name, sizeof(ret_change->name));
+	entry_mapping(entry, &ret_change->mapping);
 }
 
 void journal_nve(struct directory *directory, const struct nve *nve)
@@ -61,26 +76,101 @@ void journal_entry(struct directory *directory, const struct entry *entry)
 
 	if (!directory->journal)
 		return;
-	change.kind = CHANGE_MAPPING;
-	change.incarnation = entry->incarnation;
-	memcpy(change.name, entry->owner->name, sizeof(change.name));
-	entry_mapping(entry, &change.mapping);
+	change_of_entry(entry, &change);
 	journal(directory, &change);
 }
 
 void journal_removed(struct directory *directory, const struct entry *entry)
 {
+	journal_tombstone(directory, entry->vni->number, entry->mac, entry->generation);
+}
+
+void journal_tombstone(struct directory *directory, uint32_t vni, struct mac mac,
+		       uint64_t generation)
+{
 	const struct change change = {
 		.kind = CHANGE_REMOVED,
-		.mapping = { .vni = entry->vni->number,
-			     .mac = entry->mac,
-			     .generation = entry->generation },
+		.mapping = { .vni = vni, .mac = mac, .generation = generation },
 	};
 
 	journal(directory, &change);
 }
 
+/* --- all at once --- */
+
+static void dump_nves(const struct directory *directory, directory_journal *taker, void *userdata)
+{
+	for (size_t i = 0; i < directory->nve_end; i++) {
+		const struct nve *nve = directory->nves[i];
+		const struct member *member;
+		struct change change;
+
+		if (!nve)
+			continue;
+		change = change_of_nve(CHANGE_NVE, nve, 0);
+		taker(userdata, &change);
+		TAILQ_FOREACH(member, &nve->members, of_nve) {
+			change = change_of_nve(CHANGE_MEMBER, nve, member->vni->number);
+			taker(userdata, &change);
+		}
+	}
+}
+
+static void dump_entries(const struct vni *vni, directory_journal *taker, void *userdata)
+{
+	struct table_link *link = NULL;
+	struct change change = { 0 };
+
+	while ((link = table_walk(&vni->entries, link))) {
+		const struct entry *entry = TABLE_ITEM(link, struct entry, link);
+
+		change_of_entry(entry, &change);
+		change.vtep = entry->owner->vtep;
+		taker(userdata, &change);
+	}
+}
+
+void directory_dump(const struct directory *directory, uint64_t now_us, uint64_t now_s,
+		    directory_journal *taker, void *userdata)
+{
+	const struct tombstone *tombstone;
+	const struct vni *vni;
+
+	dump_nves(directory, taker, userdata);
+	TAILQ_FOREACH(vni, &directory->vnis, of_directory)
+		dump_entries(vni, taker, userdata);
+	TAILQ_FOREACH(tombstone, &directory->tombstones_by_age, by_age) {
+		const struct change change = {
+			.kind = CHANGE_REMOVED,
+			.mapping = { .vni = tombstone->vni,
+				     .mac = tombstone->mac,
+				     .generation = tombstone->generation },
+			.removed_s = now_s - (now_us - tombstone->since_us) / 1000000,
+		};
+
+		taker(userdata, &change);
+	}
+}
+
 /* --- back in --- */
+
+struct entry *entry_place(struct directory *directory, struct vni *vni, struct entry *entry,
+			  struct nve *owner, const struct change *change)
+{
+	const struct mapping *mapping = &change->mapping;
+
+	if (!entry)
+		entry = entry_new(directory, vni, mapping->mac);
+	if (!entry)
+		return NULL;
+	entry_set_owner(entry, owner);
+	entry->generation = mapping->generation;
+	entry->incarnation = change->incarnation;
+	entry->flags = mapping->flags;
+	entry->vm = mapping->vm;
+	(void) entry_set_addresses(directory, entry, mapping->ips, mapping->ip_count);
+	return entry;
+}
 
 /* What a change is about, and when. */
 struct restoring {
@@ -170,18 +260,9 @@ static const char *restore_mapping(struct directory *directory, const struct res
 	if (!restoring->nve || !vni || !member_find(directory, vni, restoring->nve))
 		return "a mapping is of an NVE that does not take part in its VNI";
 	entry = entry_find(directory, vni, mapping->mac);
-	if (!entry)
-		entry = entry_new(directory, vni, mapping->mac);
-	if (!entry)
-		return directory->out_of_memory
-			       ? NULL
-			       : "a VNI has more mappings than this NVA has room for";
-	entry_set_owner(entry, restoring->nve);
-	entry->generation = mapping->generation;
-	entry->incarnation = restoring->change->incarnation;
-	entry->flags = mapping->flags;
-	entry->vm = mapping->vm;
-	(void) entry_set_addresses(directory, entry, mapping->ips, mapping->ip_count);
+	entry = entry_place(directory, vni, entry, restoring->nve, restoring->change);
+	if (!entry && !directory->out_of_memory)
+		return "a VNI has more mappings than this NVA has room for";
 	return NULL;
 }
 
@@ -255,6 +336,14 @@ int directory_begin(struct directory *directory, uint64_t now_us, directory_jour
 	else
 		journal(directory, &identity);
 	return tell_nobody(directory);
+}
+
+uint64_t directory_generation(const struct directory *directory, uint32_t number, struct mac mac)
+{
+	const struct vni *vni = vni_find(directory, number);
+	const struct entry *entry = vni ? entry_find(directory, vni, mac) : NULL;
+
+	return entry ? entry->generation : generation_next(directory, number, mac, 0) - 1;
 }
 
 void directory_count(const struct directory *directory, struct directory_counts *ret_counts)

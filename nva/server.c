@@ -99,6 +99,7 @@ static void on_store(evutil_socket_t fd, short what, void *userdata)
 	durable = store_durable(server->store);
 	for (size_t i = 0; i < server->session_count; i++)
 		session_release(server->sessions[i], durable);
+	control_release(server->control, durable);
 }
 
 /* --- delivery --- */
@@ -444,10 +445,24 @@ static void raise_fd_limit(void)
 	(void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static uint64_t on_imported(void *userdata)
+{
+	struct server *server = userdata;
+
+	deliver(server);
+	return store_commit(server->store);
+}
+
 static int open_control(struct server *server, char *reterr_message)
 {
 	const char *path = server->config.socket;
-	int r = control_new(server->base, path, server->directory, server->store, &server->control);
+	const struct control_subject subject = {
+		.directory = server->directory,
+		.store = server->store,
+		.changed = on_imported,
+		.userdata = server,
+	};
+	int r = control_new(server->base, path, &subject, &server->control);
 
 	if (r < 0)
 		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "Cannot listen at %s: %s",

@@ -3,16 +3,18 @@
 """
 What the real nva was heard to say is what it knows after kill -9, after a power failure, on a full disk.
 
-usage: test_nva_store.py NVA NVE-CLIENT WATCH-SYNC [UNITTEST-ARGUMENT...]
+usage: test_nva_store.py NVA NVE-CLIENT WATCH-SYNC NVECTL [UNITTEST-ARGUMENT...]
 
 REHOME_SEED, REHOME_ROUNDS: of the randomized test; a failure names its seed.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +25,7 @@ from test_nva import DEADLINE_S, MAC, Case, Nva, Nve
 
 SEED = int(os.environ.get("REHOME_SEED", time.time_ns() % 1000000))
 ROUNDS = int(os.environ.get("REHOME_ROUNDS", 25))
-WATCH_SYNC = ""
+WATCH_SYNC = NVECTL = ""
 EXIT_STORE = 3
 HEAD_SIZE = 32  # of a log; it has that when it gets its name
 
@@ -248,6 +250,136 @@ class Moves(StoreCase):
         self.assertEqual(nva.stop(), 0)
 
 
+class Transfers(StoreCase):
+    """nvectl nva export, and import."""
+
+    def ctl(self, nva, what, text=""):
+        return subprocess.run([NVECTL, "nva", what, "--nva-socket", nva.socket], input=text, capture_output=True,
+                              text=True, timeout=DEADLINE_S, check=False)
+
+    def filled(self):
+        """An NVA with a mapping of each family and a withdrawn one, and its export."""
+        nva = self.start()
+        hv1, hv2 = self.session("hv1", "192.0.2.1"), self.session("hv2", "2001:db8::2")
+        hv1.say(f"register 1 100 {MAC} 1 10.0.0.1 fd00::1", "register 2 100 02:00:00:00:00:02 2",
+                "withdraw 100 02:00:00:00:00:02 0")
+        hv2.say("register 3 100 02:00:00:00:00:03 0")
+        hv2.out.until("registered id=3 .* yes")
+        hv1.out.until("removed=02:00:00:00:00:02/1")
+        export = self.ctl(nva, "export")
+        self.assertEqual((export.returncode, export.stderr), (0, ""))
+        return nva, export.stdout.splitlines()
+
+    def refused(self, nva, lines, words):
+        before = self.mappings(nva), self.ctl(nva, "export").stdout
+        done = self.ctl(nva, "import", "".join(line + "\n" for line in lines))
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stderr, words)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertEqual((self.mappings(nva), self.ctl(nva, "export").stdout), before)
+
+    def test_there_and_back(self):
+        nva, lines = self.filled()
+        self.assertEqual(json.loads(lines[0]), {"ok": True, "rehome_export": 1, "mappings": 2, "withdrawn": 1})
+        self.assertEqual(json.loads(lines[-1]), {"end": 3})
+        objects = [json.loads(line) for line in lines[1:-1]]
+        self.assertIn({"vni": 100, "mac": MAC, "generation": 1, "nve": "hv1", "vtep": "192.0.2.1",
+                       "ips": ["10.0.0.1", "fd00::1"], "flags": ["vm"]}, objects)
+        withdrawn = [o for o in objects if "removed_s" in o]
+        self.assertEqual([(o["mac"], o["generation"]) for o in withdrawn], [("02:00:00:00:00:02", 1)])
+        self.assertAlmostEqual(withdrawn[0]["removed_s"], time.time(), delta=60)
+        before = self.mappings(nva)
+        self.assertEqual(nva.stop(), 0)
+
+        self.path += "-new"
+        nva = self.start()
+        done = self.ctl(nva, "import", "\n".join(lines) + "\n")
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "3 lines taken; of 0 the NVA knew the same or a higher generation\n"), done.stderr)
+        self.assertEqual(self.mappings(nva), before)
+        done = self.ctl(nva, "import", "\n".join(lines) + "\n")
+        self.assertIn("0 lines taken; of 3 the NVA knew", done.stdout)
+        self.kill(nva)  # the answer was only given when it was on disk
+        nva = self.start()
+        self.assertEqual(self.mappings(nva), before)
+        self.assertEqual(len(self.ctl(nva, "export").stdout.splitlines()), len(lines))
+        self.assertEqual(nva.stop(), 0)
+
+    def test_the_higher_generation_wins(self):
+        nva, lines = self.filled()
+        watcher = self.session("hv3", "192.0.2.3")
+        text = "\n".join(lines).replace(f'"mac":"{MAC}","generation":1,"nve":"hv1","vtep":"192.0.2.1"',
+                                        f'"mac":"{MAC}","generation":7,"nve":"hv2","vtep":"2001:db8::2"')
+        self.assertNotEqual(text, "\n".join(lines))
+        done = self.ctl(nva, "import", text + "\n")
+        self.assertIn("1 lines taken; of 2 the NVA knew", done.stdout)
+        watcher.out.until(rf"update .*mapping={MAC}/7/2001:db8::2/10.0.0.1,fd00::1")
+        self.assertEqual(self.mappings(nva)[100, MAC]["nve"], "hv2")
+        self.assertEqual(nva.stop(), 0)
+
+    def test_a_bad_line_is_named_and_nothing_done(self):
+        nva, lines = self.filled()
+        self.assertEqual(nva.stop(), 0)
+        self.path += "-new"
+        nva = self.start()
+        first, *middle, end = lines
+        mapping = next(i for i, line in enumerate(lines) if MAC in line)
+        for change, words in (
+                ((lambda text: text.replace('"vni":100', '"vni":0')), rf"line {mapping + 1}: vni should be 1 to"),
+                ((lambda text: text.replace(MAC, "ff:ff:ff:ff:ff:ff")), rf"line {mapping + 1}: .*mac the address"),
+                ((lambda text: text.replace('"generation":1', '"generation":-1')), "generation should be a number"),
+                ((lambda text: text.replace('"generation":1', '"generation":281474976710656')), "no generation is that"),
+                ((lambda text: text.replace('"nve":"hv1"', '"nve":"a b"')), "nve should be an NVE's name"),
+                ((lambda text: text.replace('"nve":"hv1"', '"nve":"hv2"')), "two NVEs have one name or one VTEP"),
+                ((lambda text: text.replace("fd00::1", "ff02::1")), "ips should be a list of at most 16 unicast"),
+                ((lambda text: text.replace('["vm"]', '["wings"]')), "flags should be a list of: vm, learned"),
+                ((lambda text: text[:-1]), rf"line {mapping + 1}: vni should be")):
+            with self.subTest(words=words):
+                bad = [change(line) if i == mapping else line for i, line in enumerate(lines)]
+                self.refused(nva, bad, rf"^nvectl: the NVA says: .*{words}.*nothing was imported$")
+        self.refused(nva, middle, "line 1: this is not what nvectl nva export has written")
+        self.refused(nva, [first, *middle], "the last line, .*, is missing")
+        self.refused(nva, [first, *middle[1:], end], "line 4: lines are missing before the end")
+        self.refused(nva, [], "the last line, .*, is missing")
+        self.refused(nva, [first, "{" + "x" * 5000, end], "line 2 is too long")
+        self.refused(nva, [first.replace('"rehome_export":1', '"rehome_export":2'), end], "of another version")
+        self.assertEqual(self.mappings(nva), {})
+        self.assertEqual(nva.stop(), 0)
+
+    def test_another_nve_of_that_name(self):
+        nva, lines = self.filled()
+        self.assertEqual(nva.stop(), 0)
+        self.path += "-new"
+        nva = self.start()
+        self.session("hv1", "192.0.2.77")
+        self.refused(nva, lines, "the name or the VTEP of an NVE in it is another NVE's here; nothing was imported")
+        self.assertEqual(nva.stop(), 0)
+
+    def test_no_nva(self):
+        done = subprocess.run([NVECTL, "nva", "export", "--nva-socket", "/nonexistent"], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("no NVA answers at /nonexistent", done.stderr)
+
+    def test_an_export_does_not_hold_the_store(self):
+        """Nor the NVA up: a client that does not read its export has a process of the NVA to itself, not the NVA."""
+        nva = self.start()
+        hv1 = self.session("hv1", "192.0.2.1")
+        hv1.say("many 100 5000 1")
+        hv1.out.until("registered id=5000 .* yes")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(nva.socket)
+            client.sendall(b'{"op":"export"}\n')
+            client.recv(1)
+            self.assertEqual(len(self.mappings(nva)), 5000)
+            self.assertIn("another export is under way", self.ctl(nva, "export").stderr)
+            self.kill(nva)
+            nva = self.start()
+            self.assertEqual(len(self.mappings(nva)), 5000)
+        self.assertEqual(len(self.ctl(nva, "export").stdout.splitlines()), 5002)
+        self.assertEqual(nva.stop(), 0)
+
+
 class Disk(StoreCase):
     def test_nothing_is_said_before_it_is_on_disk(self):
         nva = self.start(watched=True)
@@ -460,11 +592,11 @@ class Crashes(StoreCase):
 
 
 def main():
-    global WATCH_SYNC
+    global WATCH_SYNC, NVECTL
     if os.geteuid() == 0 and os.environ.get("REHOME_TEST_NETNS") != "own":
         environment = {**os.environ, "REHOME_TEST_NETNS": "own"}
         os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
-    WATCH_SYNC = os.path.abspath(sys.argv.pop(3))
+    WATCH_SYNC, NVECTL = (os.path.abspath(sys.argv.pop(3)) for _ in range(2))
     test_nva.main()
 
 

@@ -240,6 +240,120 @@ static void a_journal_makes_the_same_directory(void)
 	CU_ASSERT_TRUE(tombstones > ROUNDS);
 }
 
+/* --- all at once --- */
+
+static void dump(const struct world *world, struct journal *journal)
+{
+	directory_dump(world->directory, world->now_us, NOW_S, note, journal);
+}
+
+static void a_dump_makes_the_same_directory(void)
+{
+	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
+		WORLD(world);
+		WORLD(again);
+		struct life life = { .world = world, .seed = seed };
+		struct journal journal = { 0 };
+
+		live(&life);
+		dump(world, &journal);
+		again->now_us = world->now_us;
+		restore(again, &journal);
+		expect_same(world, again);
+		free(journal.changes);
+	}
+}
+
+static int merge_result(struct world *world, const struct world *from, size_t *ret_taken,
+			size_t *ret_kept, const char **ret_what)
+{
+	return directory_merge(world->directory, world->now_us, from->directory, ret_taken,
+			       ret_kept, ret_what);
+}
+
+static void generations_of(const struct world *world, uint64_t *generations)
+{
+	for (uint32_t i = 0; i < VNIS * MACS; i++) {
+		struct mac mac = { { 2, 0, 0, 0, 0, (uint8_t) (i % MACS) } };
+
+		generations[i] = directory_generation(world->directory, VNI + i / MACS, mac);
+	}
+}
+
+/* Into nothing, into the same, and two different lives into each other. */
+static void a_merge_keeps_the_higher_generations(void)
+{
+	for (unsigned seed = 1; seed <= ROUNDS; seed++) {
+		WORLD(world);
+		WORLD(other);
+		WORLD(again);
+		struct life lives[] = { { .world = world, .seed = seed },
+					{ .world = other, .seed = seed + ROUNDS } };
+		struct directory_counts counts;
+		uint64_t before[VNIS * MACS], from[VNIS * MACS], merged[VNIS * MACS];
+		size_t taken, kept;
+		const char *what;
+
+		live(&lives[0]);
+		live(&lives[1]);
+		CU_ASSERT_EQUAL_FATAL(merge_result(again, world, &taken, &kept, &what), 0);
+		expect_same(world, again);
+		directory_count(world->directory, &counts);
+		CU_ASSERT_EQUAL(taken, counts.mappings + counts.tombstones);
+		CU_ASSERT_EQUAL(kept, 0);
+		CU_ASSERT_EQUAL(merge_result(again, world, &taken, &kept, &what), 0);
+		CU_ASSERT_EQUAL(taken, 0);
+		CU_ASSERT_EQUAL(kept, counts.mappings + counts.tombstones);
+
+		generations_of(other, before);
+		generations_of(world, from);
+		CU_ASSERT_EQUAL(merge_result(other, world, &taken, &kept, &what), 0);
+		generations_of(other, merged);
+		/* Lower than in @from only where it is served here, and was withdrawn there. */
+		for (size_t i = 0; i < VNIS * MACS; i++)
+			CU_ASSERT_TRUE(merged[i] >= before[i] &&
+				       (merged[i] == before[i] || merged[i] == from[i]));
+		deliver(other);
+		CU_ASSERT_EQUAL(merge_result(other, world, &taken, &kept, &what), 0);
+		CU_ASSERT_EQUAL(taken, 0);
+	}
+}
+
+/* What was imported is a lease's time to be confirmed by its NVE. */
+static void what_is_merged_must_be_confirmed(void)
+{
+	struct change nve = { .kind = CHANGE_NVE,
+			      .name = "hv1",
+			      .vtep = { AF_INET, { 192, 0, 2, 1 } } };
+	struct change member = { .kind = CHANGE_MEMBER, .name = "hv1", .mapping.vni = VNI };
+	struct change mapping = { .kind = CHANGE_MAPPING, .name = "hv1" };
+	struct journal journal = { .changes = (struct change[3]){ nve, member }, .count = 3 };
+	struct directory_counts counts;
+	size_t taken, kept;
+	const char *what;
+	uint32_t id;
+	WORLD(world);
+	WORLD(from);
+
+	mapping.mapping = mapping_of(mac1, MAPPING_VM);
+	mapping.mapping.generation = 5;
+	journal.changes[2] = mapping;
+	restore(from, &journal);
+	id = join(world, "hv1", vteps[0]);
+	pass(world, SECONDS(WORLD_LEASE_S + 1)); /* its session has settled */
+	CU_ASSERT_EQUAL_FATAL(merge_result(world, from, &taken, &kept, &what), 0);
+	CU_ASSERT_EQUAL(taken, 1);
+	CU_ASSERT_EQUAL(take(world, id, NVO3_UPDATE)->mappings[0].generation, 5);
+	forget(world);
+	pass(world, SECONDS(WORLD_LEASE_S - 1));
+	directory_count(world->directory, &counts);
+	CU_ASSERT_EQUAL(counts.mappings, 1);
+	pass(world, SECONDS(2));
+	directory_count(world->directory, &counts);
+	CU_ASSERT_EQUAL(counts.mappings, 0);
+	CU_ASSERT_EQUAL(directory_generation(world->directory, VNI, mac1), 5);
+}
+
 /* --- single facts --- */
 
 static void who_it_is_is_told_once(void)
@@ -333,6 +447,9 @@ static void a_withdrawal_ages_while_the_nva_is_down(void)
 }
 
 UNIT_MAIN("directory_journal", UNIT_TEST(a_journal_makes_the_same_directory),
-	  UNIT_TEST(who_it_is_is_told_once), UNIT_TEST(what_changes_nothing_is_not_journalled),
+	  UNIT_TEST(a_dump_makes_the_same_directory),
+	  UNIT_TEST(a_merge_keeps_the_higher_generations),
+	  UNIT_TEST(what_is_merged_must_be_confirmed), UNIT_TEST(who_it_is_is_told_once),
+	  UNIT_TEST(what_changes_nothing_is_not_journalled),
 	  UNIT_TEST(what_does_not_fit_is_refused),
 	  UNIT_TEST(a_withdrawal_ages_while_the_nva_is_down))
