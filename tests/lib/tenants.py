@@ -203,7 +203,7 @@ class World:
 
     def start_nva(self):
         path = self._write("nva", f"[nva]\nname = nva1\nlisten = {self.address['nva']}\ninsecure-plain = yes\n"
-                                  f"socket = {self.directory}/nva.sock\n")
+                                  f"socket = {self.directory}/nva.sock\n[store]\npath = {self.directory}/store\n")
         self._start("nva", [self.nva, "--config", path], "ready: ")
 
     def start_agent(self, host):
