@@ -158,9 +158,11 @@ class Ageing(Case):
         world.take("t1", IP6["t1"])
 
         def leave_and_look():
+            def announced():
+                inside("t3", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t3"], check=False)
+                return world.mapping("hv2", "t3")
             world.plug("hv1", "t3")
-            inside("t3", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t3"], check=False)
-            wait_until(lambda: world.mapping("hv2", "t3"), "t3 in the directory")
+            wait_until(announced, "t3 in the directory")
             run("ip", "netns", "del", "t3")
             wait_until(lambda: not world.mapping("hv2", "t3"), "t3 withdrawn")
             return IP6["t1"] not in world.mapping("hv2", "t1")["ips"]
