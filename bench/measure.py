@@ -34,6 +34,8 @@ class Load:
     peer_on: str = "peer"
     max_downtime_ms: int = None  # None: QEMU's own, 300
     extra: tuple = ()  # words for `virsh migrate`
+    way: str = "p2p"  # of lab.guest.WAYS
+    during: object = None  # called once the migration has begun
 
 
 @dataclass
@@ -80,13 +82,15 @@ def start_migration(room, source, target, load):
     """A lab.Migration as LOAD asks for."""
     if load.max_downtime_ms is not None:
         source.virsh("migrate-setmaxdowntime", room.guest.name, str(load.max_downtime_ms))
-    return room.lab.migration(room.guest, source, target, postcopy=load.postcopy, extra=load.extra)
+    return room.lab.migration(room.guest, source, target, postcopy=load.postcopy, extra=load.extra, way=load.way)
 
 
 def _migrate(room, move, stops, skip):
     """Moves the guest; what its tap dropped before STOP."""
     before = room.tap_drops()
     migration = start_migration(room, move.source, move.target, move.load)
+    if move.load.during:
+        move.load.during()
     wait_until(lambda: stops.first("STOP", skip) or not migration.running(), "STOP", MIGRATION_TIMEOUT_S, poll=0.002)
     move.early_drops = max(0, room.tap_drops() - before)
     move.seconds = migration.wait()

@@ -7,7 +7,8 @@ from .namespaces import Holder
 
 NET4, LEN4 = "192.0.2.{}", 24  # RFC 5737
 NET6, LEN6 = "2001:db8::{}", 64  # RFC 3849; the same digits, so nva is .10 and ::10
-MTU = 1600  # 1500 bytes inside, VXLAN over IPv6 (70 bytes, RFC 7348 section 5) outside
+OVERHEAD = 100  # of VXLAN over IPv6 (70 bytes, RFC 7348 section 5), and some room
+MTU = 1500 + OVERHEAD
 
 
 def address(number, family):

@@ -62,7 +62,7 @@ RAM_EXTRA_KIB = 8  # QEMU rounds up to 8 KiB
 
 @dataclass
 class Nic:
-    """One interface of a guest."""
+    """One interface of a guest; without addresses (None) it is up all the same."""
     mac: str = "52:54:00:aa:00:10"
     ip4: str = "198.51.100.10"
     ip6: str = "2001:db8:100::10"
@@ -80,6 +80,8 @@ class Guest:
     mtu: int = 1500
     backend: str = "qemu"  # or "vhost", where the kernel has it
     cmdline: str = ""  # added to the kernel's
+    modules: tuple = ()  # of the kernel, further ones, in the order in which they depend on one another
+    script: str = ""  # for busybox sh in the guest, once its NICs are up
 
     @property
     def ip4(self):
@@ -108,7 +110,8 @@ class Guest:
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", f"rehome.mtu={self.mtu}"]
         for number, nic in enumerate(self.nics):
             suffix = f".{number}" if number else ""
-            words += [f"rehome.ip4{suffix}={nic.ip4}/24", f"rehome.ip6{suffix}={nic.ip6}/64"]
+            words += [f"rehome.ip4{suffix}={nic.ip4}/24"] * bool(nic.ip4)
+            words += [f"rehome.ip6{suffix}={nic.ip6}/64"] * bool(nic.ip6)
         return " ".join(words + self.cmdline.split())
 
     def xml(self, image):
@@ -147,19 +150,29 @@ def wait_answers(host, guest, tenant, timeout=BOOT_TIMEOUT_S):
             raise TimedOut(f"{error}; its console ends:\n{console(host, guest)[-1500:]}") from None
 
 
+def wait_console(host, guest, text, timeout=BOOT_TIMEOUT_S):
+    """Waits until the guest has written TEXT to its console."""
+    wait_until(lambda: text in console(host, guest), f"'{text}' on the console of {guest.name}", timeout)
+
+
 def uri_host(address):
     return f"[{address}]" if ":" in address else address
 
 
-class Migration:
-    """A migration under way: `virsh migrate --p2p` on the source host."""
+# How virsh, libvirtd here and libvirtd there talk (libvirt docs/migration.rst): words for `virsh migrate`.
+WAYS = {"p2p": ["--p2p"], "direct": [], "tunnelled": ["--p2p", "--tunnelled"]}
 
-    def __init__(self, guest, source, target, live=True, postcopy=False, extra=()):
+
+class Migration:
+    """A migration under way: `virsh migrate` on the source host, in one of WAYS."""
+
+    def __init__(self, guest, source, target, live=True, postcopy=False, extra=(), way="p2p"):
         self.guest, self.source, self.target = guest, source, target
         where = uri_host(target.vtep)
-        argv = ["virsh", "-q", "-c", "qemu:///system", "migrate", "--p2p"]
+        argv = ["virsh", "-q", "-c", "qemu:///system", "migrate", *WAYS[way]]
         argv += ["--live"] * live + ["--postcopy", "--postcopy-after-precopy"] * postcopy
-        argv += [*extra, guest.name, f"qemu+tcp://{where}/system", f"tcp://{where}"]
+        argv += [*extra, guest.name, f"qemu+tcp://{where}/system"]
+        argv += [f"tcp://{where}"] * (way != "tunnelled")  # then the data take libvirt's own connection
         self.argv, self.seconds = argv, None
         self._started = time.monotonic()
         self._process = source.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -68,6 +68,7 @@ for word in $(cat /proc/cmdline); do
     ip address add "${word#*=}" dev "eth$number" && echo "guest: eth$number has ${word#*=}"
 done
 
+[ ! -x /setup ] || /setup
 echo "guest: ready"
 cd /
 while :; do
@@ -111,7 +112,7 @@ def _read(path, remedy="run tests/lab/setup"):
         raise LabError(f"the guest needs {path}: {error.strerror}; {remedy}") from None
 
 
-def _members(probe, modules, files):
+def _members(probe, modules, files, script):
     directory, program = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
     serve = f"/bin/probe serve --port {PROBE_PORT}" if probe else f"nc -ll -p {PROBE_PORT} -e cat"
     init = _INIT.replace("RECEIVE_BUFFER", str(RECEIVE_BUFFER)).replace("UDP_PAGES", UDP_PAGES).replace("SERVE", serve)
@@ -129,6 +130,8 @@ def _members(probe, modules, files):
         yield f"modules/{number:02d}-{os.path.basename(module)}", stat.S_IFREG | 0o644, _read(path)
     for name, path in sorted(files.items()):
         yield name.lstrip("/"), program, _read(path, "it was asked for")
+    if script:
+        yield "setup", program, f"#!/bin/sh\n{script}".encode()
 
 
 def _forget_oldest():
@@ -137,9 +140,12 @@ def _forget_oldest():
         os.unlink(entry.path)
 
 
-def build(probe=None, modules=MODULES, files=None):
-    """The Image with PROBE (a static program), MODULES in this order, and FILES ({name in guest: path})."""
-    data = archive(_members(probe, modules, files or {}))
+def build(probe=None, modules=MODULES, files=None, script=""):
+    """
+    The Image with PROBE (a static program), MODULES in this order, FILES ({name in guest: path}), and a SCRIPT
+    that is run when the NICs are up.
+    """
+    data = archive(_members(probe, modules, files or {}, script))
     path = os.path.join(cache_dir(), f"initrd-{hashlib.sha256(data).hexdigest()[:16]}")
     kernel = os.path.realpath(os.path.join(cache_dir(), "kernel/vmlinuz"))
     if not os.path.exists(kernel):

@@ -13,7 +13,7 @@ import time
 from . import guest as guests
 from . import image, libvirt, members
 from .errors import LabError, Unsupported
-from .fabric import MTU, Fabric, address
+from .fabric import MTU, OVERHEAD, Fabric, address
 from .guest import Guest, Migration
 from .host import Host
 from .namespaces import watched
@@ -49,6 +49,7 @@ class Lab:
         if underlay not in (4, 6):
             raise LabError(f"underlay is 4 or 6, not {underlay}")
         self.system, self.underlay, self.mtu = system, underlay, mtu
+        self.tenant_mtu = mtu - OVERHEAD
         self.build, self.keep_logs = build, keep_logs
         self.hosts, self.tenants, self.guests, self._qemus = {}, {}, {}, []
         self.dir = self.fabric = None
@@ -193,9 +194,10 @@ class Lab:
         """The hosts that carry the overlay."""
         return [host for host in self.hosts.values() if host.is_nve]
 
-    def tenant(self, host, name, bridge="br100", *, mac, ip4, ip6, mtu=1500):
+    def tenant(self, host, name, bridge="br100", *, mac, ip4, ip6, vni=100, mtu=None):
         """Adds a tenant system to the overlay bridge of HOST. Its MAC, addresses: one /24 and one /64."""
-        self.tenants[name] = Tenant(self._host(host), name, bridge, mac, ip4, ip6, mtu=mtu)
+        mtu = mtu or self.tenant_mtu
+        self.tenants[name] = Tenant(self._host(host), name, bridge, mac, ip4, ip6, vni, mtu)
         self._list_members()
         return self.tenants[name]
 
@@ -215,15 +217,16 @@ class Lab:
             libvirt.wait_ready(host)
         self.say(f"libvirtd answers on {', '.join(host.name for host in starting)}")
 
-    def image(self):
-        """The guest's image, with the probe of the build directory if there is one."""
+    def image(self, guest=None):
+        """The image of GUEST (default Guest()), with the probe of the build directory if there is one."""
         probe = os.path.join(self.build, "tests/lab/probe") if self.build else None
-        return image.build(probe)
+        guest = guest or Guest()
+        return image.build(probe, (*image.MODULES, *guest.modules), script=guest.script)
 
     def guest_start(self, host="hv1", guest=None, wait=True):
         """Starts GUEST (default Guest()) on HOST; waits until it answers ts-peer over both families."""
         host, guest = self._host(host), guest or Guest()
-        guests.start(host, guest, self.image())
+        guests.start(host, guest, self.image(guest))
         self.guests[guest.name] = guest
         if wait:
             self.wait_guest(guest, host)
@@ -240,18 +243,19 @@ class Lab:
     def console(self, guest, host):
         return guests.console(self._host(host), guest)
 
-    def migration(self, guest, source, target, live=True, postcopy=False, extra=()):
+    def migration(self, guest, source, target, live=True, postcopy=False, extra=(), way="p2p"):
         """Starts a migration; returns at once with a Migration to wait() for or abort()."""
-        return Migration(guest, self._host(source), self._host(target), live, postcopy, extra)
+        return Migration(guest, self._host(source), self._host(target), live, postcopy, extra, way)
 
-    def migrate(self, guest, source, target, live=True, postcopy=False, extra=()):
+    def migrate(self, guest, source, target, live=True, postcopy=False, extra=(), way="p2p"):
         """Moves GUEST; returns the seconds it took."""
-        seconds = self.migration(guest, source, target, live, postcopy, extra).wait()
+        seconds = self.migration(guest, source, target, live, postcopy, extra, way).wait()
         self.say(f"{guest.name} moved in {seconds:.2f} s")
         return seconds
 
     def qemu_start(self, host, guest=None, tap="tap0", bridge="br100", incoming=None, monitor=None):
         """Starts QEMU without libvirt on a tap of its own in BRIDGE; returns a Qemu with a .qmp."""
-        qemu = Qemu(self._host(host), guest or Guest(), self.image(), tap, bridge, incoming, monitor)
+        guest = guest or Guest()
+        qemu = Qemu(self._host(host), guest, self.image(guest), tap, bridge, incoming, monitor)
         self._qemus.append(qemu)
         return qemu

@@ -2,7 +2,14 @@
 """br100 and vx100 as an administrator would make them; shared by the systems that bring none of their own."""
 
 VNI, PORT = 100, 4789
-BRIDGE, VXLAN = f"br{VNI}", f"vx{VNI}"
+
+
+def devices(vni):
+    """The names of bridge and VXLAN device of VNI."""
+    return f"br{vni}", f"vx{vni}"
+
+
+BRIDGE, VXLAN = devices(VNI)
 
 
 def add(host, learning):

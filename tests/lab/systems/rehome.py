@@ -30,12 +30,16 @@ def ini(sections):
 
 
 class Rehome:
-    """build: the build directory. nva, agent, vni: further keys for those sections of the configurations."""
+    """
+    build: the build directory. nva, agent, vni: further keys for those sections of the configurations.
+    vnis: what each NVE takes part in; brN and vxN for VNI N.
+    """
 
     name = "rehome"
 
-    def __init__(self, build=None, nva=None, agent=None, vni=None):
+    def __init__(self, build=None, nva=None, agent=None, vni=None, vnis=(overlay.VNI,)):
         self.build = os.path.abspath(build) if build else None
+        self.vnis = vnis
         self._extra = {"nva": nva or {}, "agent": agent or {}, "vni": vni or {}}
 
     def program(self, name):
@@ -56,12 +60,14 @@ class Rehome:
                     "store": {"path": self.nva_store(host)}})
 
     def agent_config(self, lab, host):
-        return ini({
+        sections = {
             "agent": {"name": host.name, "vtep": host.vtep, "nva": f"{uri_host(lab['nva'].vtep)}:{NVA_PORT}",
                       "insecure-plain": "yes",
-                      "libvirt-uri": "qemu:///system" if host.is_hypervisor else "none", **self._extra["agent"]},
-            f"vni {overlay.VNI}": {"bridge": overlay.BRIDGE, "vxlan": overlay.VXLAN, "port": overlay.PORT,
-                                   **self._extra["vni"]}})
+                      "libvirt-uri": "qemu:///system" if host.is_hypervisor else "none", **self._extra["agent"]}}
+        for vni in self.vnis:
+            bridge, vxlan = overlay.devices(vni)
+            sections[f"vni {vni}"] = {"bridge": bridge, "vxlan": vxlan, "port": overlay.PORT, **self._extra["vni"]}
+        return ini(sections)
 
     def _daemon(self, host, name, config):
         path = CONFIG.format(name)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Each way in which libvirt can move a running guest: nothing is lost in any of them."""
+
+from bench import ledger
+from lab import wait_until
+from support import Case
+
+ARMED_TIMEOUT_S = 20
+SLOW = ("--bandwidth", "16")  # MiB/s: the first pass takes seconds, so that memory is left to be fetched afterwards
+OTHERS = (
+    {"extra": ("--parallel", "--parallel-connections", "2")},
+    {"way": "direct"},
+    {"way": "tunnelled"},
+    {"extra": ("--unsafe", "--persistent", "--undefinesource")},
+)
+
+
+class MoveKinds(Case):
+    def postcopy(self, room, family):
+        """The guest runs at the destination while most of its memory is still at the source."""
+        def switch():
+            wait_until(lambda: [port["state"] for port in ledger.ports(room.lab, source, room.guest.mac)] == ["armed"],
+                       "armed old NVE", ARMED_TIMEOUT_S)
+            wait_until(lambda: "Memory processed" in source.virsh("domjobinfo", room.guest.name, check=False),
+                       "memory under way", ARMED_TIMEOUT_S)
+            source.virsh("migrate-postcopy", room.guest.name)
+        source = room.home
+        told = self.assert_moves(room, family, extra=("--postcopy", *SLOW), during=switch)
+        when = {(event["host"], event["what"], event["detail"].split(",")[0]): event["ms"]
+                for event in told["timeline"]}
+        resumed = (told["guest_downtime_ms"])
+        self.assertIn((source.name, "qemu-migration", "postcopy-active"), when)
+        self.assertLess(resumed, when[source.name, "qemu-migration", "completed"])
+
+    def check(self, underlay, families):
+        room = self.room(underlay)
+        for family in (4, 6):
+            with self.subTest(kind="post-copy", family=family, underlay=underlay):
+                self.postcopy(room, family)
+        for family, kind in zip(families, OTHERS):
+            with self.subTest(**kind, family=family, underlay=underlay):
+                self.assert_moves(room, family, **kind)
+
+    def test_ipv4_underlay(self):
+        self.check(4, (4, 6, 4, 6))
+
+    def test_ipv6_underlay(self):
+        self.check(6, (6, 4, 6, 4))
