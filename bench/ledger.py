@@ -19,11 +19,11 @@ def moves(lab, since_us):
             if move["started_us"] >= since_us]
 
 
-def wait_over(lab, since_us, timeout=OVER_TIMEOUT_S):
-    """Waits until both ends of a move that began after SINCE_US say it is over; [(host, move)]."""
+def wait_over(lab, since_us, timeout=OVER_TIMEOUT_S, ports=1):
+    """Waits until both ends of the moves of PORTS that began after SINCE_US say they are over; [(host, move)]."""
     def both_over():
         found = moves(lab, since_us)
-        return found if len(found) >= 2 and all(move["over"] for _, move in found) else None
+        return found if len(found) >= 2 * ports and all(move["over"] for _, move in found) else None
     return wait_until(both_over, "end of the move in the agents' ledgers", timeout, poll=0.05)
 
 

@@ -81,22 +81,24 @@ class _Host:
         for line in self._rules.splitlines():
             yield None, "nft " + line.strip()
 
-    def tap_of(self, mac):
-        """libvirt gives the tap the guest's MAC with fe: in front."""
-        return next((link["ifname"] for link in self.links if link.get("address") == "fe" + mac[2:]), None)
+    def taps_of(self, macs):
+        """{name: its MAC's place in MACS}; libvirt gives the tap the guest's MAC with fe: in front."""
+        places = {"fe" + mac[2:]: place for place, mac in enumerate(macs)}
+        return {link["ifname"]: places[link["address"]] for link in self.links if link.get("address") in places}
 
 
-def snapshot(lab, guest, home):
-    """The state of all hosts while GUEST is on HOME: a set of texts, to compare with another."""
-    ignored = {guest.mac} | {tenant.mac for tenant in lab.tenants.values()}
+def snapshot(lab, homes):
+    """The state of all hosts with the guests of HOMES, [(guest, its host)], in place: texts, to compare with others."""
+    macs = [(nic.mac, home) for guest, home in homes for nic in guest.nics]
+    ignored = {mac for mac, _ in macs} | {tenant.mac for tenant in lab.tenants.values()}
     items = []
     for host in lab.hosts.values():
         state = _Host(host, ignored)
-        tap = state.tap_of(guest.mac) if host is home else None
+        taps = state.taps_of([mac if home is host else "" for mac, home in macs])
         for device, text in state.items():
-            if tap and device == tap and text.startswith(_STAYS_WITH_TAP):
+            if device in taps and text.startswith(_STAYS_WITH_TAP):
                 continue
-            where = TAP if tap and device == tap else f"{host.name} {device}" if device else host.name
+            where = f"{TAP} {taps[device]}" if device in taps else f"{host.name} {device}" if device else host.name
             items.append(f"{where}: {text}")
     # The same line twice (a rule, a filter) is not the same as once.
     return {f"{item} #{items[:number].count(item)}" if items[:number].count(item) else item

@@ -116,7 +116,7 @@ def _settle(room, move):
         move.ledger = ledger.wait_over(room.lab, move.began_us)
 
     def left():
-        return leftovers.compare(room.baseline, leftovers.snapshot(room.lab, room.guest, room.home))
+        return leftovers.compare(room.baseline, leftovers.snapshot(room.lab, room.homes()))
     try:
         wait_until(lambda: not left(), "end of the move's traces", SETTLE_TIMEOUT_S, poll=0.2)
     except TimedOut:

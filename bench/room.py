@@ -49,7 +49,11 @@ class Room:
         self.fdbs = {host.name: FdbWatch(host, overlay.VXLAN) for host in lab.nves}
         self.guest, self.home = lab.guest_start("hv1", self._guest_wanted), lab["hv1"]
         self.events["hv1"].wait("RESUME")  # libvirt starts guests paused: the client hears QEMU
-        self.baseline = leftovers.snapshot(lab, self.guest, self.home)
+        self.baseline = leftovers.snapshot(lab, self.homes())
+
+    def homes(self):
+        """[(guest, its host)] as leftovers.snapshot() takes it."""
+        return [(self.guest, self.home)]
 
     def other(self):
         """The hypervisor where the guest is not."""

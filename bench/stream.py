@@ -22,11 +22,13 @@ _serial = itertools.count(1)
 class Stream:
     """Runs from its making until finish(), or the end of its `with` block."""
 
-    def __init__(self, lab, tenant, probe, address, pps, frame_size, tcp=False, pps_up=None):
+    def __init__(self, lab, tenant, probe, address, pps, frame_size, tcp=False, pps_up=None, port=None, flows=1):
         self._log = os.path.join(lab.dir, f"probe-{next(_serial)}.log")
         self._answered = pps_up != 0
         argv = [probe, "run", "--to", address, "--pps", str(pps), "--size", str(frame_size), "--json",
-                "--progress", *["--tcp"] * tcp, *([] if pps_up is None else ["--up-pps", str(pps_up)])]
+                "--progress", "--flows", str(flows), *["--tcp"] * tcp]
+        argv += [] if pps_up is None else ["--up-pps", str(pps_up)]
+        argv += [] if port is None else ["--port", str(port)]
         with open(self._log, "wb") as log:
             self._process = tenant.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                          text=True)

@@ -3,9 +3,10 @@
 
 import contextlib
 import os
+import time
 import unittest
 
-from bench import account, leftovers, owner
+from bench import account, ledger, leftovers
 from bench.measure import Load, measure
 from bench.room import Room
 from bench.stream import Stream
@@ -36,6 +37,43 @@ class Case(unittest.TestCase):
         lab = Lab(Rehome(BUILD, vnis=vnis), underlay, build=BUILD, say=say, keep_logs=KEEP_LOGS, **lab_options)
         return self.enterContext(Room("rehome", underlay, BUILD, say, guest, lab=lab))
 
+    def assert_counts(self, report, doubled, what):
+        """The probe's REPORT: none lost, none out of order, at most DOUBLED to the guest twice."""
+        for way, twice in (("down", doubled), ("up", 0)):
+            counts = {key: report[way][key] for key in ("sent", "lost", "duplicated", "reordered")}
+            said = f"{what} {way}: {counts}; drops of the whole machine: {report['up']['backlog_drops']}; {report[way]}"
+            say(f"  {what} {way}: {counts}")
+            self.assertEqual((counts["lost"], counts["reordered"]), (0, 0), said)
+            self.assertLessEqual(counts["duplicated"], twice, said)
+
+    @contextlib.contextmanager
+    def counted(self, room, doubled, *flows):
+        """
+        Context: one stream per (tenant, address, further arguments of Stream) in FLOWS, from a second before to a second
+        after the block; each is counted as assert_counts() says, with at most DOUBLED packets twice.
+        """
+        with contextlib.ExitStack() as running:
+            streams = [running.enter_context(
+                Stream(room.lab, tenant, room.probe, address, **{"pps": PPS, "frame_size": FRAME_SIZE, **more}))
+                for tenant, address, more in flows]
+            streams[-1].run_for(1)
+            yield
+            streams[-1].run_for(1)
+            reports = [stream.finish() for stream in streams]
+        for report, (tenant, address, _) in zip(reports, flows):
+            self.assertGreater(report["down"]["sent"], 0)
+            self.assert_counts(report, doubled, f"{tenant.name} {address}")
+            self.assertTrue(report["tcp"] is None or report["tcp"]["alive"])
+
+    def move(self, room, **how):
+        """Moves the guest to the other host (arguments of Lab.migrate()), until the agents say that it is over."""
+        began_us = time.time_ns() // 1000
+        room.lab.migrate(room.guest, room.home, room.other(), **how)
+        room.home = room.other()
+        found = ledger.wait_over(room.lab, began_us, ports=len(room.guest.nics))
+        for line in ledger.timeline(found, began_us):
+            say("  {:9.3f}  {:6} {:18} {}".format(*line))
+
     @contextlib.contextmanager
     def nothing_lost(self, room, family):
         """Context: packets stream to and from the guest, and each arrives once and in order; TCP stays alive."""
@@ -52,12 +90,34 @@ class Case(unittest.TestCase):
         self.assertTrue(report["tcp"]["alive"])
 
     def assert_at_home(self, room):
-        """Every agent and kernel has the guest on room.home, and nothing of a move is there."""
+        """Every agent and kernel has each guest on its host (room.homes()), and nothing of a move is there."""
         lab = room.lab
-        self._assert_ends(lambda: owner.amiss(room, room.home), AGREE_TIMEOUT_S)
-        self._assert_ends(lambda: leftovers.compare(room.baseline, leftovers.snapshot(lab, room.guest, room.home)),
+
+        def amiss():
+            found = ledger.disagreements(lab)
+            for guest, home in room.homes():
+                found += self._astray(lab, guest, home)
+            return found
+        self._assert_ends(amiss, AGREE_TIMEOUT_S)
+        self._assert_ends(lambda: leftovers.compare(room.baseline, leftovers.snapshot(lab, room.homes())),
                           TRACES_TIMEOUT_S)
-        self.assertIs(lab.where(room.guest), room.home)
+        for guest, home in room.homes():
+            self.assertIs(lab.where(guest), home)
+
+    @staticmethod
+    def _astray(lab, guest, home):
+        """What the agents have of the NICs of GUEST and is not so while it is at HOME, as texts."""
+        found = []
+        for mac in {nic.mac for nic in guest.nics}:
+            nics = sum(nic.mac == mac for nic in guest.nics)  # one a VNI
+            for host in lab.nves:
+                vteps = [mapping["vtep"] for mapping in ledger.mappings(lab, host, mac)]
+                states = [port["state"] for port in ledger.ports(lab, host, mac)]
+                if vteps != [home.vtep] * nics:
+                    found.append(f"{host.name} has {mac} at {vteps}")
+                if states != ["resident"] * nics * (host is home):
+                    found.append(f"{host.name} has ports of {mac}: {states}")
+        return found
 
     def _assert_ends(self, amiss, timeout):
         """What amiss() lists is gone within TIMEOUT."""

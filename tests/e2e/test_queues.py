@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+A guest with two CPUs and two queues on its NIC: nothing is lost, and each flow keeps its order, whichever queue it takes.
+
+The tun driver gives a flow's packets to the queue that the guest last used to answer it, or else to one by hash
+(tun_select_queue() in the kernel's drivers/net/tun.c). Two servers, one on each CPU, use both.
+"""
+
+from lab import Guest
+from support import DOUBLED_PER_QUEUE, PPS, Case
+
+QUEUES = 2
+SECOND_PORT = 7001
+SCRIPT = f"""
+taskset -p 1 1
+taskset 2 /bin/probe serve --port {SECOND_PORT} &
+"""
+
+
+class Queues(Case):
+    def queues_used(self, room):
+        """How many queues QEMU holds of the guest's tap, by what the kernel says of its descriptors."""
+        shown = room.home.run(["sh", "-c", "grep -h ^iff: /proc/[0-9]*/fdinfo/* 2>/dev/null | grep vnet"], check=False)
+        return len(shown.stdout.split("\n")) - 1
+
+    def check(self, underlay, family):
+        room = self.room(underlay, Guest(queues=QUEUES, script=SCRIPT))
+        tenant, address = room.tenant(), room.address(family)
+        self.assertIn("CPU1", room.lab.console(room.guest, room.home) + "CPU1")
+        for _ in range(2):
+            with self.counted(room, DOUBLED_PER_QUEUE * QUEUES,
+                              (tenant, address, {"flows": 4, "pps": PPS // 2, "tcp": True}),
+                              (tenant, address, {"flows": 4, "pps": PPS // 2, "port": SECOND_PORT}),
+                              (tenant, address, {"flows": 8, "pps": PPS // 2, "pps_up": 0})):
+                self.move(room)
+            self.assert_at_home(room)
+        self.assert_reachable(room)
+
+    def test_ipv4(self):
+        self.check(underlay=4, family=4)
+
+    def test_ipv6(self):
+        self.check(underlay=6, family=6)
