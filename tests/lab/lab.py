@@ -224,12 +224,14 @@ class Lab:
         return image.build(probe, (*image.MODULES, *guest.modules), script=guest.script)
 
     def guest_start(self, host="hv1", guest=None, wait=True):
-        """Starts GUEST (default Guest()) on HOST; waits until it answers ts-peer over both families."""
+        """Starts GUEST (default Guest()) on HOST; waits until it answers ts-peer over both families, if it has any."""
         host, guest = self._host(host), guest or Guest()
         guests.start(host, guest, self.image(guest))
         self.guests[guest.name] = guest
-        if wait:
+        if wait and guest.ip4:
             self.wait_guest(guest, host)
+        elif wait:
+            guests.wait_console(host, guest, "guest: ready")
         return guest
 
     def wait_guest(self, guest, host, tenant="ts-peer"):

@@ -21,6 +21,7 @@ static const struct subcommand {
 } subcommands[] = {
 	{ "serve", probe_serve_main, "in the guest: answers, passive until asked" },
 	{ "run", probe_run_main, "at the peer: streams both ways, then reports" },
+	{ "reflect", probe_reflect_main, "in a guest without IP: sends Ethernet frames back" },
 };
 
 uint64_t probe_parse_number(struct argp_state *state, const char *option, const char *text,

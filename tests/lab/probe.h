@@ -9,6 +9,7 @@
 /* Subcommands: argv[0] is "probe NAME"; they return the exit status. */
 int probe_serve_main(int argc, char **argv);
 int probe_run_main(int argc, char **argv);
+int probe_reflect_main(int argc, char **argv);
 
 /* A whole decimal number from @min to @max; anything else ends the program with a usage error. */
 uint64_t probe_parse_number(struct argp_state *state, const char *option, const char *text,
