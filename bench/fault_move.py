@@ -127,7 +127,7 @@ def _await_owner(room, move):
 
 def _await_traces(room, move):
     def left():
-        return leftovers.compare(room.baseline, leftovers.snapshot(room.lab, room.guest, move.home))
+        return leftovers.compare(room.baseline, leftovers.snapshot(room.lab, [(room.guest, move.home)]))
     try:
         wait_until(lambda: not left(), "end of the move's traces", SETTLE_TIMEOUT_S, poll=0.2)
     except TimedOut:

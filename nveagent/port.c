@@ -69,18 +69,26 @@ static void on_tend(void *userdata)
 	(void) loop_timer_start(port->tend, TAIL_TRIM_MS * 1000ull);
 }
 
+/* Nobody has sent here for the VM in the last interval, and nothing waits to be sent on. */
+static bool is_idle(struct port *port)
+{
+	struct inflight_counters counters = { 0 };
+	unsigned arrived = 0;
+
+	if (!port->inflight || inflight_read(port->inflight, &counters) < 0)
+		return true;
+	return port->arrivals && arrivals_count(port->arrivals, &arrived) == 0 && arrived == 0 &&
+	       counters.held_bytes == 0;
+}
+
 static void on_idle(void *userdata)
 {
 	struct port *port = userdata;
-	struct inflight_counters counters = { 0 };
 
-	if (port->inflight && inflight_read(port->inflight, &counters) == 0 &&
-	    counters.forwarded != port->forwarded_before) {
-		port->forwarded_before = counters.forwarded;
+	if (is_idle(port))
+		port_input(port, MOBILITY_IDLE);
+	else
 		port_do(port, MOBILITY_DO_IDLE_WATCH);
-		return;
-	}
-	port_input(port, MOBILITY_IDLE);
 }
 
 static void on_release(void *userdata)

@@ -16,6 +16,7 @@
 #include "net/uuid.h"
 #include "nva/wire.h"
 #include "nveagent/address_table.h"
+#include "nveagent/arrivals.h"
 #include "nveagent/domain_xml.h"
 #include "nveagent/inflight.h"
 #include "nveagent/kernel.h"
@@ -76,6 +77,7 @@ struct port {
 
 	struct kernel_guard *guard;
 	struct inflight *inflight;
+	struct arrivals *arrivals; /* at the old NVE, once every NVE has confirmed */
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
 	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell, *age;
@@ -83,7 +85,6 @@ struct port {
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	bool releasing;		/* counted in the agent's */
 	unsigned announced;	/* rounds so far */
-	uint64_t forwarded_before; /* at the last look of the idle watch */
 	uint64_t move;		/* ledger id; 0: none under way */
 };
 

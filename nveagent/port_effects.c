@@ -323,6 +323,7 @@ void port_free_inflight(struct port *port)
 {
 	loop_timer_stop(port->release);
 	port->inflight = inflight_free(port->inflight);
+	port->arrivals = arrivals_free(port->arrivals);
 	set_releasing(port, false);
 }
 
@@ -383,6 +384,12 @@ static void do_cap_timer(struct port *port)
 
 static void do_idle_watch(struct port *port)
 {
+	int r = port->arrivals ? 0
+			       : arrivals_open(port->vn->devices.vxlan_ifindex, port->mac,
+					       &port->arrivals);
+
+	if (r < 0)
+		complain(port, "see whether frames still come from other NVEs", r);
 	(void) loop_timer_start(port->idle, port->agent->config->quiet_interval_ms * 1000ull);
 }
 

@@ -70,9 +70,14 @@ class Case(unittest.TestCase):
         began_us = time.time_ns() // 1000
         room.lab.migrate(room.guest, room.home, room.other(), **how)
         room.home = room.other()
-        found = ledger.wait_over(room.lab, began_us, ports=len(room.guest.nics))
-        for line in ledger.timeline(found, began_us):
-            say("  {:9.3f}  {:6} {:18} {}".format(*line))
+        self.assert_over(room.lab, began_us, len(room.guest.nics))
+
+    def assert_over(self, lab, began_us, ports):
+        """The moves of PORTS since BEGAN_US end, and by themselves: not because forward-timeout has passed."""
+        story = ledger.timeline(ledger.wait_over(lab, began_us, ports=ports), began_us)
+        said = "\n".join("  {:9.3f}  {:6} {:18} {}".format(*line) for line in story)
+        say(said)
+        self.assertNotIn("timeout-cap", [what for _, _, what, _ in story], said)
 
     @contextlib.contextmanager
     def nothing_lost(self, room, family):

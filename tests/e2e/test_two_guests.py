@@ -3,9 +3,9 @@
 
 import time
 
-from bench import ledger, leftovers
+from bench import leftovers
 from lab import Guest, Nic
-from support import DOUBLED_PER_QUEUE, PPS, Case, say
+from support import DOUBLED_PER_QUEUE, PPS, Case
 
 SECOND = Guest(name="vm2", uuid="7c0e5a10-9d1f-4d53-8f7a-5a1f00000011",
                nics=[Nic("52:54:00:aa:00:11", "198.51.100.11", "2001:db8:100::11")])
@@ -20,9 +20,7 @@ class TwoGuests(Case):
         for move in moves:
             move.wait()
             homes[move.guest.name] = move.target
-        found = ledger.wait_over(lab, began_us, ports=2)
-        for line in ledger.timeline(found, began_us):
-            say("  {:9.3f}  {:6} {:18} {}".format(*line))
+        self.assert_over(lab, began_us, ports=2)
 
     def check(self, underlay, families):
         room = self.room(underlay)
