@@ -40,6 +40,7 @@
 enum {
 	UNLOCKED_US = 300,		  /* QEMU says so a moment after it released its lock */
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
+	ROOM_PACKETS = 256, /* in a tap's queue for what QEMU has not read yet */
 };
 
 #define NO_LIMIT_US UINT64_C(3600000000) /* kernel_hold.c has a limit of its own */
@@ -300,6 +301,22 @@ int inflight_release(struct inflight *inflight, uint64_t budget_us)
 
 /* --- returning --- */
 
+/*
+ * All that waits comes to the tap at once, and more meanwhile, perhaps before the guest reads again.
+ * Nothing else for the VM is on its way there now.
+ */
+static void make_room(struct inflight *inflight)
+{
+	struct kernel_forward_counters held = { 0 };
+	int r = kernel_forward_read(inflight->forward, &held);
+
+	if (r == 0)
+		r = kernel_port_make_room(inflight->kernel, inflight->tap_ifindex,
+					  2 * (inflight->parked.count + held.queued) + ROOM_PACKETS);
+	if (r < 0)
+		inflight->counters.tap_error = r;
+}
+
 /* What is parked goes back to the tap, then what is held, then the bridge's entry changes. */
 static int give_back(struct inflight *inflight)
 {
@@ -311,6 +328,7 @@ static int give_back(struct inflight *inflight)
 	if (r < 0)
 		return r;
 
+	make_room(inflight);
 	/* The guest may run again: its queue is QEMU's to read. */
 	recover(inflight, inflight->drained_us);
 	raw_port_pin(port);

@@ -87,6 +87,12 @@ struct kernel_port {
 	bool up, is_vxlan;
 };
 int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port);	/* -ENODEV */
+/*
+ * Makes the queue of tap @ifindex long enough for @packets, KERNEL_TAP_QUEUE_MAX at most. Call it
+ * while little is sent to the tap: what comes in these milliseconds is dropped (net/core/dev.c,
+ * dev_qdisc_change_tx_queue_len()).
+ */
+int kernel_port_make_room(struct kernel *kernel, uint32_t ifindex, uint64_t packets);
 
 /* Whether the bridge learns the MACs that it sees on this port. */
 int kernel_port_set_learning(struct kernel *kernel, uint32_t ifindex, bool learning);

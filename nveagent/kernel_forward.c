@@ -224,6 +224,7 @@ int kernel_forward_read(struct kernel_forward *forward,
 			return r;
 		sum.sent += counters.sent;
 		sum.dropped += counters.dropped;
+		sum.queued += counters.queued;
 		sum.queued_bytes += counters.queued_bytes;
 	}
 	*ret_counters = sum;

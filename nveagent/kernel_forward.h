@@ -38,7 +38,7 @@ int kernel_forward_return(struct kernel_forward *forward, uint32_t tap_ifindex);
 int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifindex);
 
 struct kernel_forward_counters {
-	uint64_t sent, dropped, queued_bytes;
+	uint64_t sent, dropped, queued, queued_bytes; /* packets, and bytes of those that wait */
 	uint32_t rounds;     /* lanes that were emptied */
 	uint64_t release_us; /* from the first call of kernel_forward_release() until it was done */
 };

@@ -298,6 +298,7 @@ int kernel_hold_read(struct kernel_hold *hold, struct kernel_hold_counters *ret_
 		queue.queued_bytes = 0;
 	*ret_counters = (struct kernel_hold_counters){
 		.dropped = queue.dropped,
+		.queued = queue.queued,
 		.queued_bytes = queue.queued_bytes,
 		.fillers = hold->fillers,
 	};

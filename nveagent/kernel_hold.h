@@ -58,7 +58,7 @@ enum {
 };
 
 struct kernel_hold_counters {
-	uint64_t dropped, queued_bytes;
+	uint64_t dropped, queued, queued_bytes; /* packets, and bytes of those that wait */
 	uint64_t fillers; /* frames of our own that were sent; the device counts each as a drop */
 };
 int kernel_hold_read(struct kernel_hold *hold, struct kernel_hold_counters *ret_counters);

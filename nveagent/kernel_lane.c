@@ -400,6 +400,7 @@ int kernel_lane_read(struct kernel_lane *lane, struct kernel_lane_counters *ret_
 	*ret_counters = (struct kernel_lane_counters){
 		.sent = link.tx_packets,
 		.dropped = held.dropped + (failed > held.fillers ? failed - held.fillers : 0),
+		.queued = held.queued,
 		.queued_bytes = held.queued_bytes,
 	};
 	return 0;

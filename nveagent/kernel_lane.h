@@ -45,7 +45,7 @@ int kernel_lane_send_entry(struct kernel *kernel, struct nl_msg *const *messages
 int kernel_lane_turn_back(struct kernel_lane *lane, uint32_t tap_ifindex);
 
 struct kernel_lane_counters {
-	uint64_t sent, dropped, queued_bytes;
+	uint64_t sent, dropped, queued, queued_bytes; /* packets, and bytes of those that wait */
 };
 int kernel_lane_read(struct kernel_lane *lane, struct kernel_lane_counters *ret_counters);
 

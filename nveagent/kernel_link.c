@@ -280,6 +280,18 @@ int kernel_link_set_master(struct kernel *kernel, uint32_t ifindex, uint32_t mas
 }
 
 int kernel_link_set_queue_length(struct kernel *kernel, uint32_t ifindex, uint32_t packets)
+int kernel_port_make_room(struct kernel *kernel, uint32_t ifindex, uint64_t packets)
+{
+	struct kernel_link tap;
+	int r = kernel_link_by_index(kernel, ifindex, &tap);
+
+	if (packets > KERNEL_TAP_QUEUE_MAX)
+		packets = KERNEL_TAP_QUEUE_MAX;
+	if (r < 0 || packets <= tap.queue_length)
+		return r;
+	return kernel_link_set_queue_length(kernel, ifindex, (uint32_t) packets);
+}
+
 {
 	return set_number(kernel, ifindex, IFLA_TXQLEN, packets);
 }

@@ -57,7 +57,7 @@ class Case(unittest.TestCase):
                 Stream(room.lab, tenant, room.probe, address, **{"pps": PPS, "frame_size": FRAME_SIZE, **more}))
                 for tenant, address, more in flows]
             streams[-1].run_for(1)
-            yield
+            yield streams
             streams[-1].run_for(1)
             reports = [stream.finish() for stream in streams]
         for report, (tenant, address, _) in zip(reports, flows):

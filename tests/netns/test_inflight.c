@@ -17,6 +17,9 @@ enum {
 	BEFORE_STOP = 2400,
 	RELEASE_US = 3600000,	/* longer than any release may take */
 	MISSED = 1200,		/* go to the tap when nobody reads it */
+	MISSED_FEW = 300,
+	NEW_TAP_PACKETS = 1000,	/* txqueuelen of a new tap: ether_setup(), net/ethernet/eth.c */
+	RETURNS_OF_MUCH = 3,
 };
 
 static const struct netns_need needs[] = {
@@ -157,6 +160,37 @@ static void return_once(struct scene *scene, struct record *record)
 	take_record(record, &counters, started);
 }
 
+/*
+ * What has waited is more than a tap's queue holds as QEMU or libvirt made it, and the guest does not
+ * read yet: the source's QEMU says that the migration has failed before it says RESUME.
+ */
+static void return_much(struct scene *scene, struct record *record)
+{
+	_cleanup_(inflight_freep) struct inflight *inflight = NULL;
+	struct inflight_counters counters = { 0 };
+	uint64_t started;
+
+	CU_ASSERT_TRUE_FATAL(run("ip link set tap0 txqueuelen %d", NEW_TAP_PACKETS));
+	scene_send(scene, FRAMES, BEFORE_STOP);
+	inflight = armed(scene);
+	scene_await_limit(scene);
+	scene_stop_old(scene);
+	scene_go(scene, BEFORE_STOP + MISSED_FEW);
+	scene_await_limit(scene);
+	CU_ASSERT_EQUAL(inflight_park(inflight, 0), 0);
+	scene_go(scene, FRAMES);
+	scene_await_limit(scene);
+
+	started = clock_monotonic_us();
+	CU_ASSERT_EQUAL(inflight_return(inflight), 0);
+	started = clock_monotonic_us() - started;
+	scene_run_old(scene);
+	expect_perfect(scene, "return of much");
+	CU_ASSERT_EQUAL(inflight_read(inflight, &counters), 0);
+	expect_counters(&counters);
+	take_record(record, &counters, started);
+}
+
 static const struct scene_traffic saturating = { "saturating one CPU", .one_cpu = true };
 static const struct scene_traffic steady = {
 	"50,000 packets/s",
@@ -207,6 +241,12 @@ static void returns_bundles(void)
 {
 	repeat(&underlays[0], &bundles, SWITCHES_FEW, return_once);
 	repeat(&underlays[1], &bundles, SWITCHES_FEW, return_once);
+}
+
+static void returns_more_than_the_tap_has_room_for(void)
+{
+	repeat(&underlays[0], &saturating, RETURNS_OF_MUCH, return_much);
+	repeat(&underlays[1], &saturating, RETURNS_OF_MUCH, return_much);
 }
 
 /* --- broadcast and multicast --- */
@@ -488,7 +528,9 @@ NETNS_MAIN("inflight", needs,
 	   UNIT_TEST(switches_under_steady_traffic),
 	   UNIT_TEST(switches_bundles_with_unfinished_checksums),
 	   UNIT_TEST(returns_at_full_speed),
-	   UNIT_TEST(returns_bundles), UNIT_TEST(takes_groups_along),
+	   UNIT_TEST(returns_bundles),
+	   UNIT_TEST(returns_more_than_the_tap_has_room_for),
+	   UNIT_TEST(takes_groups_along),
 	   UNIT_TEST(lets_the_tap_go_with_its_qemu),
 	   UNIT_TEST(makes_the_device_it_says),
 	   UNIT_TEST(forwards_several_at_once),
