@@ -199,6 +199,12 @@ static void on_libvirt_qemu(void *userdata, struct uuid vm, const struct qmp_eve
 
 /* --- libvirt --- */
 
+static void arrive(struct port *port)
+{
+	port_input(port, MOBILITY_PLUG);
+	port_steer(port);
+}
+
 static void found(struct port *port, enum libvirt_domain_state state, bool migrating_out)
 {
 	bool fresh = port->state == MOBILITY_ABSENT && !port->forget;
@@ -210,7 +216,7 @@ static void found(struct port *port, enum libvirt_domain_state state, bool migra
 	if (state == LIBVIRT_DOMAIN_RUNNING && !port->migrated)
 		port_input(port, MOBILITY_RUN);
 	else if (state == LIBVIRT_DOMAIN_INCOMING)
-		port_input(port, MOBILITY_PLUG);
+		arrive(port);
 	else if (state == LIBVIRT_DOMAIN_PAUSED && fresh)
 		port_input(port, MOBILITY_FOUND);
 }
@@ -289,8 +295,10 @@ static void on_qemu_status(void *userdata, bool running, bool incoming)
 	(void) port_set_device(port, port->device);
 	if (running)
 		run(port);
+	else if (incoming)
+		arrive(port);
 	else
-		port_input(port, incoming ? MOBILITY_PLUG : MOBILITY_FOUND);
+		port_input(port, MOBILITY_FOUND);
 }
 
 static void on_qemu_event(void *userdata, const struct qmp_event *event)
@@ -375,6 +383,13 @@ static void hook_start(struct agent *agent, const struct domain *domain)
 	}
 }
 
+/* QEMU has the tap. */
+static void hook_started(struct agent *agent, const struct domain *domain)
+{
+	hook_start(agent, domain);
+	for_each_port(agent, domain->uuid, port_steer);
+}
+
 static void hook_gone(struct agent *agent, const struct domain *domain)
 {
 	for_each_port(agent, domain->uuid, unplug);
@@ -387,7 +402,7 @@ static const struct hook_call {
 } hook_calls[] = {
 	{ "migrate",	"begin",	hook_expect },
 	{ "start",	"begin",	hook_start },
-	{ "started",	"begin",	hook_start },
+	{ "started",	"begin",	hook_started },
 	{ "stopped",	"end",		hook_gone },
 	{ "release",	"end",		hook_gone },
 };

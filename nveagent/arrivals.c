@@ -57,8 +57,8 @@ int arrivals_open(uint32_t ifindex, struct mac mac, struct arrivals **ret_arriva
 		return -ENOMEM;
 	/* Protocol 0: nothing arrives before the filter is there and the socket is bound. */
 	arrivals->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (arrivals->fd < 0 || setsockopt(arrivals->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one,
-					   sizeof(one)) < 0)
+	if (arrivals->fd < 0 ||
+	    setsockopt(arrivals->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) < 0)
 		return -errno;
 	r = set_filter(arrivals->fd, mac);
 	if (r == 0)

@@ -119,6 +119,15 @@ int kernel_port_set_learning(struct kernel *kernel, uint32_t ifindex, bool learn
 struct kernel_guard;
 int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
 		     unsigned queue_packets, struct kernel_guard **ret_guard);
+/*
+ * Keeps the flows of a tap with several queues in the first one (tap_steer.h), once QEMU holds it;
+ * until kernel_guard_free(). Does nothing for a tap with one queue. Idempotent. Errors are
+ * tap_steer_new()'s.
+ */
+int kernel_guard_steer(struct kernel_guard *guard);
+/* True while flows are kept there; and when that queue has frames, too, that QEMU has not read. */
+bool kernel_guard_is_steered(const struct kernel_guard *guard);
+bool kernel_guard_is_busy(const struct kernel_guard *guard);
 int kernel_guard_open(struct kernel_guard *guard);
 struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);	/* removes it from the kernel too */
 DEFINE_CLEANUP(struct kernel_guard, kernel_guard_free)

@@ -16,6 +16,8 @@
  *   tap, ingress            pref TC_PREFERENCE, handle = enum tap_filter: RARP, or not from @mac?
  *   drop
  *
+ * A tap with several queues is steered to the first one meanwhile (tap_steer.h).
+ *
  * A redirected frame enters the tap's ring as a bridged one does: dev_queue_xmit() of the tap
  * (net/sched/act_mirred.c), in the
  * order of arrival as long as one receive queue serves the outer flow.
@@ -26,6 +28,7 @@
 #include <string.h>
 
 #include "nveagent/kernel_link.h"
+#include "nveagent/tap_steer.h"
 
 enum { TAP_FILTER_HANDLE = 1 };
 
@@ -33,6 +36,7 @@ struct kernel_guard {
 	struct kernel *kernel; /* borrowed */
 	uint32_t vxlan_ifindex;
 	struct tc_cookie cookie;
+	struct tap_steer *steer; /* NULL: one queue, or it could not be */
 };
 
 static int set_floods(struct kernel *kernel, uint32_t ifindex, uint8_t flood)
@@ -88,6 +92,8 @@ static int restore_tap(struct kernel *kernel, const struct tc_cookie *cookie)
 		return r == -ENODEV ? 0 : r;
 
 	r = kernel_guard_lift(kernel, cookie->target, cookie->flood);
+	if (cookie->steered)
+		(void) tap_steer_undo(tap.port.name); /* nobody may hold it any more */
 	if (cookie->ipv6) {
 		int r2 = kernel_link_set_ipv6(tap.port.name, true);
 
@@ -113,6 +119,7 @@ static int remember_tap(const struct kernel_link *tap, struct tc_cookie *cookie)
 
 	memcpy(cookie->magic, TC_COOKIE_GUARD, sizeof(cookie->magic));
 	cookie->target = tap->port.ifindex;
+	cookie->steered = tap->tx_queues > 1;
 	for (int i = 0; i < LINK_FLOOD_COUNT; i++)
 		cookie->flood |= (uint8_t) (tap->flood[i] << i);
 
@@ -182,6 +189,27 @@ int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, c
 	return 0;
 }
 
+int kernel_guard_steer(struct kernel_guard *guard)
+{
+	struct kernel_link tap;
+	int r;
+
+	if (guard->steer || !guard->cookie.steered)
+		return 0;
+	r = kernel_link_by_index(guard->kernel, guard->cookie.target, &tap);
+	return r < 0 ? r : tap_steer_new(tap.port.name, &guard->steer);
+}
+
+bool kernel_guard_is_steered(const struct kernel_guard *guard)
+{
+	return guard->steer != NULL;
+}
+
+bool kernel_guard_is_busy(const struct kernel_guard *guard)
+{
+	return guard->steer && tap_steer_is_busy(guard->steer);
+}
+
 int kernel_guard_open(struct kernel_guard *guard)
 {
 	return kernel_guard_lift(guard->kernel, guard->cookie.target, guard->cookie.flood);
@@ -192,6 +220,8 @@ struct kernel_guard *kernel_guard_free(struct kernel_guard *guard)
 	if (!guard)
 		return NULL;
 
+	tap_steer_free(guard->steer);
+	guard->cookie.steered = 0; /* no longer */
 	(void) kernel_guard_undo(guard->kernel, guard->vxlan_ifindex, &guard->cookie);
 	free(guard);
 	return NULL;

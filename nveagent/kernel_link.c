@@ -128,6 +128,7 @@ int kernel_link_parse(const struct nlmsghdr *header, struct kernel_link *ret_lin
 	link.port.master = number(a[IFLA_MASTER]);
 	link.mtu = number(a[IFLA_MTU]);
 	link.queue_length = number(a[IFLA_TXQLEN]);
+	link.tx_queues = number(a[IFLA_NUM_TX_QUEUES]);
 	text(a[IFLA_IFNAME], link.port.name, sizeof(link.port.name));
 	if (a[IFLA_ADDRESS])
 		(void) mac_from_bytes(nla_data(a[IFLA_ADDRESS]), (size_t) nla_len(a[IFLA_ADDRESS]), &link.port.mac);
@@ -279,7 +280,6 @@ int kernel_link_set_master(struct kernel *kernel, uint32_t ifindex, uint32_t mas
 	return set_number(kernel, ifindex, IFLA_MASTER, master);
 }
 
-int kernel_link_set_queue_length(struct kernel *kernel, uint32_t ifindex, uint32_t packets)
 int kernel_port_make_room(struct kernel *kernel, uint32_t ifindex, uint64_t packets)
 {
 	struct kernel_link tap;
@@ -292,6 +292,7 @@ int kernel_port_make_room(struct kernel *kernel, uint32_t ifindex, uint64_t pack
 	return kernel_link_set_queue_length(kernel, ifindex, (uint32_t) packets);
 }
 
+int kernel_link_set_queue_length(struct kernel *kernel, uint32_t ifindex, uint32_t packets)
 {
 	return set_number(kernel, ifindex, IFLA_TXQLEN, packets);
 }

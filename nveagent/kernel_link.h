@@ -21,7 +21,7 @@ enum link_flood { LINK_FLOOD_UNICAST, LINK_FLOOD_MULTICAST, LINK_FLOOD_BROADCAST
 struct kernel_link {
 	struct kernel_port port;
 	char kind[LINK_KIND_SIZE];
-	uint32_t mtu, queue_length;
+	uint32_t mtu, queue_length, tx_queues;
 	uint64_t rx_packets, tx_packets, tx_dropped, tx_errors;
 
 	bool port_learning;	/* bridge port */

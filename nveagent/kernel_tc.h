@@ -32,7 +32,8 @@ struct tc_cookie {
 	uint32_t target;	/* ifindex */
 	uint8_t flood;		/* bit i: enum link_flood i was on */
 	uint8_t ipv6;		/* 1: the target had IPv6 on */
-	uint8_t reserved[6];
+	uint8_t steered;	/* 1: all flows are steered to the target's first queue */
+	uint8_t reserved[5];
 };
 static_assert(sizeof(struct tc_cookie) == 16, "TC_COOKIE_MAX_SIZE of the kernel is 16");
 #define TC_COOKIE_GUARD "rhg1"

@@ -101,6 +101,11 @@ static void on_announce(void *userdata)
 	port_do(userdata, MOBILITY_DO_ANNOUNCE);
 }
 
+static void on_unguard(void *userdata)
+{
+	port_unguard(userdata);
+}
+
 static int make_timers(struct port *port)
 {
 	/* clang-format off */
@@ -111,7 +116,7 @@ static int make_timers(struct port *port)
 		{ &port->expect, on_expect },	{ &port->retry, on_retry },	{ &port->hold, on_hold },
 		{ &port->tend, on_tend },	{ &port->cap, on_cap },		{ &port->idle, on_idle },
 		{ &port->announce, on_announce },	{ &port->release, on_release },
-		{ &port->announce, on_announce },	{ &port->tell, port_on_tell },	{ &port->age, port_on_age },
+		{ &port->tell, port_on_tell },	{ &port->age, port_on_age },	{ &port->unguard, on_unguard },
 	};
 	/* clang-format on */
 
@@ -165,6 +170,7 @@ struct port *port_free(struct port *port)
 	port->release = loop_timer_free(port->release);
 	port->tell = loop_timer_free(port->tell);
 	port->age = loop_timer_free(port->age);
+	port->unguard = loop_timer_free(port->unguard);
 	free(port);
 	return NULL;
 }

@@ -80,11 +80,12 @@ struct port {
 	struct arrivals *arrivals; /* at the old NVE, once every NVE has confirmed */
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
-	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell, *age;
+	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell, *age, *unguard;
 	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	bool releasing;		/* counted in the agent's */
 	unsigned announced;	/* rounds so far */
+	unsigned unguard_tries;	/* since the guard was made */
 	uint64_t move;		/* ledger id; 0: none under way */
 };
 
@@ -138,6 +139,11 @@ void port_on_tell(void *port);
 void port_on_age(void *port);
 /* True when a RARP request of it may be QEMU's self-announcement. */
 bool port_is_arriving(const struct port *port);
+/* While the VM arrives, keeps its flows in one queue of its tap, which QEMU holds by now. */
+void port_steer(struct port *port);
+
+/* Removes the guard, but not while that would put packets out of order. */
+void port_unguard(struct port *port);
 
 /* Copies the forward device's counters into the ledger's record. */
 void port_count(struct port *port);

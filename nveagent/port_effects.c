@@ -10,6 +10,13 @@
 #include "nveagent/announce.h"
 #include "nveagent/tail.h"
 
+enum {
+	STEER_LINGER_US = 1000000,
+	UNGUARD_RETRY_US = 5000,
+	UNGUARD_TRIES_MAX =
+		200, /* a second: a guest that has not caught up by then is always behind */
+};
+
 /* Logs what failed with the port's name and keeps going. */
 static void complain(struct port *port, const char *what, int error)
 {
@@ -127,8 +134,20 @@ static void do_guard(struct port *port)
 					       port->device, port->mac,
 					       port->agent->config->queue_packets, &port->guard);
 
+	port->unguard_tries = 0;
 	if (r < 0)
 		complain(port, "guard the tap", r);
+}
+
+void port_steer(struct port *port)
+{
+	int r = port->guard && port->state == MOBILITY_PLUGGED ? kernel_guard_steer(port->guard)
+							       : 0;
+
+	if (r == -EBUSY)
+		port_note(port, "unsteered", "QEMU has BPF programs of its own");
+	else if (r < 0)
+		complain(port, "keep the tap's flows in one queue", r);
 }
 
 static void do_open(struct port *port)
@@ -139,9 +158,28 @@ static void do_open(struct port *port)
 		complain(port, "open the tap", r);
 }
 
+static void end_guard(struct port *port)
+{
+	loop_timer_stop(port->unguard);
+	port->guard = kernel_guard_free(port->guard);
+}
+
+void port_unguard(struct port *port)
+{
+	if (port->guard && kernel_guard_is_busy(port->guard) &&
+	    port->unguard_tries++ < UNGUARD_TRIES_MAX)
+		(void) loop_timer_start(port->unguard, UNGUARD_RETRY_US);
+	else
+		end_guard(port);
+}
+
+/* The guest has much to catch up with: only then may its flows change their queues. */
 static void do_unguard(struct port *port)
 {
-	port->guard = kernel_guard_free(port->guard);
+	if (port->guard && kernel_guard_is_steered(port->guard))
+		(void) loop_timer_start(port->unguard, STEER_LINGER_US);
+	else
+		end_guard(port);
 }
 
 /* --- the bridge's entry --- */
@@ -246,9 +284,12 @@ static void do_hush(struct port *port)
 
 static void do_arm(struct port *port)
 {
-	int r = port->inflight ? 0
-			       : inflight_arm(port->agent->kernel, &port->vn->devices, port->device,
-					      port->mac, port->other, &port->inflight);
+	int r;
+
+	end_guard(port); /* of a move to here that is barely over */
+	r = port->inflight ? 0
+			   : inflight_arm(port->agent->kernel, &port->vn->devices, port->device,
+					  port->mac, port->other, &port->inflight);
 
 	if (r < 0)
 		complain(port, "prepare forwarding to the new NVE", r);

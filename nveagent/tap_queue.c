@@ -224,15 +224,64 @@ int tap_queue_open(const char *name, struct tap_queue **ret_queue)
 	return 0;
 }
 
-/* --- reading --- */
+/* --- asking --- */
 
-/* Something waits in the queue. Nobody else reads it while we do. */
 static bool is_readable(int fd)
 {
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
 
 	return poll(&poller, 1, 0) > 0 && (poller.revents & POLLIN);
 }
+
+int tap_queue_fd(const struct tap_queue *queue)
+{
+	return queue->fds[0];
+}
+
+bool tap_queue_is_readable(const struct tap_queue *queue)
+{
+	return is_readable(queue->fds[0]);
+}
+
+/* The pid that a pidfd stands for, as /proc shows it here ("Pid:" of pidfd_open(2)); 0: not known. */
+static int pid_of(int pidfd)
+{
+	_cleanup_close_ int info = -1;
+	char path[64], text[FDINFO_SIZE_MAX];
+	const char *line;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	n = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	line = strstr(text, "\nPid:");
+	return line ? atoi(line + strlen("\nPid:")) : 0;
+}
+
+bool tap_queue_owner_has_bpf(const struct tap_queue *queue)
+{
+	static const char program[] = "anon_inode:bpf-prog"; /* bpf_prog_new_fd() */
+	char path[64], target[sizeof(program)];
+	bool found = false;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid_of(queue->pidfd));
+	directory = opendir(path);
+	if (!directory)
+		return true;
+	for (const struct dirent *entry = readdir(directory); entry && !found; entry = readdir(directory)) {
+		ssize_t n = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target));
+
+		found = n == (ssize_t) strlen(program) && memcmp(target, program, (size_t) n) == 0;
+	}
+	closedir(directory);
+	return found;
+}
+
+/* --- reading --- */
 
 static ssize_t read_now(struct tap_queue *queue, int fd)
 {
@@ -241,7 +290,7 @@ static ssize_t read_now(struct tap_queue *queue, int fd)
 
 	if (n >= 0 || errno != EOPNOTSUPP)
 		return n;
-	if (!is_readable(fd)) {
+	if (!is_readable(fd)) { /* nobody else reads it while we do */
 		errno = EAGAIN;
 		return -1;
 	}

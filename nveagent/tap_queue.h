@@ -48,6 +48,13 @@ DEFINE_CLEANUP(struct tap_queue, tap_queue_free)
 size_t tap_queue_count(const struct tap_queue *queue);
 bool tap_queue_owner_ended(const struct tap_queue *queue);
 
+/* The first queue's descriptor, borrowed; and whether something waits in that queue. */
+int tap_queue_fd(const struct tap_queue *queue);
+bool tap_queue_is_readable(const struct tap_queue *queue);
+
+/* Whether the process that holds the queues has loaded BPF programs. True also when that cannot be told. */
+bool tap_queue_owner_has_bpf(const struct tap_queue *queue);
+
 /*
  * Takes the next waiting frame, one queue after the other; each queue's frames in order. Never
  * blocks.
