@@ -2,8 +2,8 @@
 """What a move leaves behind: links, queues, filters, nft rules and FDB entries, compared with those before.
 
 The guest's own tap is compared with the guest's tap before, wherever it was. Not compared are FDB entries that
-the kernel learned by itself (they come and age out), those of the guest's MAC (see fdb.py), and those of tenants,
-whose MACs a control plane also learns and forgets.
+the kernel learned by itself (they come and age out), those of the guest's MAC (see fdb.py), and those of tenants and
+of stations behind the guest, whose MACs a control plane also learns and forgets.
 """
 
 import json
@@ -91,6 +91,7 @@ def snapshot(lab, homes):
     """The state of all hosts with the guests of HOMES, [(guest, its host)], in place: texts, to compare with others."""
     macs = [(nic.mac, home) for guest, home in homes for nic in guest.nics]
     ignored = {mac for mac, _ in macs} | {tenant.mac for tenant in lab.tenants.values()}
+    ignored.update(mac for guest, _ in homes for mac in guest.stations)
     items = []
     for host in lab.hosts.values():
         state = _Host(host, ignored)

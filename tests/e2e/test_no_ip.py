@@ -13,7 +13,7 @@ class NoIp(Case):
     def check(self, underlay):
         room = self.room(underlay, Guest(**GUEST))
         tenant = room.tenant()
-        for _ in range(2):
+        for _ in range(2):  # there and back: the directory keeps no address to remember it by
             with Echoes(tenant, room.guest.mac, PPS) as echoes:
                 echoes.run_for(1)
                 self.move(room)

@@ -82,6 +82,7 @@ class Guest:
     cmdline: str = ""  # added to the kernel's
     modules: tuple = ()  # of the kernel, further ones, in the order in which they depend on one another
     script: str = ""  # for busybox sh in the guest, once its NICs are up
+    stations: tuple = ()  # MACs of others behind its NICs
 
     @property
     def ip4(self):

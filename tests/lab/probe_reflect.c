@@ -19,9 +19,9 @@
 #include "tests/lab/probe_wire.h"
 
 enum {
-	TYPE_DEFAULT = 0x88b6,	     /* IEEE 802 local experimental 2 */
-	TYPE_MIN = ETHERTYPE_IP,     /* below: lengths, and PUP */
-	RECEIVE_BUFFER = 8 << 20,    /* bytes that may wait while the guest is busy */
+	TYPE_DEFAULT = 0x88b6,	  /* IEEE 802 local experimental 2 */
+	TYPE_MIN = ETHERTYPE_IP,  /* below: lengths, and PUP */
+	RECEIVE_BUFFER = 8 << 20, /* bytes that may wait while the guest is busy */
 };
 
 struct reflect {
@@ -38,7 +38,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		reflect->interface = arg;
 		return 0;
 	case 't':
-		reflect->type = (uint16_t) probe_parse_number(state, "--type", arg, TYPE_MIN, UINT16_MAX);
+		reflect->type =
+			(uint16_t) probe_parse_number(state, "--type", arg, TYPE_MIN, UINT16_MAX);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected argument: %s", arg);
@@ -62,8 +63,7 @@ static int open_socket(const struct reflect *reflect)
 	if (address.sll_ifindex == 0)
 		return -errno;
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* 0: nothing before bind() */
-	if (fd < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) < 0 ||
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) < 0 ||
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &ignore, sizeof(ignore)) < 0 ||
 	    bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
 		return -errno;
