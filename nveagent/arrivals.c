@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "common/closer.h"
+
 struct arrivals {
 	int fd;
 };
@@ -74,7 +76,7 @@ struct arrivals *arrivals_free(struct arrivals *arrivals)
 	if (!arrivals)
 		return NULL;
 
-	cleanup_closep(&arrivals->fd);
+	closer_close(arrivals->fd);
 	free(arrivals);
 	return NULL;
 }
