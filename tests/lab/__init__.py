@@ -30,13 +30,14 @@ Hosts       lab["hv1"], "hv2" (hypervisors), "peer", "nva", and those of Lab(mor
 Tenants     lab.tenants["ts-peer"], "ts-hv1", "ts-hv2"; more with lab.tenant(host, name, mac=, ip4=, ip6=).
   .run .popen as of hosts; .ping(address) .connects(address, port); .ip4 .ip6 .mac .port .host
   with tenant.namespace(): ...        sockets made by this thread in the block are the tenant's
-Guests      Guest(name, uuid, nics=[Nic(mac, ip4, ip6, bridge)], memory_mib, queues, mtu, backend)
+Guests      Guest(name, uuid, nics=[Nic(mac, ip4, ip6, bridge)], memory_mib, queues, mtu, backend, modules, script)
   lab.guest_start(host, guest)  lab.wait_guest(guest, host, tenant)  lab.where(guest)  lab.console(guest, host)
-Moves       lab.migrate(guest, source, target, live=True, postcopy=False, extra=["--timeout", "5"])
+Moves       lab.migrate(guest, source, target, live=True, postcopy=False, extra=["--timeout", "5"], way="p2p")
             lab.migration(...): the same, at once back: .wait() .abort() .running()
 Bare QEMU   lab.qemu_start(host, guest, tap="tap0", incoming=incoming_uri(lab["hv2"]), monitor=path): Qemu with
             .qmp.execute("query-status"), .qmp.wait_event("STOP"), .migrate_to(host), .stop()
-Underlay    lab.fabric.link(host, "down"): pulls the cable of a host
+Underlay    lab.fabric.link(host, "down"): pulls the cable of a host; Lab(mtu=): jumbo frames
+Captures    with capture.Capture(host, device, "arp", "out") as seen: ...; then seen.frames(), frame.vxlan().inner
 libvirtd    lab.install_hook(host, program) before it starts; libvirt.stop(host, crash=True), lab.start_libvirtd()
 Waiting     wait_until(condition, "what", timeout): never sleep
 Systems     flood, frr_evpn, rehome; Unsupported is raised by what a system cannot do
