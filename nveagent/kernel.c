@@ -26,7 +26,7 @@ int kernel_new(struct kernel **ret_kernel)
 	if (!kernel)
 		return -ENOMEM;
 
-	r = kernel_socket_open(&kernel->socket);
+	r = kernel_socket_open(NETLINK_ROUTE, &kernel->socket);
 	if (r < 0)
 		return r;
 

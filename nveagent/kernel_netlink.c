@@ -37,7 +37,7 @@ static int set_options(int fd)
 	return r;
 }
 
-int kernel_socket_open(struct nl_sock **ret_socket)
+int kernel_socket_open(int protocol, struct nl_sock **ret_socket)
 {
 	struct nl_sock *nl = nl_socket_alloc();
 	int r;
@@ -45,7 +45,7 @@ int kernel_socket_open(struct nl_sock **ret_socket)
 	if (!nl)
 		return -ENOMEM;
 
-	r = nl_connect(nl, NETLINK_ROUTE) < 0 ? -EPROTONOSUPPORT : set_options(nl_socket_get_fd(nl));
+	r = nl_connect(nl, protocol) < 0 ? -EPROTONOSUPPORT : set_options(nl_socket_get_fd(nl));
 	if (r < 0) {
 		nl_socket_free(nl);
 		return r;

@@ -36,8 +36,11 @@ struct kernel {
 	uint8_t buffer[KERNEL_BUFFER_SIZE];
 };
 
-/* An open, connected rtnetlink socket that only takes part in requests. */
-int kernel_socket_open(struct nl_sock **ret_socket);
+/*
+ * An open, connected socket of @protocol (NETLINK_ROUTE, ...) that only takes part in requests.
+ * -EPROTONOSUPPORT: the kernel does not have it.
+ */
+int kernel_socket_open(int protocol, struct nl_sock **ret_socket);
 
 /*
  * A request without attributes yet: its family header of @size bytes follows the netlink header.

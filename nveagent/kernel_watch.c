@@ -50,7 +50,7 @@ int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, s
 
 	watch->events = events;
 	watch->userdata = userdata;
-	r = kernel_socket_open(&watch->socket);
+	r = kernel_socket_open(NETLINK_ROUTE, &watch->socket);
 	if (r == 0)
 		r = subscribe(watch->socket);
 	if (r < 0)
