@@ -174,6 +174,7 @@ static message_taker *const takers[NVO3_KIND_COUNT] = {
 	[NVO3_CONSENTED] = consented_take,
 	[NVO3_COMMIT] = commit_take,
 	[NVO3_ABORT] = abort_take,
+	[NVO3_FLOWS] = flows_take,
 	[NVO3_ACK] = ack_take,
 	[NVO3_QUERY] = query_take,
 	[NVO3_STATUS] = status_take,

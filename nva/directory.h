@@ -30,6 +30,7 @@ enum {
 	DIRECTORY_VNI_MAPPINGS_MAX = 1 << 16,	/* no tenant can exhaust the memory for the others */
 	DIRECTORY_MOVES_MAX = 4096,		/* asked or granted, not committed */
 	DIRECTORY_MAC_MOVES_MAX = 4,		/* NVEs that may want the same MAC at once */
+	DIRECTORY_MOVE_FLOWS_MAX = 8 << 20,	/* bytes of FLOWS that one move may have passed on */
 	DIRECTORY_CONVERGENCES_MAX = 4096,	/* committed, not confirmed by all */
 	DIRECTORY_TOMBSTONES_MAX = 1 << 16,	/* generations of withdrawn mappings */
 	DIRECTORY_TOMBSTONE_AGE_S = 86400,	/* no NVE holds an entry of before yesterday */

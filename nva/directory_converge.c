@@ -42,6 +42,16 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
 	directory->convergence_count++;
 }
 
+struct convergence *convergence_find(const struct vni *vni, struct mac mac, const struct nve *from)
+{
+	struct convergence *convergence;
+
+	TAILQ_FOREACH(convergence, &vni->convergences, of_vni)
+		if (convergence->from == from && mac_cmp(convergence->mac, mac) == 0)
+			return convergence;
+	return NULL;
+}
+
 void convergences_told(const struct directory *directory, struct vni *vni, uint64_t revision)
 {
 	struct convergence *convergence;

@@ -49,6 +49,8 @@ enum counter {
 	COUNTER_SNAPSHOTS,
 	COUNTER_QUERIES,
 	COUNTER_ANSWERED,		/* queries that found something */
+	COUNTER_FLOWS,			/* FLOWS passed on */
+	COUNTER_FLOWS_DROPPED,		/* of no move that is granted, or over DIRECTORY_MOVE_FLOWS_MAX */
 	COUNTER_COUNT,
 };
 
@@ -126,6 +128,7 @@ struct move {
 	uint64_t generation;		/* MOVE_GRANTED: the one to commit */
 	bool commit_held;		/* a COMMIT waits for the answer */
 	uint64_t commit_id;
+	size_t flows_size;		/* passed on so far */
 };
 TAILQ_HEAD(move_queue, move);
 
@@ -137,6 +140,7 @@ struct convergence {
 	uint64_t revision;		/* to be confirmed; 0: not told yet */
 	uint64_t deadline_us;
 	struct nve *from, *to;
+	size_t flows_size;		/* passed on since the commit */
 	struct member *blocker;		/* the first in the queue that has not confirmed; NULL: not looked for yet */
 };
 TAILQ_HEAD(convergence_queue, convergence);
@@ -315,6 +319,11 @@ void moves_ask_again(struct directory *directory, const struct nve *nve);
 void moves_tick(struct directory *directory, uint64_t now_us, struct vni *vni);
 void moves_clear(struct directory *directory, struct vni *vni);
 
+/* --- directory_flows.c: what follows a VM --- */
+/* Passes FLOWS on to the NVE that was granted @nve's VM, or has it since. */
+void flows_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		const struct nvo3_message *message);
+
 /* --- directory_handover.c: the old NVE first --- */
 /*
  * @entry has just been committed to its owner; @from (or NULL) served it before. Tells @from, and
@@ -338,6 +347,8 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
 void convergences_told(const struct directory *directory, struct vni *vni, uint64_t revision);
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);
+/* That of the move of @mac away from @from; NULL: it has converged, or never was. */
+struct convergence *convergence_find(const struct vni *vni, struct mac mac, const struct nve *from);
 void convergences_member_left(struct vni *vni, const struct nve *nve);
 void convergences_tick(struct directory *directory, uint64_t now_us, struct vni *vni);
 void convergences_clear(struct directory *directory, struct vni *vni);

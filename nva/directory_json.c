@@ -22,6 +22,8 @@ static const char *const counter_names[] = {
 	[COUNTER_SNAPSHOTS] = "snapshots",
 	[COUNTER_QUERIES] = "queries",
 	[COUNTER_ANSWERED] = "answered",
+	[COUNTER_FLOWS] = "flows",
+	[COUNTER_FLOWS_DROPPED] = "flows_dropped",
 };
 static_assert(ARRAY_SIZE(counter_names) == COUNTER_COUNT, "a counter has no name");
 

@@ -35,6 +35,7 @@ static const char *const kind_names[] = {
 	[NVO3_PING] = "ping",
 	[NVO3_PONG] = "pong",
 	[NVO3_ERROR] = "error",
+	[NVO3_FLOWS] = "flows",
 };
 static_assert(ARRAY_SIZE(kind_names) == NVO3_KIND_COUNT, "a kind has no name");
 
@@ -49,6 +50,7 @@ void nvo3_message_clear(struct nvo3_message *message)
 	free(message->mappings);
 	free(message->removed);
 	free(message->json);
+	free(message->flows);
 	memset(message, 0, sizeof(*message));
 }
 

@@ -28,6 +28,7 @@ enum {
 	NVO3_NAME_MAX = 64,		/* bytes of an NVE or NVA name */
 	NVO3_TEXT_MAX = 256,		/* bytes of a reason */
 	NVO3_JSON_MAX = NVO3_FRAME_MAX - 64, /* of a STATUS_REPLY; what remains is its envelope */
+	NVO3_FLOWS_MAX = 1 << 18,	/* bytes of FLOWS in one message: others must get through in between */
 	MAPPING_IPS_MAX = 16,		/* addresses kept for one MAC */
 };
 
@@ -81,6 +82,7 @@ enum nvo3_kind {
 	NVO3_PING,		/* either way; answered by NVO3_PONG with the same id */
 	NVO3_PONG,
 	NVO3_ERROR,		/* either way: the sender closes after it */
+	NVO3_FLOWS,		/* old NVE -> NVA -> new NVE of a granted move: connection tracking entries */
 	NVO3_KIND_COUNT,
 };
 const char *nvo3_kind_name(enum nvo3_kind kind);
@@ -101,11 +103,11 @@ struct nvo3_message {
 
 	uint32_t vni;			/* SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED,
 					   MOVE_GRANTED, COMMIT, COMMITTED, ABORT, UPDATE (of all its mappings),
-					   CONVERGED, QUERY */
+					   CONVERGED, QUERY, FLOWS */
 	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS and UPDATE; QUERY: zero when asked by IP */
 	struct ip ip;			/* QUERY */
 	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
-					   CONVERGED */
+					   CONVERGED; FLOWS from the NVA: the one that was granted */
 	struct uuid vm;			/* CONSENT */
 	bool granted;			/* REGISTERED, CONSENTED, MOVE_GRANTED, COMMITTED */
 	char text[NVO3_TEXT_MAX + 1];	/* reason of a refusal, ABORT, ERROR; printable ASCII, others are
@@ -124,6 +126,8 @@ struct nvo3_message {
 					   ends entries of that generation and below; owned, removed_count */
 	size_t removed_count;
 	char *json;			/* STATUS_REPLY: owned */
+	uint8_t *flows;			/* FLOWS: opaque here (nveagent/flow.h); owned, flows_size */
+	size_t flows_size;
 };
 /* clang-format on */
 

@@ -23,7 +23,8 @@ static_assert(BODY_FIRST + (int) NVO3_COMMIT == REHOME__NVO3__ENVELOPE__BODY_COM
 static_assert(BODY_FIRST + (int) NVO3_UPDATE == REHOME__NVO3__ENVELOPE__BODY_UPDATE, "order");
 static_assert(BODY_FIRST + (int) NVO3_STATUS == REHOME__NVO3__ENVELOPE__BODY_STATUS, "order");
 static_assert(BODY_FIRST + (int) NVO3_ERROR == REHOME__NVO3__ENVELOPE__BODY_ERROR, "order");
-static_assert(NVO3_KIND_COUNT == 24,
+static_assert(BODY_FIRST + (int) NVO3_FLOWS == REHOME__NVO3__ENVELOPE__BODY_FLOWS, "order");
+static_assert(NVO3_KIND_COUNT == 25,
 	      "a new kind needs a field in the oneof, and a line in both tables");
 
 #endif

@@ -36,9 +36,10 @@ struct packing {
 		Rehome__Nvo3__Answer answer;
 		Rehome__Nvo3__StatusReply status_reply;
 		Rehome__Nvo3__Error error;
+		Rehome__Nvo3__Flows flows;
 		Rehome__Nvo3__Nothing nothing;
 	} body;
-	Rehome__Nvo3__Endpoint endpoint; /* of a Verdict, Consent or Notice */
+	Rehome__Nvo3__Endpoint endpoint; /* of a Verdict, Consent, Notice or Flows */
 	char text[NVO3_TEXT_MAX + 1];
 	/* Owned: */
 	ProtobufCBinaryData *vteps;
@@ -363,6 +364,18 @@ static int pack_error(struct packing *packing)
 	return 0;
 }
 
+static int pack_flows(struct packing *packing)
+{
+	Rehome__Nvo3__Flows *node = &packing->body.flows;
+
+	if (packing->from->flows_size > NVO3_FLOWS_MAX)
+		return -EMSGSIZE;
+	rehome__nvo3__flows__init(node);
+	node->endpoint = endpoint_of(packing);
+	node->flows = bytes_of(packing->from->flows, packing->from->flows_size);
+	return 0;
+}
+
 static int pack_nothing(struct packing *packing)
 {
 	rehome__nvo3__nothing__init(&packing->body.nothing);
@@ -394,6 +407,7 @@ static int (*const packers[])(struct packing *packing) = {
 	[NVO3_PING] = pack_nothing,
 	[NVO3_PONG] = pack_nothing,
 	[NVO3_ERROR] = pack_error,
+	[NVO3_FLOWS] = pack_flows,
 };
 static_assert(ARRAY_SIZE(packers) == NVO3_KIND_COUNT, "a kind has no packer");
 

@@ -394,6 +394,26 @@ static void unpack_error(struct reader *reader, const Rehome__Nvo3__Envelope *en
 	read_reason(reader, envelope->error->reason);
 }
 
+static void unpack_flows(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+{
+	const Rehome__Nvo3__Flows *node = envelope->flows;
+
+	read_endpoint(reader, node->endpoint);
+	if (node->flows.len > NVO3_FLOWS_MAX) {
+		fail(reader, "flows");
+		return;
+	}
+	reader->to->flows = malloc(node->flows.len + 1);
+	if (!reader->to->flows) {
+		reader->out_of_memory = true;
+		fail(reader, "memory");
+		return;
+	}
+	if (node->flows.len > 0)
+		memcpy(reader->to->flows, node->flows.data, node->flows.len);
+	reader->to->flows_size = node->flows.len;
+}
+
 static void unpack_nothing(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
 {
 }
@@ -423,6 +443,7 @@ static void (*const unpackers[])(struct reader *reader, const Rehome__Nvo3__Enve
 	[NVO3_PING] = unpack_nothing,
 	[NVO3_PONG] = unpack_nothing,
 	[NVO3_ERROR] = unpack_error,
+	[NVO3_FLOWS] = unpack_flows,
 };
 static_assert(ARRAY_SIZE(unpackers) == NVO3_KIND_COUNT, "a kind has no unpacker");
 

@@ -30,6 +30,7 @@ struct scene {
 static const enum nvo3_kind kinds[] = {
 	NVO3_SUBSCRIBE, NVO3_REGISTER, NVO3_WITHDRAW, NVO3_MOVE_INTENT, NVO3_CONSENTED, NVO3_COMMIT,
 	NVO3_ABORT,	NVO3_ACK,      NVO3_QUERY,    NVO3_STATUS,	NVO3_UPDATE,
+	NVO3_FLOWS,
 };
 
 static void check_output(struct scene *scene, const struct directory_output *output)
@@ -93,6 +94,7 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.generation = step[4] % 8,
 		.flags = step[5] % 4,
 	};
+	uint8_t flows[] = { step[3], step[4] };
 	struct nvo3_message message = {
 		.kind = kinds[step[1] % ARRAY_SIZE(kinds)],
 		.id = step[3],
@@ -103,6 +105,8 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.revision = step[5] & 2 ? step[4] : scene->sent[scene->ids[i]],
 		.mappings = &mapping,
 		.mapping_count = 1,
+		.flows = flows,
+		.flows_size = sizeof(flows),
 	};
 	const char *what;
 	int r;

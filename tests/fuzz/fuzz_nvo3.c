@@ -34,6 +34,8 @@ static void check_message(const struct nvo3_message *message)
 	FUZZ_CHECK(message->kind != NVO3_REGISTER || message->mapping_count == 1);
 	FUZZ_CHECK(message->kind != NVO3_MOVE_INTENT || message->mapping_count == 1);
 	FUZZ_CHECK(message->kind != NVO3_STATUS_REPLY || message->json);
+	FUZZ_CHECK(message->kind != NVO3_FLOWS || message->flows);
+	FUZZ_CHECK(message->flows_size <= NVO3_FLOWS_MAX);
 	for (size_t i = 0; i < message->mapping_count; i++)
 		check_mapping(&message->mappings[i]);
 	for (size_t i = 0; i < message->removed_count; i++)

@@ -532,7 +532,7 @@ static void refuses_what_only_an_nva_says(void)
 		[NVO3_SUBSCRIBE] = true,   [NVO3_REGISTER] = true,  [NVO3_WITHDRAW] = true,
 		[NVO3_MOVE_INTENT] = true, [NVO3_CONSENTED] = true, [NVO3_COMMIT] = true,
 		[NVO3_ABORT] = true,	   [NVO3_ACK] = true,	    [NVO3_QUERY] = true,
-		[NVO3_STATUS] = true,
+		[NVO3_STATUS] = true,	   [NVO3_FLOWS] = true,
 	};
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
@@ -726,7 +726,7 @@ static void the_status_tells_all(void)
 			       "committed\":0,\"commits_refused\":0,"
 			       "\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
 			       "\"updates\":4,\"snapshots\":2,\"queries\":0,"
-			       "\"answered\":0}}");
+			       "\"answered\":0,\"flows\":0,\"flows_dropped\":0}}");
 }
 
 static void lists_the_mappings(void)

@@ -131,6 +131,13 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 	case NVO3_ERROR:
 		(void) strcpy(message.text, "no");
 		break;
+	case NVO3_FLOWS:
+		message.vni = 100;
+		message.mac = vm_mac;
+		message.generation = 8;
+		message.flows = (uint8_t *) strdup("any bytes");
+		message.flows_size = 9;
+		break;
 	case NVO3_STATUS:
 	case NVO3_PING:
 	case NVO3_PONG:
@@ -188,6 +195,8 @@ static void assert_same(const struct nvo3_message *a, const struct nvo3_message 
 	CU_ASSERT_TRUE(same_mappings(a->mappings, a->mapping_count, b->mappings, b->mapping_count));
 	CU_ASSERT_TRUE(same_mappings(a->removed, a->removed_count, b->removed, b->removed_count));
 	CU_ASSERT_STRING_EQUAL(a->json ? a->json : "", b->json ? b->json : "");
+	CU_ASSERT_EQUAL_FATAL(a->flows_size, b->flows_size);
+	CU_ASSERT_TRUE(a->flows_size == 0 || memcmp(a->flows, b->flows, a->flows_size) == 0);
 }
 
 /* --- there and back --- */
@@ -423,7 +432,7 @@ enum {
 	FIELD_UPDATE = 24,
 	FIELD_STATUS_REPLY = 30,
 	FIELD_ERROR = 33,
-	FIELD_UNKNOWN = 34
+	FIELD_UNKNOWN = 127
 };
 
 static void refuses_an_envelope_without_a_known_body(void)
@@ -719,6 +728,38 @@ static void refuses_to_pack_nonsense(void)
 	CU_ASSERT_EQUAL(pack_result(&silent), 0);
 }
 
+static void caps_flows(void)
+{
+	_cleanup_free_ uint8_t *bytes = calloc(1, NVO3_FLOWS_MAX + 1), *frame = NULL;
+	struct nvo3_message flows = { .kind = NVO3_FLOWS,
+				      .vni = 100,
+				      .mac = vm_mac,
+				      .flows = bytes,
+				      .flows_size = NVO3_FLOWS_MAX };
+	_cleanup_(nvo3_message_clear) struct nvo3_message got = { 0 };
+	const char *what = "";
+	size_t size = 0;
+	uint8_t *length;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+	CU_ASSERT_EQUAL_FATAL(nvo3_pack(&flows, &frame, &size), 0);
+	CU_ASSERT_EQUAL_FATAL(nvo3_unpack(frame + 4, size - 4, &got, &what), 0);
+	CU_ASSERT_EQUAL(got.flows_size, NVO3_FLOWS_MAX);
+	flows.flows_size++;
+	CU_ASSERT_EQUAL(pack_result(&flows), -EMSGSIZE);
+
+	/* A peer that does not keep to it: one byte more, in both lengths (varints of three bytes). */
+	frame = realloc(frame, size + 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
+	frame[size] = 0;
+	length = frame + 4 + 2; /* after the tag of field 34 */
+	length[0]++;
+	frame[size - NVO3_FLOWS_MAX - 3]++;
+	nvo3_message_clear(&got);
+	CU_ASSERT_EQUAL(nvo3_unpack(frame + 4, size - 3, &got, &what), -EBADMSG);
+	CU_ASSERT_STRING_EQUAL(what, "flows");
+}
+
 static void sends_only_printable_reasons(void)
 {
 	const struct nvo3_message error = { .kind = NVO3_ERROR, .text = "caf\xc3\xa9\n" };
@@ -742,5 +783,5 @@ UNIT_MAIN("wire", UNIT_TEST(every_kind_comes_back), UNIT_TEST(every_truncation_i
 	  UNIT_TEST(refuses_an_update_beyond_a_batch),
 	  UNIT_TEST(refuses_an_update_that_mixes_vnis_or_tells_no_generation),
 	  UNIT_TEST(refuses_too_many_members), UNIT_TEST(small_bytes_cannot_become_a_large_tree),
-	  UNIT_TEST(packs_the_largest_update), UNIT_TEST(refuses_to_pack_nonsense),
+	  UNIT_TEST(packs_the_largest_update), UNIT_TEST(refuses_to_pack_nonsense), UNIT_TEST(caps_flows),
 	  UNIT_TEST(sends_only_printable_reasons))
