@@ -143,6 +143,9 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 	if (r < 0)
 		return r;
 
+	r = conntrack_new(agent->loop, &agent->conntrack);
+	if (r < 0)
+		return explain(reterr_message, r, "cannot start: %s", strerror(-r));
 	agent->grace = loop_timer_new(agent->loop, agent_nva_end_grace, agent);
 	agent->relearn = loop_timer_new(agent->loop, agent_local_relearn, agent);
 	r = agent->grace && agent->relearn ? frame_out_new(agent->config->vtep, &agent->out)
@@ -195,6 +198,7 @@ struct agent *agent_free(struct agent *agent)
 	agent->control = control_free(agent->control);
 	HASH_ITER(hh, agent->ports, port, next)
 		(void) port_free(port);
+	agent->conntrack = conntrack_free(agent->conntrack);
 	agent->watch_fd = loop_watch_free(agent->watch_fd);
 	agent->watch = kernel_watch_free(agent->watch);
 	agent_neighbour_unwatch_all(agent);

@@ -239,6 +239,22 @@ static int parse_create(void *target, const char *value, char *reterr_message)
 	return parse_bool(value, &((struct vni_config *) target)->create, reterr_message);
 }
 
+static int parse_conntrack_zone(void *target, const char *value, char *reterr_message)
+{
+	struct vni_config *config = target;
+	unsigned zone;
+	int r;
+
+	if (strcmp(value, "none") == 0) {
+		config->conntrack_zone = AGENT_CONNTRACK_NONE;
+		return 0;
+	}
+	r = parse_number(value, 0, UINT16_MAX, &zone, reterr_message);
+	if (r == 0)
+		config->conntrack_zone = (int) zone;
+	return r;
+}
+
 /* clang-format off */
 static const struct config_key vni_keys[] = {
 	{ "bridge",	parse_bridge },
@@ -246,6 +262,7 @@ static const struct config_key vni_keys[] = {
 	{ "port",	parse_port },
 	{ "create",	parse_create },
 	{ "rarp-server", parse_rarp_server },
+	{ "conntrack-zone", parse_conntrack_zone },
 };
 /* clang-format on */
 

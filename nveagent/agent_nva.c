@@ -114,6 +114,14 @@ static void on_converged(struct agent *agent, const struct nvo3_message *message
 		port_input(port, MOBILITY_CONVERGED);
 }
 
+static void on_flows(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = port_find(agent, message->vni, message->mac);
+
+	if (port)
+		port_flows_take(port, message);
+}
+
 static void on_members(struct agent *agent, const struct nvo3_message *message)
 {
 	struct agent_vn *vn = agent_vn_find(agent, message->vni);
@@ -220,6 +228,7 @@ static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct
 	[NVO3_MEMBERS]		= on_members,
 	[NVO3_UPDATE]		= on_update,
 	[NVO3_STATUS_REPLY]	= on_status_reply,
+	[NVO3_FLOWS]		= on_flows,
 };
 /* clang-format on */
 

@@ -13,11 +13,13 @@
  *   port_effects.c   its effects
  *   port_addresses.c  a port's addresses
  *   local_ips.c      which ports have an address
+ *   port_flows.c     those about connection tracking
  */
 #ifndef REHOME_NVEAGENT_AGENT_PRIVATE_H
 #define REHOME_NVEAGENT_AGENT_PRIVATE_H
 
 #include "nveagent/agent.h"
+#include "nveagent/conntrack.h"
 #include "nveagent/control.h"
 #include "nveagent/frame_out.h"
 #include "nveagent/kernel.h"
@@ -52,6 +54,7 @@ struct agent_vn {
 	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
 	size_t port_count;
 	struct late *late;		/* what still comes for endpoints that left */
+	int conntrack_zone;		/* of its VMs' connections; AGENT_CONNTRACK_NONE */
 	bool behind;			/* the kernel refused something; the next reconcile brings it in */
 	struct loop_timer *reconcile;
 	struct ip *foreign;		/* flood destinations that somebody else configured, at the last reconcile; owned */
@@ -75,6 +78,7 @@ struct agent {
 	const struct agent_config *config;
 	struct loop *loop;
 	struct kernel *kernel;
+	struct conntrack *conntrack;
 	struct kernel_watch *watch;
 	struct loop_watch *watch_fd;
 	struct nva_link *nva;

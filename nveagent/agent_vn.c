@@ -47,6 +47,7 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 		return r;
 	vn->agent = agent;
 	vn->rarp_server = config->rarp_server;
+	vn->conntrack_zone = config->conntrack_zone;
 	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
 	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
 	if (vn->reconcile && vn->verify)

@@ -112,6 +112,9 @@ enum mobility_effect {
 	MOBILITY_DO_IDLE_WATCH,	/* look at the forward counter each quiet interval */
 	MOBILITY_DO_STOP_TIMERS, /* all of the above */
 	MOBILITY_DO_LATE,	/* late_add(): frames that still come for it are sent on */
+	MOBILITY_DO_SEND_FLOWS,	/* port_flows_send(): connection tracking entries to the new NVE */
+	MOBILITY_DO_DELETE_FLOWS, /* port_flows_delete(): those sent, or taken, and not needed here any more */
+	MOBILITY_DO_KEEP_FLOWS,	/* port_flows_keep(): they stay in the kernel */
 	MOBILITY_DO_FORGET,	/* the port needs no record here any more */
 	MOBILITY_EFFECT_COUNT,
 };

@@ -160,6 +160,7 @@ struct port *port_free(struct port *port)
 	port->qemu = qemu_watch_free(port->qemu);
 	port->guard = kernel_guard_free(port->guard);
 	port_free_inflight(port);
+	port_flows_keep(port);
 	port->expect = loop_timer_free(port->expect);
 	port->retry = loop_timer_free(port->retry);
 	port->hold = loop_timer_free(port->hold);

@@ -2,7 +2,8 @@
 /*
  * port.h - one endpoint of a VN at this NVE: its state machine (mobility.h), what is known of it,
  * and what it holds in the
- * kernel. port.c keeps the records and feeds the machine; port_effects.c carries its effects out.
+ * kernel. port.c keeps the records and feeds the machine; port_effects.c carries its effects out,
+ * port_flows.c those about connection tracking.
  */
 #ifndef REHOME_NVEAGENT_PORT_H
 #define REHOME_NVEAGENT_PORT_H
@@ -22,6 +23,7 @@
 #include "nveagent/kernel.h"
 #include "nveagent/loop.h"
 #include "nveagent/mobility.h"
+#include "nveagent/port_flows.h"
 #include "nveagent/watch_qemu.h"
 
 struct agent;
@@ -78,6 +80,7 @@ struct port {
 	struct kernel_guard *guard;
 	struct inflight *inflight;
 	struct arrivals *arrivals; /* at the old NVE, once every NVE has confirmed */
+	struct port_flows flows;
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
 	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell, *age, *unguard;

@@ -491,6 +491,9 @@ static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
 	[MOBILITY_DO_CAP_TIMER]		= do_cap_timer,
 	[MOBILITY_DO_IDLE_WATCH]	= do_idle_watch,
 	[MOBILITY_DO_STOP_TIMERS]	= do_stop_timers,
+	[MOBILITY_DO_SEND_FLOWS]	= port_flows_send,
+	[MOBILITY_DO_DELETE_FLOWS]	= port_flows_delete,
+	[MOBILITY_DO_KEEP_FLOWS]	= port_flows_keep,
 	[MOBILITY_DO_FORGET]		= do_forget,
 };
 /* clang-format on */
