@@ -69,6 +69,15 @@ for word in $(cat /proc/cmdline); do
 done
 
 [ ! -x /setup ] || /setup
+# rehome.call=ADDRESS/PORT: the guest opens a TCP connection, and again if it ends, and sends back what comes.
+for word in $(cat /proc/cmdline); do
+    case "$word" in
+    rehome.call=*)
+        call=${word#*=}
+        (while :; do nc "${call%/*}" "${call##*/}" -e cat; sleep 1; done) & ;;
+    esac
+done
+
 echo "guest: ready"
 cd /
 while :; do
