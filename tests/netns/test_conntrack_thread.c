@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* test_conntrack.c - the thread beside the loop: order, answers, and what is forgotten or undone. */
+/* test_conntrack_thread.c - the thread beside the loop: order, answers, and what is forgotten or undone. */
 #include <errno.h>
 #include <string.h>
 
@@ -168,5 +168,5 @@ static const struct netns_need needs[] = {
 	{ "connection tracking", "conntrack -L" },
 };
 
-NETNS_MAIN("conntrack", needs, UNIT_TEST(does_one_after_the_other), UNIT_TEST(undoes_what_it_made),
+NETNS_MAIN("conntrack_thread", needs, UNIT_TEST(does_one_after_the_other), UNIT_TEST(undoes_what_it_made),
 	   UNIT_TEST(answers_nobody_it_forgot), UNIT_TEST(ends_with_work_to_do))
