@@ -65,9 +65,10 @@ static void find_addresses(struct port *port, struct addresses *addresses, bool 
 {
 	const struct mapping *mapping = vn_find(port->vn->vn, port->mac);
 	const struct agent *agent = port->agent;
+	const struct mapping own = port_mapping(port);
 
 	*addresses = (struct addresses){ 0 };
-	add_addresses(addresses, port->ips, port->ip_count);
+	add_addresses(addresses, own.ips, own.ip_count);
 	if (mapping)
 		add_addresses(addresses, mapping->ips, mapping->ip_count);
 	for (size_t i = 0; i < agent->vn_count; i++)
