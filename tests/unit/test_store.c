@@ -614,7 +614,9 @@ static void a_snapshot_keeps_the_last_of_each(void)
 	CU_ASSERT_EQUAL(bench->loaded[0].kind, CHANGE_IDENTITY);
 	CU_ASSERT_EQUAL(bench->loaded[1].kind, CHANGE_MEMBER);
 	CU_ASSERT_STRING_EQUAL(bench->loaded[1].name, "m");
-	CU_ASSERT_EQUAL(bench->loaded[2].mapping.ip_count, 2);
+	for (size_t i = 0; i < bench->loaded_count; i++)
+		if (bench->loaded[i].kind == CHANGE_MAPPING)
+			CU_ASSERT_EQUAL(bench->loaded[i].mapping.ip_count, 2);
 	replay(bench, found);
 	CU_ASSERT_EQUAL(memcmp(found, expected, sizeof(found)), 0);
 	each_file(bench->path, add_size, &total);
