@@ -255,12 +255,18 @@ static int parse_conntrack_zone(void *target, const char *value, char *reterr_me
 	return r;
 }
 
+static int parse_suppress(void *target, const char *value, char *reterr_message)
+{
+	return parse_bool(value, &((struct vni_config *) target)->suppress, reterr_message);
+}
+
 /* clang-format off */
 static const struct config_key vni_keys[] = {
 	{ "bridge",	parse_bridge },
 	{ "vxlan",	parse_vxlan },
 	{ "port",	parse_port },
 	{ "create",	parse_create },
+	{ "suppress",	parse_suppress },
 	{ "rarp-server", parse_rarp_server },
 	{ "conntrack-zone", parse_conntrack_zone },
 };
@@ -289,6 +295,7 @@ static int open_vni(void *target, const char *argument, void **ret_target, char 
 		.port = VXLAN_PORT,
 		.rarp_server = dummy_ipv4,
 		.create = true,
+		.suppress = true,
 	};
 	(void) snprintf(vni->bridge, sizeof(vni->bridge), "br%u", number);
 	(void) snprintf(vni->vxlan, sizeof(vni->vxlan), "vx%u", number);

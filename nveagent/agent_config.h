@@ -27,6 +27,7 @@ struct vni_config {
 	struct ip rarp_server;	/* who RARP replies say they come from: the client's boot server */
 	int conntrack_zone;	/* of the VN's connections (16 bits), or AGENT_CONNTRACK_NONE */
 	bool create;	/* make the bridge and the VXLAN device when they are missing */
+	bool suppress;	/* answer ARP and NS here for what the directory knows */
 	unsigned line;	/* of the file, for errors found later */
 };
 

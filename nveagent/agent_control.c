@@ -84,6 +84,22 @@ static size_t count_ports(const struct agent_vn *vn)
 	return n;
 }
 
+static struct json_object *suppression_to_json(const struct agent_vn *vn)
+{
+	struct suppress_counters counters = agent_suppress_read(vn->suppressor);
+	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
+
+	if (!object || json_add_bool(object, "on", vn->devices.suppress) < 0 ||
+	    json_add_u64(object, "heard", counters.heard) < 0 ||
+	    json_add_u64(object, "answered", counters.answered) < 0 ||
+	    json_add_u64(object, "asked", counters.asked) < 0 ||
+	    json_add_u64(object, "unknown", counters.unknown) < 0 ||
+	    json_add_u64(object, "limited", counters.limited) < 0 ||
+	    json_add_u64(object, "told", counters.told) < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
 static struct json_object *late_to_json(const struct agent_vn *vn)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
@@ -108,6 +124,7 @@ static struct json_object *vn_to_json(const struct agent_vn *vn)
 	    add_ips(object, "members", members, member_count) < 0 ||
 	    json_add_u64(object, "mappings", vn_mapping_count(vn->vn)) < 0 ||
 	    json_add_u64(object, "ports", count_ports(vn)) < 0 ||
+	    json_add(object, "suppression", suppression_to_json(vn)) < 0 ||
 	    json_add(object, "late", late_to_json(vn)) < 0 ||
 	    json_add_bool(object, "synced", vn_is_synced(vn->vn)) < 0)
 		return NULL;

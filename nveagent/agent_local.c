@@ -73,7 +73,8 @@ static void on_link(void *userdata, const struct kernel_port *link, bool gone)
 		return;
 	for (size_t i = 0; i < agent->vn_count; i++) {
 		struct agent_vn *vn = agent->vns[i];
-		bool member = !gone && link->master == vn->devices.bridge_ifindex;
+		bool member = !gone && link->master == vn->devices.bridge_ifindex &&
+			      link->ifindex != agent_suppress_ifindex(vn->suppressor);
 		size_t index;
 
 		if (!has_port(vn, link->ifindex, &index)) {
@@ -147,8 +148,20 @@ static void on_overrun(void *userdata)
 		agent_vn_reconcile(agent->vns[i]);
 }
 
+static void on_neighbour_gone(void *userdata, uint32_t ifindex, struct ip ip)
+{
+	struct agent *agent = userdata;
+
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (agent->vns[i]->devices.bridge_ifindex == ifindex) {
+			vn_neighbour_gone(agent->vns[i]->vn, ip);
+			agent_vn_flush_soon(agent->vns[i]);
+		}
+}
+
 const struct kernel_watch_events agent_kernel_events = {
 	.fdb = on_fdb,
 	.link = on_link,
 	.overrun = on_overrun,
+	.neighbour_gone = on_neighbour_gone,
 };

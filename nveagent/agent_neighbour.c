@@ -93,9 +93,10 @@ static void park(struct local_device *device, const struct frame *frame, struct 
  */
 static void greet(struct port *port)
 {
-	const struct mapping *known = vn_find(port->vn->vn, port->mac);
+	struct mapping known = { 0 };
 
-	if (port->kind == PORT_VM || (known && known->flags & MAPPING_VM))
+	(void) vn_find(port->vn->vn, port->mac, &known);
+	if (port->kind == PORT_VM || known.flags & MAPPING_VM)
 		return;
 	if (!port->greeted && port_is_arriving(port))
 		port_do(port, MOBILITY_DO_ANNOUNCE);
@@ -244,13 +245,13 @@ static struct ip first_ipv4(const struct ip *ips, size_t count)
 static struct ip ipv4_of(struct agent_vn *vn, struct mac mac)
 {
 	const struct port *port = port_find(vn->agent, vn->devices.vni, mac);
-	const struct mapping *mapping = vn_find(vn->vn, mac);
 	struct ip ips[MAPPING_IPS_MAX], ip = { 0 };
+	struct mapping mapping;
 
 	if (port)
 		ip = first_ipv4(ips, address_table_copy(&port->addresses, ips));
-	if (ip_is_none(ip) && mapping)
-		ip = first_ipv4(mapping->ips, mapping->ip_count);
+	if (ip_is_none(ip) && vn_find(vn->vn, mac, &mapping))
+		ip = first_ipv4(mapping.ips, mapping.ip_count);
 	return ip;
 }
 

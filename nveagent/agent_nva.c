@@ -159,6 +159,21 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 	}
 }
 
+void agent_nva_learn(struct agent_vn *vn, const struct mapping *mapping)
+{
+	if (mapping->vni != vn->devices.vni || vn_learn(vn->vn, mapping, on_mapping, vn) < 0)
+		return;
+	agent_vn_settle(vn, mapping->mac);
+	agent_vn_flush(vn);
+}
+
+static void on_answer(struct agent *agent, const struct nvo3_message *message)
+{
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (agent_suppress_answer(agent->vns[i]->suppressor, message))
+			return;
+}
+
 /* The directory has not heard it: the NVA, or the session, ended just then. */
 static void withdraw_again(void *userdata, const struct mapping *mapping)
 {
@@ -188,14 +203,16 @@ static void on_update(struct agent *agent, const struct nvo3_message *message)
 		if (r < 0)
 			log_warning("VNI %u: an update of the directory does not fit: %s",
 				    message->vni, strerror(-r));
-		agent_vn_flush(vn);
 	}
 	agent->unconfirmed = message->revision;
-	agent_nva_confirm(agent);
+	if (vn)
+		agent_vn_flush(vn);
+	else
+		agent_nva_confirm(agent);
 	if (vn && message->snapshot_end) {
 		withdrawals_check(agent->withdrawals, vn->vn, agent->config->vtep, withdraw_again,
 				  vn);
-		agent_vn_reconcile(vn);
+		agent_vn_release(vn);
 	}
 }
 
@@ -203,11 +220,11 @@ void agent_nva_confirm(struct agent *agent)
 {
 	struct nvo3_message ack = { .kind = NVO3_ACK, .revision = agent->unconfirmed };
 
-	for (size_t i = 0; i < agent->vn_count; i++)
-		if (agent->vns[i]->behind)
-			return;
 	if (!agent->unconfirmed || agent->releasing)
 		return;
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (agent->vns[i]->behind || vn_has_changes(agent->vns[i]->vn))
+			return;
 	agent->unconfirmed = 0;
 	(void) nva_link_send(agent->nva, &ack);
 }
@@ -227,6 +244,7 @@ static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct
 	[NVO3_CONVERGED]	= on_converged,
 	[NVO3_MEMBERS]		= on_members,
 	[NVO3_UPDATE]		= on_update,
+	[NVO3_ANSWER]		= on_answer,
 	[NVO3_STATUS_REPLY]	= on_status_reply,
 	[NVO3_FLOWS]		= on_flows,
 };
@@ -302,6 +320,8 @@ static void on_down(void *userdata, const char *reason)
 		    reason);
 	agent->nva_since_us = clock_monotonic_us();
 	agent_control_nva_status(agent, agent->status_id, NULL);
+	for (size_t i = 0; i < agent->vn_count; i++)
+		agent_suppress_forget(agent->vns[i]->suppressor);
 	HASH_ITER(hh, agent->ports, port, next)
 		port->facts.asked_for = false;
 }

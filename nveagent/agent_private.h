@@ -7,6 +7,7 @@
  *   agent_nva.c      what the NVA says
  *   agent_vm.c       what libvirt, QEMU and the hook say
  *   agent_local.c    what the kernel says
+ *   agent_suppress.c what guests ask that the bridge cannot answer
  *   agent_neighbour.c  what endpoints say in ARP, RARP and ND
  *   agent_control.c  what an operator asks
  *   port.c           the records, and the state machine's inputs
@@ -20,6 +21,7 @@
 
 #include "nveagent/agent.h"
 #include "nveagent/conntrack.h"
+#include "nveagent/agent_suppress.h"
 #include "nveagent/control.h"
 #include "nveagent/frame_out.h"
 #include "nveagent/kernel.h"
@@ -44,6 +46,7 @@ enum {
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_WAITERS_MAX = 64,
+	AGENT_SLICE = 128,		/* changes of the kernel's tables at once: some 300 us */
 };
 
 /* One VNI. */
@@ -51,12 +54,14 @@ struct agent_vn {
 	struct agent *agent;
 	struct vni_devices devices;
 	struct vn *vn;
+	struct suppressor *suppressor;	/* NULL when questions are only flooded */
 	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
 	size_t port_count;
 	struct late *late;		/* what still comes for endpoints that left */
 	int conntrack_zone;		/* of its VMs' connections; AGENT_CONNTRACK_NONE */
 	bool behind;			/* the kernel refused something; the next reconcile brings it in */
 	struct loop_timer *reconcile;
+	struct loop_timer *more;	/* runs while changes wait for the next slice */
 	struct ip *foreign;		/* flood destinations that somebody else configured, at the last reconcile; owned */
 	size_t foreign_count;
 	struct ip rarp_server;
@@ -116,11 +121,23 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 struct agent_vn *agent_vn_free(struct agent_vn *vn);
 struct agent_vn *agent_vn_find(struct agent *agent, uint32_t vni);
 struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge);
-/* Brings what changed into the kernel; an error is logged and leads to a reconcile. */
-void agent_vn_flush(struct agent_vn *vn);
 /*
- * Dump, diff, apply; then confirms what waited. Does nothing before all that may be deleted is
- * known.
+ * Brings what changed into the kernel, the newest first, AGENT_SLICE now and the rest as the loop comes
+ * round; then confirms what waited for it. An error is logged and leads to a reconcile.
+ */
+void agent_vn_flush(struct agent_vn *vn);
+/* When the loop comes round: for what comes in large numbers. */
+void agent_vn_flush_soon(struct agent_vn *vn);
+/* The same for the forwarding entries of one MAC, before this returns. */
+void agent_vn_settle(struct agent_vn *vn, struct mac mac);
+/*
+ * A snapshot of the directory, or of libvirt, is complete: once there are both, what an earlier life
+ * of the agent left and nobody claims goes.
+ */
+void agent_vn_release(struct agent_vn *vn);
+/*
+ * After an error, or a loss of notifications: dump, diff, apply; then confirms what waited. Does nothing
+ * before all that may be deleted is known.
  */
 void agent_vn_reconcile(struct agent_vn *vn);
 
@@ -128,8 +145,12 @@ void agent_vn_reconcile(struct agent_vn *vn);
 extern const struct nva_link_events agent_nva_events;
 /* The timer that ends the grace given to a new NVA. */
 void agent_nva_end_grace(void *userdata);
-/* Confirms the newest update, unless a VNI's tables are behind, or held packets are still here. */
+/*
+ * Confirms the newest update, unless the kernel's tables are behind, or held packets are still here.
+ */
 void agent_nva_confirm(struct agent *agent);
+/* Takes a mapping that the NVA was asked for, into the kernel too. */
+void agent_nva_learn(struct agent_vn *vn, const struct mapping *mapping);
 
 /* agent_vm.c */
 extern const struct libvirt_watch_events agent_libvirt_events;

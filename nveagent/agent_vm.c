@@ -276,7 +276,7 @@ static void on_libvirt_resynced(void *userdata)
 
 	agent->libvirt_synced = true;
 	for (size_t i = 0; i < agent->vn_count; i++)
-		agent_vn_reconcile(agent->vns[i]);
+		agent_vn_release(agent->vns[i]);
 }
 
 const struct libvirt_watch_events agent_libvirt_events = {

@@ -11,6 +11,11 @@ static void on_reconcile(void *userdata)
 	agent_vn_reconcile(userdata);
 }
 
+static void on_more(void *userdata)
+{
+	agent_vn_flush(userdata);
+}
+
 static int make_devices(struct agent *agent, const struct vni_config *config,
 			struct vni_devices *devices, char *reterr_message)
 {
@@ -19,21 +24,113 @@ static int make_devices(struct agent *agent, const struct vni_config *config,
 		.vtep = agent->config->vtep,
 		.port = config->port,
 		.create = config->create,
+		.suppress = config->suppress,
 	};
 	memcpy(devices->bridge, config->bridge, sizeof(devices->bridge));
 	memcpy(devices->vxlan, config->vxlan, sizeof(devices->vxlan));
 	return kernel_vni_ensure(agent->kernel, devices, reterr_message);
 }
 
+static void sweep(struct agent_vn *vn)
+{
+	int r = kernel_sweep(vn->agent->kernel, &vn->devices);
+
+	if (r > 0)
+		log_notice("VNI %u: removed %d things an earlier life of this agent left behind",
+			   vn->devices.vni, r);
+	else if (r < 0)
+		log_warning("VNI %u: cannot sweep up after an earlier life: %s", vn->devices.vni,
+			    strerror(-r));
+}
+
+static bool is_foreign(const struct agent_vn *vn, const struct fdb_entry *entry)
+{
+	return entry->layer == FDB_LAYER_VXLAN && entry->ifindex == vn->devices.vxlan_ifindex &&
+	       mac_is_zero(entry->mac) && !entry->ours && !ip_is_none(entry->vtep);
+}
+
+/* Notes who is flooded to without our doing: nobody tells these VTEPs of a move. */
+static int note_foreign(struct agent_vn *vn, const struct fdb_table *actual)
+{
+	const struct fdb_entry *entries = fdb_table_entries(actual);
+	size_t total = fdb_table_count(actual), count = 0;
+	struct ip *foreign;
+
+	for (size_t i = 0; i < total; i++)
+		count += is_foreign(vn, &entries[i]);
+	foreign = calloc(count + 1, sizeof(*foreign));
+	if (!foreign)
+		return -ENOMEM;
+	free(vn->foreign);
+	vn->foreign = foreign;
+	vn->foreign_count = 0;
+	for (size_t i = 0; i < total; i++)
+		if (is_foreign(vn, &entries[i]))
+			foreign[vn->foreign_count++] = entries[i].vtep;
+	return 0;
+}
+
+/* Takes over what an earlier life of this agent left in the tables. */
+static int take_over(struct agent_vn *vn)
+{
+	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new();
+	int r = actual ? kernel_fdb_dump(vn->agent->kernel, &vn->devices, actual) : -ENOMEM;
+	const struct fdb_entry *entries;
+
+	if (r == 0)
+		r = note_foreign(vn, actual);
+	if (r < 0)
+		return r;
+	entries = fdb_table_entries(actual);
+	for (size_t i = 0; i < fdb_table_count(actual) && r == 0; i++)
+		r = vn_note(vn->vn, &entries[i]);
+	vn_noted(vn->vn);
+	return r;
+}
+
+/* Without it the kernel still answers for what it knows. */
+static void give_ear(struct agent_vn *vn)
+{
+	int r = vn->devices.suppress ? agent_suppress_new(vn, &vn->suppressor) : 0;
+
+	if (r < 0)
+		log_warning("VNI %u: cannot hear what guests on %s ask (%s): what the directory does not "
+			    "tell by itself is flooded, and duplicate addresses go unnoticed",
+			    vn->devices.vni, vn->devices.bridge, strerror(-r));
+}
+
 /* Where frames for an endpoint that left this NVE should go. */
 static enum late_verdict judge_late(void *userdata, struct mac mac)
 {
 	struct agent_vn *vn = userdata;
-	const struct mapping *mapping = vn_find(vn->vn, mac);
+	struct mapping mapping;
 
-	if (!mapping)
+	if (!vn_find(vn->vn, mac, &mapping))
 		return vn->agent->config->icmp_unreachable ? LATE_ANSWER : LATE_DROP;
-	return ip_cmp(mapping->vtep, vn->agent->config->vtep) != 0 ? LATE_FORWARD : LATE_DROP;
+	return ip_cmp(mapping.vtep, vn->agent->config->vtep) != 0 ? LATE_FORWARD : LATE_DROP;
+}
+
+static int begin(struct agent_vn *vn, const struct vni_config *config, char *reterr_message)
+{
+	struct vn_devices devices;
+	int r = make_devices(vn->agent, config, &vn->devices, reterr_message);
+
+	if (r < 0)
+		return r;
+	if (config->suppress && !vn->devices.suppress)
+		log_notice("VNI %u: this kernel has no IPv6: ARP is flooded, not answered here",
+			   config->vni);
+	devices.vxlan = vn->devices.vxlan_ifindex;
+	devices.neighbours = vn->devices.suppress ? vn->devices.bridge_ifindex : 0;
+	r = vn_new(config->vni, vn->agent->config->vtep, devices, &vn->vn);
+	if (r < 0)
+		return r;
+	vn->late = late_new(vn->agent->loop, vn->devices.vxlan_ifindex, judge_late, vn);
+	if (!vn->late)
+		return -ENOMEM;
+	sweep(vn);
+	give_ear(vn);
+	return take_over(vn);
 }
 
 int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message,
@@ -49,26 +146,10 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	vn->rarp_server = config->rarp_server;
 	vn->conntrack_zone = config->conntrack_zone;
 	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
+	vn->more = loop_timer_new(agent->loop, on_more, vn);
 	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
-	if (vn->reconcile && vn->verify)
-		r = make_devices(agent, config, &vn->devices, reterr_message);
-	if (r == 0)
-		r = vn_new(config->vni, agent->config->vtep, vn->devices.vxlan_ifindex, &vn->vn);
-	if (r == 0)
-		vn->late = late_new(agent->loop, vn->devices.vxlan_ifindex, judge_late, vn);
-	if (r == 0 && !vn->late)
-		r = -ENOMEM;
-	if (r == 0) {
-		r = kernel_sweep(agent->kernel, &vn->devices);
-		if (r > 0)
-			log_notice("VNI %u: removed %d things an earlier life of this agent left "
-				   "behind",
-				   config->vni, r);
-		else if (r < 0)
-			log_warning("VNI %u: cannot sweep up after an earlier life: %s",
-				    config->vni, strerror(-r));
-		r = 0;
-	}
+	if (vn->reconcile && vn->more && vn->verify)
+		r = begin(vn, config, reterr_message);
 	if (r < 0) {
 		(void) agent_vn_free(vn);
 		return r;
@@ -82,6 +163,8 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 	if (!vn)
 		return NULL;
 	vn->reconcile = loop_timer_free(vn->reconcile);
+	vn->more = loop_timer_free(vn->more);
+	vn->suppressor = agent_suppress_free(vn->suppressor);
 	vn->late = late_free(vn->late);
 	vn->verify = loop_timer_free(vn->verify);
 	free(vn->foreign);
@@ -114,17 +197,41 @@ static void try_again_later(struct agent_vn *vn, const char *what, int error)
 	(void) loop_timer_start(vn->reconcile, AGENT_RECONCILE_RETRY_MS * 1000ull);
 }
 
-void agent_vn_flush(struct agent_vn *vn)
+static void apply(struct agent_vn *vn, const struct fdb_change *changes, size_t count)
 {
-	_cleanup_free_ struct fdb_change *changes = NULL;
-	int count = vn_collect(vn->vn, &changes);
-	int r = count < 0 ? count : 0;
+	int r = count ? kernel_fdb_apply(vn->agent->kernel, &vn->devices, changes, count, NULL) : 0;
 
-	if (count > 0)
-		r = kernel_fdb_apply(vn->agent->kernel, &vn->devices, changes, (size_t) count,
-				     NULL);
 	if (r < 0)
 		try_again_later(vn, "bring an update into the forwarding tables", r);
+}
+
+void agent_vn_settle(struct agent_vn *vn, struct mac mac)
+{
+	struct fdb_change changes[VN_COLLECT_MIN];
+
+	apply(vn, changes, vn_collect_mac(vn->vn, mac, changes));
+}
+
+/*
+ * A large update goes in by slices, a slice each time the loop comes round: a VM's switch never waits
+ * for more than one.
+ */
+void agent_vn_flush(struct agent_vn *vn)
+{
+	struct fdb_change changes[AGENT_SLICE];
+
+	apply(vn, changes, vn_collect(vn->vn, changes, ARRAY_SIZE(changes)));
+	agent_suppress_tell(vn->suppressor);
+	if (vn_has_changes(vn->vn))
+		(void) loop_timer_start(vn->more, 0);
+	else
+		agent_nva_confirm(vn->agent);
+}
+
+void agent_vn_flush_soon(struct agent_vn *vn)
+{
+	if (vn_has_changes(vn->vn) && !loop_timer_is_running(vn->more))
+		(void) loop_timer_start(vn->more, 0);
 }
 
 /* Before the directory and libvirt have spoken, an entry that looks stale may be a running VM's. */
@@ -135,31 +242,12 @@ static bool may_delete(const struct agent_vn *vn)
 	return vn_is_synced(vn->vn) && (!agent->libvirt || agent->libvirt_synced);
 }
 
-static bool is_foreign(const struct agent_vn *vn, const struct fdb_entry *entry)
+void agent_vn_release(struct agent_vn *vn)
 {
-	return entry->layer == FDB_LAYER_VXLAN && entry->ifindex == vn->devices.vxlan_ifindex &&
-	       mac_is_zero(entry->mac) && !entry->ours && !ip_is_none(entry->vtep);
-}
-
-/* Notes who is flooded to without our doing: nobody tells these VTEPs of a move. */
-static int note_foreign(struct agent_vn *vn, const struct fdb_table *actual)
-{
-	const struct fdb_entry *entries = fdb_table_entries(actual);
-	size_t total = fdb_table_count(actual), count = 0;
-	struct ip *foreign;
-
-	for (size_t i = 0; i < total; i++)
-		count += is_foreign(vn, &entries[i]);
-	foreign = calloc(count + 1, sizeof(*foreign));
-	if (!foreign)
-		return -ENOMEM;
-	free(vn->foreign);
-	vn->foreign = foreign;
-	vn->foreign_count = 0;
-	for (size_t i = 0; i < total; i++)
-		if (is_foreign(vn, &entries[i]))
-			foreign[vn->foreign_count++] = entries[i].vtep;
-	return 0;
+	if (!may_delete(vn))
+		return;
+	vn_drop_unclaimed(vn->vn);
+	agent_vn_flush(vn);
 }
 
 static int reconcile(struct agent_vn *vn, size_t *ret_conflicts)

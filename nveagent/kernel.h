@@ -38,6 +38,11 @@ DEFINE_CLEANUP(struct kernel, kernel_free)
 /* True when @ip is configured on an interface of this host. */
 int kernel_has_address(struct kernel *kernel, struct ip ip, bool *ret_found);
 
+/*
+ * The addresses of device @ifindex, at most @room, and its MAC. Returns how many, or an errno.
+ */
+int kernel_addresses(struct kernel *kernel, uint32_t ifindex, struct ip *ret_ips, size_t room, struct mac *ret_mac);
+
 /* --- a VNI's bridge and VXLAN device --- */
 struct vni_devices {
 	uint32_t vni;
@@ -45,6 +50,8 @@ struct vni_devices {
 	struct ip vtep;		/* local */
 	uint16_t port;		/* destination UDP port */
 	bool create;		/* make what is missing; false: a missing one is an error */
+	bool suppress;		/* the bridge answers ARP and NS for what its neighbour table knows; becomes false
+				   on a host without IPv6, where an NS would crash the kernel (kernel_vni.c) */
 	/* Filled by kernel_vni_ensure(): */
 	uint32_t bridge_ifindex, vxlan_ifindex;
 	bool made_bridge, made_vxlan;
@@ -66,8 +73,8 @@ int kernel_vni_remove(struct kernel *kernel, const struct vni_devices *devices);
 
 /* --- forwarding tables --- */
 /*
- * Both layers of one VNI: bridge ports of @bridge_ifindex, and VXLAN entries of @vxlan_ifindex
- * (and of the forward device if it is there).
+ * All layers of one VNI: bridge ports of @bridge_ifindex and its neighbours, and VXLAN entries of
+ * @vxlan_ifindex (and of the forward device if it is there).
  */
 int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, struct fdb_table *table);
 
@@ -141,14 +148,16 @@ int kernel_sweep(struct kernel *kernel, const struct vni_devices *devices);
 /* --- changes as they happen --- */
 struct kernel_watch_events {
 	/*
-	 * A bridge FDB entry appeared or moved (@gone false), or went. Our own VXLAN ports are
-	 * filtered out by the caller. @learned: dynamic.
+	 * A bridge FDB entry without our mark appeared or moved (@gone false), or went. @learned:
+	 * dynamic.
 	 */
 	void (*fdb)(void *userdata, uint32_t ifindex, struct mac mac, bool learned, bool gone);
 	/* A link joined, left or changed; port->master 0 when it is in no bridge. */
 	void (*link)(void *userdata, const struct kernel_port *port, bool gone);
 	/* The kernel dropped notifications (ENOBUFS): everything must be dumped again. */
 	void (*overrun)(void *userdata);
+	/* A neighbour entry with our mark went, whoever took it. May be NULL. */
+	void (*neighbour_gone)(void *userdata, uint32_t ifindex, struct ip ip);
 };
 struct kernel_watch;
 int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, struct kernel_watch **ret_watch);

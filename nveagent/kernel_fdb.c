@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_fdb.c - the bridge's and the VXLAN device's forwarding tables through rtnetlink.
+ * kernel_fdb.c - the bridge's and the VXLAN device's forwarding tables through rtnetlink; for
+ * neighbour entries see kernel_neigh.c.
  *
  * Theory of operation (net/bridge/br_fdb.c and drivers/net/vxlan/vxlan_core.c, Linux 6.1 to 6.18)
  *
@@ -30,7 +31,10 @@
 #include <linux/neighbour.h>
 #include <string.h>
 
-static struct nl_msg *neighbour(int type, int flags, const struct fdb_entry *entry, uint16_t state, uint8_t entry_flags)
+#include "nveagent/kernel_neigh.h"
+
+static void begin(struct kernel_stream *stream, uint16_t type, uint16_t flags, const struct fdb_entry *entry,
+		  uint16_t state, uint8_t entry_flags)
 {
 	struct ndmsg header = {
 		.ndm_family = AF_BRIDGE,
@@ -38,47 +42,43 @@ static struct nl_msg *neighbour(int type, int flags, const struct fdb_entry *ent
 		.ndm_state = state,
 		.ndm_flags = entry_flags,
 	};
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(type, flags, &header, sizeof(header));
 
-	if (!message || nla_put(message, NDA_LLADDR, MAC_SIZE, entry->mac.octet) < 0)
-		return NULL;
-	return TAKE_PTR(message);
+	kernel_stream_begin(stream, type, flags, &header, sizeof(header));
+	kernel_stream_put(stream, NDA_LLADDR, entry->mac.octet, MAC_SIZE);
 }
 
-static int build_bridge(enum fdb_op op, const struct fdb_entry *entry, struct nl_msg **messages)
+static int write_bridge(enum fdb_op op, const struct fdb_entry *entry, struct kernel_stream *stream)
 {
-	const int make = NLM_F_CREATE | NLM_F_REPLACE;
-	int n = 0;
+	const uint16_t make = NLM_F_CREATE | NLM_F_REPLACE;
+	bool plain = entry->sticky || op == FDB_OP_REPLACE;
 
 	if (mac_is_zero(entry->mac) || mac_is_group(entry->mac))
 		return -EINVAL;
-
 	if (op == FDB_OP_DELETE) {
-		messages[n++] = neighbour(RTM_DELNEIGH, 0, entry, 0, NTF_MASTER);
-		return n;
+		begin(stream, RTM_DELNEIGH, 0, entry, 0, NTF_MASTER);
+		return 1;
 	}
 	if (entry->sticky)
-		messages[n++] = neighbour(RTM_NEWNEIGH, make, entry, NUD_NOARP, NTF_MASTER | NTF_STICKY);
-	else if (op == FDB_OP_REPLACE)
-		messages[n++] = neighbour(RTM_NEWNEIGH, make, entry, NUD_REACHABLE, NTF_MASTER);
-	messages[n++] = neighbour(RTM_NEWNEIGH, make, entry, NUD_REACHABLE, NTF_MASTER | NTF_EXT_LEARNED);
-	return n;
+		begin(stream, RTM_NEWNEIGH, make, entry, NUD_NOARP, NTF_MASTER | NTF_STICKY);
+	else if (plain)
+		begin(stream, RTM_NEWNEIGH, make, entry, NUD_REACHABLE, NTF_MASTER);
+	begin(stream, RTM_NEWNEIGH, make, entry, NUD_REACHABLE, NTF_MASTER | NTF_EXT_LEARNED);
+	return 1 + plain;
 }
 
-static int put_destination(struct nl_msg *message, const struct fdb_entry *entry)
+static void put_destination(struct kernel_stream *stream, const struct fdb_entry *entry)
 {
-	if (nla_put(message, NDA_DST, (int) ip_size(entry->vtep), entry->vtep.octet) < 0)
-		return -ENOMEM;
-	if (entry->port && nla_put_u16(message, NDA_PORT, htons(entry->port)) < 0)
-		return -ENOMEM;
-	if (entry->vni && nla_put_u32(message, NDA_VNI, entry->vni) < 0)
-		return -ENOMEM;
-	return 0;
+	uint16_t port = htons(entry->port);
+
+	kernel_stream_put(stream, NDA_DST, entry->vtep.octet, ip_size(entry->vtep));
+	if (entry->port)
+		kernel_stream_put(stream, NDA_PORT, &port, sizeof(port));
+	if (entry->vni)
+		kernel_stream_put(stream, NDA_VNI, &entry->vni, sizeof(entry->vni));
 }
 
-static int build_vxlan(enum fdb_op op, const struct fdb_entry *entry, struct nl_msg **messages)
+static int write_vxlan(enum fdb_op op, const struct fdb_entry *entry, struct kernel_stream *stream)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = NULL;
 	bool listed = mac_is_zero(entry->mac);
 
 	if (ip_is_none(entry->vtep))
@@ -87,15 +87,23 @@ static int build_vxlan(enum fdb_op op, const struct fdb_entry *entry, struct nl_
 		return -EOPNOTSUPP;
 
 	if (op == FDB_OP_DELETE)
-		message = neighbour(RTM_DELNEIGH, 0, entry, 0, NTF_SELF);
+		begin(stream, RTM_DELNEIGH, 0, entry, 0, NTF_SELF);
 	else
-		message = neighbour(RTM_NEWNEIGH, NLM_F_CREATE | (listed ? NLM_F_APPEND : NLM_F_REPLACE), entry,
-				    NUD_NOARP | NUD_PERMANENT, NTF_SELF | NTF_EXT_LEARNED);
-	if (!message || put_destination(message, entry) < 0)
-		return -ENOMEM;
-
-	messages[0] = TAKE_PTR(message);
+		begin(stream, RTM_NEWNEIGH, NLM_F_CREATE | (listed ? NLM_F_APPEND : NLM_F_REPLACE), entry,
+		      NUD_NOARP | NUD_PERMANENT, NTF_SELF | NTF_EXT_LEARNED);
+	put_destination(stream, entry);
 	return 1;
+}
+
+int kernel_fdb_write(const struct fdb_change *change, struct kernel_stream *stream)
+{
+	static int (*const writers[])(enum fdb_op op, const struct fdb_entry *entry, struct kernel_stream *stream) = {
+		[FDB_LAYER_BRIDGE] = write_bridge,
+		[FDB_LAYER_VXLAN] = write_vxlan,
+		[FDB_LAYER_NEIGHBOUR] = kernel_neigh_write,
+	};
+
+	return writers[change->entry.layer](change->op, &change->entry, stream);
 }
 
 static void free_messages(struct nl_msg **messages, int count)
@@ -106,15 +114,19 @@ static void free_messages(struct nl_msg **messages, int count)
 
 int kernel_fdb_build(const struct fdb_change *change, struct nl_msg **ret_messages)
 {
+	struct kernel_stream stream = { .size = 0 };
 	struct nl_msg *messages[KERNEL_FDB_MESSAGES_MAX] = { NULL };
-	int n = change->entry.layer == FDB_LAYER_BRIDGE ? build_bridge(change->op, &change->entry, messages)
-							 : build_vxlan(change->op, &change->entry, messages);
+	struct nlmsghdr *header = (struct nlmsghdr *) stream.data;
+	int n = kernel_fdb_write(change, &stream), left;
 
+	left = (int) stream.size;
 	for (int i = 0; i < n; i++) {
+		messages[i] = nlmsg_convert(header);
 		if (!messages[i]) {
 			free_messages(messages, n);
 			return -ENOMEM;
 		}
+		header = nlmsg_next(header, &left);
 	}
 	for (int i = 0; i < n; i++)
 		ret_messages[i] = messages[i];
@@ -203,83 +215,78 @@ int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, st
 		if (r != -EAGAIN)
 			break;
 	}
-	return r;
+	return r < 0 ? r : kernel_neigh_dump(kernel, devices->bridge_ifindex, table);
 }
 
 /* --- applying --- */
 
 /* Messages waiting to be sent, and the change each belongs to. */
-struct batch {
+struct applying {
 	struct kernel *kernel;
-	struct nl_msg *messages[KERNEL_BATCH_MAX];
-	size_t origins[KERNEL_BATCH_MAX];
-	size_t count;
+	struct kernel_stream stream;
+	size_t origins[KERNEL_STREAM_MAX];
 	int error; /* the first one */
 	size_t error_index;
 };
 
-static void note_error(struct batch *batch, int error, size_t index)
+static void note_error(struct applying *applying, int error, size_t index)
 {
-	if (error < 0 && batch->error == 0) {
-		batch->error = error;
-		batch->error_index = index;
+	if (error < 0 && applying->error == 0) {
+		applying->error = error;
+		applying->error_index = index;
 	}
 }
 
-/* What is already gone needs no deletion. */
-static int judge(const struct nl_msg *message, int result)
+static void refused(void *userdata, size_t index, uint16_t type, int error)
 {
-	if (nlmsg_hdr((struct nl_msg *) message)->nlmsg_type == RTM_DELNEIGH && (result == -ENOENT || result == -ENODEV))
-		return 0;
-	return result;
+	struct applying *applying = userdata;
+
+	/* What is already gone needs no deletion. */
+	if (type != RTM_DELNEIGH || (error != -ENOENT && error != -ENODEV))
+		note_error(applying, error, applying->origins[index]);
 }
 
 /* Returns an errno only when nothing more can be sent. */
-static int flush_batch(struct batch *batch)
+static int flush(struct applying *applying)
 {
-	int results[KERNEL_BATCH_MAX];
-	int r = kernel_batch(batch->kernel, batch->messages, batch->count, results);
+	int r = kernel_stream_send(applying->kernel, &applying->stream, refused, applying);
 
-	for (size_t i = 0; i < batch->count; i++) {
-		note_error(batch, r < 0 ? r : judge(batch->messages[i], results[i]), batch->origins[i]);
-		nlmsg_freep(&batch->messages[i]);
-	}
-	batch->count = 0;
+	note_error(applying, r, applying->origins[0]);
 	return r;
 }
 
-static int add_to_batch(struct batch *batch, const struct fdb_change *change, size_t index)
+static int add(struct applying *applying, const struct fdb_change *change, size_t index)
 {
+	struct kernel_stream *stream = &applying->stream;
+	size_t before;
 	int n;
 
-	if (batch->count + KERNEL_FDB_MESSAGES_MAX > KERNEL_BATCH_MAX) {
-		int r = flush_batch(batch);
+	if (stream->count + KERNEL_FDB_MESSAGES_MAX > KERNEL_STREAM_MAX) {
+		int r = flush(applying);
 
 		if (r < 0)
 			return r;
 	}
-
-	n = kernel_fdb_build(change, &batch->messages[batch->count]);
-	if (n < 0) {
-		note_error(batch, n, index);
-		return 0;
-	}
-	for (int i = 0; i < n; i++)
-		batch->origins[batch->count++] = index;
+	before = stream->count;
+	n = kernel_fdb_write(change, stream);
+	note_error(applying, n, index);
+	while (before < stream->count)
+		applying->origins[before++] = index;
 	return 0;
 }
 
 int kernel_fdb_apply(struct kernel *kernel, const struct vni_devices *devices,
 		     const struct fdb_change *changes, size_t count, size_t *reterr_index)
 {
-	struct batch batch = { .kernel = kernel };
+	struct applying applying = { .kernel = kernel };
 	int r = 0;
 
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_to_batch(&batch, &changes[i], i);
-	(void) flush_batch(&batch);
+		r = add(&applying, &changes[i], i);
+	if (r == 0)
+		(void) flush(&applying);
 
-	if (batch.error < 0 && reterr_index)
-		*reterr_index = batch.error_index;
-	return batch.error;
+	if (applying.error < 0 && reterr_index)
+		*reterr_index = applying.error_index;
+	return applying.error;
 }

@@ -13,13 +13,15 @@ enum {
 };
 
 /*
- * Builds the messages of one change, to be sent in order; the caller owns them. The first one
- * already moves the entry.
- * Returns how many (1 or KERNEL_FDB_MESSAGES_MAX), or
+ * Adds the messages of one change to @stream, in order. The first one already moves the entry.
+ * Returns how many (1 or KERNEL_FDB_MESSAGES_MAX), or, with nothing added,
  *   -EOPNOTSUPP  to replace an entry of the zero MAC's list (the kernel cannot)
- *   -EINVAL      a VXLAN entry without VTEP, or a bridge entry for a zero or group MAC
- *   -ENOMEM
+ *   -EINVAL      a VXLAN entry without VTEP, a bridge entry for a zero or group MAC, or what
+ *                kernel_neigh_write() refuses
  */
+int kernel_fdb_write(const struct fdb_change *change, struct kernel_stream *stream);
+
+/* The same as messages of their own, which the caller owns; also -ENOMEM. */
 int kernel_fdb_build(const struct fdb_change *change, struct nl_msg **ret_messages);
 
 /*

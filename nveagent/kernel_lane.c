@@ -156,8 +156,10 @@ static int set_alias(const struct kernel_lane *lane)
 
 static int enter_bridge(struct kernel_lane *lane)
 {
-	static const struct link_port_flag flags[] = {
+	const struct link_port_flag flags[] = {
 		{ IFLA_BRPORT_LEARNING, 0 },
+		/* Who asks for the VM here is still answered (kernel_neigh.c). */
+		{ IFLA_BRPORT_NEIGH_SUPPRESS, lane->devices.suppress },
 		{ IFLA_BRPORT_UNICAST_FLOOD, 0 },
 		{ IFLA_BRPORT_MCAST_FLOOD, 0 },
 		{ IFLA_BRPORT_BCAST_FLOOD, 0 },

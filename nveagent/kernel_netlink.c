@@ -233,3 +233,87 @@ int kernel_batch(struct kernel *kernel, struct nl_msg *const *messages, size_t c
 	}
 	return r;
 }
+
+/* --- streams --- */
+
+void kernel_stream_begin(struct kernel_stream *stream, uint16_t type, uint16_t flags, const void *header, size_t size)
+{
+	struct nlmsghdr *message = (struct nlmsghdr *) (stream->data + stream->size);
+
+	*message = (struct nlmsghdr) {
+		.nlmsg_len = (uint32_t) NLMSG_LENGTH(size),
+		.nlmsg_type = type,
+		.nlmsg_flags = NLM_F_REQUEST | flags,
+	};
+	memcpy(NLMSG_DATA(message), header, size);
+	stream->last = message;
+	stream->size += NLMSG_ALIGN(message->nlmsg_len);
+	stream->count++;
+}
+
+void kernel_stream_put(struct kernel_stream *stream, uint16_t type, const void *data, size_t size)
+{
+	struct nlattr *attribute = (struct nlattr *) (stream->data + stream->size);
+	size_t padded = NLA_ALIGN(NLA_HDRLEN + size);
+
+	memset(attribute, 0, padded);
+	attribute->nla_type = type;
+	attribute->nla_len = (uint16_t) (NLA_HDRLEN + size);
+	memcpy((uint8_t *) attribute + NLA_HDRLEN, data, size);
+	stream->size += padded;
+	stream->last->nlmsg_len = (uint32_t) (stream->data + stream->size - (uint8_t *) stream->last);
+}
+
+/* Where each message begins is found again from its length. */
+static uint16_t type_of(const struct kernel_stream *stream, size_t index)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *) stream->data;
+
+	while (index--)
+		message = (const struct nlmsghdr *) ((const uint8_t *) message + NLMSG_ALIGN(message->nlmsg_len));
+	return message->nlmsg_type;
+}
+
+static int send_stream(struct kernel *kernel, struct kernel_stream *stream)
+{
+	int left = (int) stream->size;
+
+	for (struct nlmsghdr *message = (struct nlmsghdr *) stream->data; nlmsg_ok(message, left);
+	     message = nlmsg_next(message, &left))
+		message->nlmsg_seq = ++kernel->sequence;
+	stream->last->nlmsg_flags |= NLM_F_ACK;
+	kernel->explanation[0] = '\0';
+	return send(nl_socket_get_fd(kernel->socket), stream->data, stream->size, 0) < 0 ? -errno : 0;
+}
+
+int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
+		       void (*failed)(void *userdata, size_t index, uint16_t type, int error), void *userdata)
+{
+	uint32_t first = kernel->sequence + 1;
+	bool done = stream->count == 0;
+	int r = done ? 0 : send_stream(kernel, stream);
+
+	while (r == 0 && !done) {
+		ssize_t n = receive(kernel);
+		int left = (int) n;
+
+		if (n < 0) {
+			r = (int) n;
+			break;
+		}
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer; nlmsg_ok(header, left);
+		     header = nlmsg_next(header, &left)) {
+			uint32_t index = header->nlmsg_seq - first;
+			int error;
+
+			if (header->nlmsg_type != NLMSG_ERROR || index >= stream->count)
+				continue;
+			error = error_of(kernel, header);
+			if (error < 0)
+				failed(userdata, index, type_of(stream, index), error);
+			done |= index == stream->count - 1;
+		}
+	}
+	stream->size = stream->count = 0;
+	return r;
+}

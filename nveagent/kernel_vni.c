@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "nveagent/kernel_link.h"
 #include "nveagent/kernel_tc.h"
@@ -79,12 +80,25 @@ static int check_vxlan(const struct vni_devices *devices, const struct kernel_li
 	return 0;
 }
 
+/*
+ * A bridge without an address of its own takes the lowest of its ports', and each time that changes it
+ * loses all its neighbour entries (net/core/neighbour.c, neigh_changeaddr()).
+ */
+static struct mac own_mac(void)
+{
+	struct mac mac = { { 0x02 } }; /* locally administered */
+
+	(void) getrandom(mac.octet + 1, sizeof(mac.octet) - 1, 0);
+	return mac;
+}
+
 static int make_bridge(struct kernel *kernel, const struct vni_devices *devices)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	struct link_info info;
 
 	if (!message || nla_put_string(message, IFLA_IFNAME, devices->bridge) < 0 ||
+	    nla_put(message, IFLA_ADDRESS, MAC_SIZE, own_mac().octet) < 0 ||
 	    kernel_link_info_begin(message, "bridge", &info) < 0 ||
 	    nla_put_u32(message, IFLA_BR_STP_STATE, 0) < 0 ||
 	    nla_put_u8(message, IFLA_BR_MCAST_SNOOPING, 0) < 0 ||
@@ -182,13 +196,16 @@ static int find_or_make(struct kernel *kernel, struct vni_devices *devices, cons
 
 static int join(struct kernel *kernel, const struct vni_devices *devices, const struct kernel_link *vxlan)
 {
-	const struct link_port_flag no_learning = { IFLA_BRPORT_LEARNING, 0 };
+	const struct link_port_flag flags[] = {
+		{ IFLA_BRPORT_LEARNING, 0 },
+		{ IFLA_BRPORT_NEIGH_SUPPRESS, devices->suppress },
+	};
 	int r = learning_off(kernel, vxlan);
 
 	if (r == 0 && vxlan->port.master == 0)
 		r = kernel_link_set_master(kernel, vxlan->port.ifindex, devices->bridge_ifindex);
 	if (r == 0)
-		r = kernel_link_set_port_flags(kernel, vxlan->port.ifindex, &no_learning, 1);
+		r = kernel_link_set_port_flags(kernel, vxlan->port.ifindex, flags, ARRAY_SIZE(flags));
 	if (r == 0)
 		r = kernel_link_set_up(kernel, vxlan->port.ifindex);
 	if (r == 0)
@@ -224,6 +241,15 @@ static int ensure(struct kernel *kernel, struct vni_devices *devices, char *mess
 	return r < 0 ? refused(kernel, message, r, "join with its bridge", devices->vxlan) : 0;
 }
 
+/*
+ * On a kernel started with ipv6.disable=1 the bridge's ND suppression follows a null pointer
+ * (br_do_suppress_nd(): ipv6_stub->nd_tbl, until Linux commit e5e890630533 of March 2026).
+ */
+static bool has_ipv6(void)
+{
+	return access("/proc/sys/net/ipv6", F_OK) == 0;
+}
+
 int kernel_vni_ensure(struct kernel *kernel, struct vni_devices *devices, char *reterr_message)
 {
 	struct vni_devices wanted = *devices;
@@ -231,6 +257,7 @@ int kernel_vni_ensure(struct kernel *kernel, struct vni_devices *devices, char *
 
 	wanted.bridge_ifindex = wanted.vxlan_ifindex = 0;
 	wanted.made_bridge = wanted.made_vxlan = false;
+	wanted.suppress = devices->suppress && has_ipv6();
 
 	r = ensure(kernel, &wanted, reterr_message);
 	if (r < 0) {

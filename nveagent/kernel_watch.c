@@ -9,13 +9,16 @@
  * again. Entries come from net/bridge/br_fdb.c, fdb_notify(); the VXLAN driver's are no bridge
  * port's and are skipped.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
 #include "nveagent/kernel_fdb.h"
 #include "nveagent/kernel_link.h"
+#include "nveagent/kernel_neigh.h"
 
 enum {
 	WATCH_READS_MAX = 64,		 /* at a time, one notification each: a guest that makes the bridge learn must not hold us */
@@ -29,12 +32,47 @@ struct kernel_watch {
 	uint8_t buffer[KERNEL_BUFFER_SIZE];
 };
 
+enum {
+	AT_TYPE = offsetof(struct nlmsghdr, nlmsg_type),
+	AT_FAMILY = NLMSG_HDRLEN + offsetof(struct ndmsg, ndm_family),
+	AT_FLAGS = NLMSG_HDRLEN + offsetof(struct ndmsg, ndm_flags),
+};
+
+/*
+ * A hundred thousand entries that we make are as many notifications. Those that nobody here needs do not
+ * reach our queue: neighbour entries unless one of ours went, and of the bridges' tables what is ours
+ * or the VXLAN driver's. A filter reads numbers as big-endian; the type is in this host's order.
+ */
+static int attach_filter(int fd)
+{
+	struct sock_filter code[] = {
+		/*  0 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_TYPE),
+		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWNEIGH), 3, 0),
+		/*  2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNEIGH), 0, 8),
+		/*  3 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FAMILY),
+		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_BRIDGE, 2, 4),
+		/*  5 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FAMILY),
+		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_BRIDGE, 0, 5),
+		/*  7 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FLAGS),
+		/*  8 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_EXT_LEARNED | NTF_SELF, 3, 2),
+		/*  9 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FLAGS),
+		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_EXT_LEARNED, 0, 1),
+		/* 11 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		/* 12 */ BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
 static int subscribe(struct nl_sock *nl)
 {
 	static const int receive_buffer = WATCH_RECEIVE_BUFFER;
 
 	if (setsockopt(nl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof(receive_buffer)) < 0)
 		return -errno;
+	if (attach_filter(nl_socket_get_fd(nl)) < 0)
+		return -EINVAL;
 	if (nl_socket_add_memberships(nl, RTNLGRP_NEIGH, RTNLGRP_LINK, 0) < 0)
 		return -EPERM;
 	return 0;
@@ -84,11 +122,14 @@ static void tell_link(const struct kernel_watch_events *events, void *userdata, 
 		events->link(userdata, &link.port, header->nlmsg_type == RTM_DELLINK);
 }
 
-static void tell_fdb(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+static void tell_neighbour(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
 {
 	struct fdb_entry entry;
 
-	if (kernel_fdb_parse(header, 0, 0, &entry))
+	if (header->nlmsg_type == RTM_DELNEIGH && events->neighbour_gone && kernel_neigh_parse(header, &entry)) {
+		if (entry.ours)
+			events->neighbour_gone(userdata, entry.ifindex, entry.ip);
+	} else if (kernel_fdb_parse(header, 0, 0, &entry))
 		events->fdb(userdata, entry.ifindex, entry.mac, !entry.ours && !entry.fixed && !entry.local,
 			    header->nlmsg_type == RTM_DELNEIGH);
 }
@@ -101,8 +142,8 @@ static void tell(const struct kernel_watch_events *events, void *userdata, const
 	} tellers[] = {
 		{ RTM_NEWLINK, tell_link },
 		{ RTM_DELLINK, tell_link },
-		{ RTM_NEWNEIGH, tell_fdb },
-		{ RTM_DELNEIGH, tell_fdb },
+		{ RTM_NEWNEIGH, tell_neighbour },
+		{ RTM_DELNEIGH, tell_neighbour },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tellers); i++)

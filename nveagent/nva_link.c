@@ -10,7 +10,10 @@
 
 enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
-enum { READ_SIZE = 64 << 10 };
+enum {
+	READ_SIZE = 64 << 10,
+	TURN_SIZE = 32 << 10, /* bytes of frames dealt with at once: half a millisecond of mappings */
+};
 
 /* Bytes that wait, first in first out. */
 struct buffer {
@@ -27,7 +30,7 @@ struct nva_link {
 	enum link_state state;
 	int fd; /* -1: none */
 	struct loop_watch *watch;
-	struct loop_timer *retry, *ping;
+	struct loop_timer *retry, *ping, *more;
 	uint64_t retry_ms, last_id;
 	bool pinged; /* nothing was heard since our PING */
 	struct buffer input, output;
@@ -73,6 +76,7 @@ static void hang_up(struct nva_link *link)
 {
 	link->watch = loop_watch_free(link->watch);
 	loop_timer_stop(link->ping);
+	loop_timer_stop(link->more);
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
@@ -228,11 +232,33 @@ static bool take_frame(struct nva_link *link)
 	return alive;
 }
 
+static bool has_frame(const struct buffer *input)
+{
+	long size = nvo3_frame_size(input->data + input->start, buffer_size(input));
+
+	return size < 0 || (size > 0 && (size_t) size <= buffer_size(input));
+}
+
+/* A VM's switch does not wait for all that the NVA has to say: the rest when the loop comes round. */
+static void take_frames(void *userdata)
+{
+	struct nva_link *link = userdata;
+	size_t before = buffer_size(&link->input);
+
+	while (take_frame(link))
+		if (before - buffer_size(&link->input) >= TURN_SIZE)
+			break;
+	if (link->state == LINK_UP && has_frame(&link->input))
+		(void) loop_timer_start(link->more, 0);
+}
+
 static void read_some(struct nva_link *link)
 {
 	struct buffer *input = &link->input;
 	ssize_t n;
 
+	if (loop_timer_is_running(link->more))
+		return;
 	if (buffer_reserve(input, READ_SIZE) < 0) {
 		fail(link, "out of memory");
 		return;
@@ -247,8 +273,7 @@ static void read_some(struct nva_link *link)
 	input->end += (size_t) n;
 	link->pinged = false;
 	(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
-	while (take_frame(link))
-		;
+	take_frames(link);
 }
 
 static void on_ping_timer(void *userdata)
@@ -355,7 +380,8 @@ int nva_link_new(struct loop *loop, const struct nva_link_config *config,
 	link->retry_ms = NVA_LINK_RETRY_MIN_MS;
 	link->retry = loop_timer_new(loop, on_retry_timer, link);
 	link->ping = loop_timer_new(loop, on_ping_timer, link);
-	if (!link->retry || !link->ping)
+	link->more = loop_timer_new(loop, take_frames, link);
+	if (!link->retry || !link->ping || !link->more)
 		return -ENOMEM;
 	/* From the loop, so that no callback comes before the caller has its pointer. */
 	if (loop_timer_start(link->retry, 0) < 0)
@@ -373,6 +399,7 @@ struct nva_link *nva_link_free(struct nva_link *link)
 	link->watch = loop_watch_free(link->watch);
 	link->retry = loop_timer_free(link->retry);
 	link->ping = loop_timer_free(link->ping);
+	link->more = loop_timer_free(link->more);
 	buffer_clear(&link->input);
 	buffer_clear(&link->output);
 	free(link);

@@ -13,7 +13,7 @@
  * reading needs no error path.
  *
  * Keys: (layer, device, MAC, VTEP), where the bridge layer has no device and only the zero MAC
- * has a VTEP.
+ * has a VTEP; in the neighbour layer (layer, device, address).
  */
 #include "nveagent/overlay.h"
 
@@ -59,8 +59,10 @@ static int key_cmp(const struct fdb_entry *a, const struct fdb_entry *b)
 {
 	int order = compare_numbers(a->layer, b->layer);
 
-	if (order == 0 && a->layer == FDB_LAYER_VXLAN)
+	if (order == 0 && a->layer != FDB_LAYER_BRIDGE)
 		order = compare_numbers(a->ifindex, b->ifindex);
+	if (order == 0 && a->layer == FDB_LAYER_NEIGHBOUR)
+		return ip_cmp(a->ip, b->ip);
 	if (order == 0)
 		order = mac_cmp(a->mac, b->mac);
 	if (order == 0 && a->layer == FDB_LAYER_VXLAN && mac_is_zero(a->mac))
@@ -212,7 +214,15 @@ const char *fdb_op_name(enum fdb_op op)
  * In order of application. A destination exists before something points at it, and outlives what
  * points at it.
  */
-enum stage { STAGE_MAKE_VXLAN, STAGE_MAKE_BRIDGE, STAGE_BREAK_BRIDGE, STAGE_BREAK_VXLAN, STAGE_COUNT };
+enum stage {
+	STAGE_MAKE_VXLAN,
+	STAGE_MAKE_BRIDGE,
+	STAGE_MAKE_NEIGHBOUR,
+	STAGE_BREAK_NEIGHBOUR,
+	STAGE_BREAK_BRIDGE,
+	STAGE_BREAK_VXLAN,
+	STAGE_COUNT
+};
 
 struct differ {
 	const struct fdb_table *actual;
@@ -223,9 +233,13 @@ struct differ {
 
 static enum stage stage_of(enum fdb_op op, enum fdb_layer layer)
 {
-	if (op == FDB_OP_DELETE)
-		return layer == FDB_LAYER_BRIDGE ? STAGE_BREAK_BRIDGE : STAGE_BREAK_VXLAN;
-	return layer == FDB_LAYER_BRIDGE ? STAGE_MAKE_BRIDGE : STAGE_MAKE_VXLAN;
+	static const enum stage stages[][2] = {
+		[FDB_LAYER_BRIDGE] = { STAGE_MAKE_BRIDGE, STAGE_BREAK_BRIDGE },
+		[FDB_LAYER_VXLAN] = { STAGE_MAKE_VXLAN, STAGE_BREAK_VXLAN },
+		[FDB_LAYER_NEIGHBOUR] = { STAGE_MAKE_NEIGHBOUR, STAGE_BREAK_NEIGHBOUR },
+	};
+
+	return stages[layer][op == FDB_OP_DELETE];
 }
 
 static void emit(struct differ *differ, enum fdb_op op, const struct fdb_entry *entry)
@@ -241,6 +255,8 @@ static bool same_place(const struct fdb_entry *a, const struct fdb_entry *b)
 {
 	if (a->layer == FDB_LAYER_BRIDGE)
 		return a->ifindex == b->ifindex && a->sticky == b->sticky;
+	if (a->layer == FDB_LAYER_NEIGHBOUR)
+		return mac_cmp(a->mac, b->mac) == 0 && a->router == b->router;
 	return ip_cmp(a->vtep, b->vtep) == 0 && a->port == b->port && a->vni == b->vni;
 }
 

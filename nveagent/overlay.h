@@ -11,8 +11,8 @@
  *   kernel_fdb_dump() ----------------> fdb_table (actual) ---/
  *
  * One table holds one VNI. A unicast MAC has at most one entry per layer and device; the zero MAC
- * of a
- * VXLAN device (head-end replication, RFC 7348 section 4.2) has one entry per VTEP.
+ * of a VXLAN device (head-end replication, RFC 7348 section 4.2) has one entry per VTEP; an address
+ * has one neighbour entry per device.
  * Running the diff on its own result gives no change. A MAC that moved is one REPLACE, so the
  * kernel never lacks a
  * destination for it; additions and replacements come before deletions (make before break).
@@ -30,16 +30,21 @@
 enum fdb_layer {
 	FDB_LAYER_BRIDGE,	/* which bridge port a MAC is behind (NTF_MASTER) */
 	FDB_LAYER_VXLAN,	/* which VTEP a MAC is behind (NTF_SELF) */
+	FDB_LAYER_NEIGHBOUR,	/* which MAC has an address: what the bridge answers ARP and NS with */
 };
 
 struct fdb_entry {
 	enum fdb_layer layer;
-	uint32_t ifindex;	/* the bridge port, or the VXLAN device */
+	uint32_t ifindex;	/* the bridge port, the VXLAN device, or the bridge */
 	struct mac mac;		/* zero in the VXLAN layer: head-end replication */
-	struct ip vtep;		/* VXLAN layer only */
+	union {
+		struct ip vtep;	/* VXLAN layer */
+		struct ip ip;	/* neighbour layer; none in the bridge layer */
+	};
 	uint16_t port;		/* VXLAN layer: destination UDP port, 0: the device's own (say 0: the kernel reports it so) */
 	uint32_t vni;		/* VXLAN layer: 0: the device's own (likewise) */
 	bool sticky;		/* bridge layer: does not roam when the MAC is seen on another port */
+	bool router;		/* neighbour layer: its NAs say that it is a router (RFC 4861 section 4.4) */
 	bool ours;		/* actual entries: it bears our mark (extern_learn); desired ones: always true */
 	bool fixed;		/* actual entries that are not ours: configured by somebody, not learned */
 	bool local;		/* actual entries: an address of the port device itself; never touched */
@@ -53,15 +58,15 @@ DEFINE_CLEANUP(struct fdb_table, fdb_table_free)
 
 /*
  * Adds @entry, replacing the one with the same key: (layer, MAC) in the bridge layer, (device,
- * MAC) in the VXLAN layer
- * and (device, VTEP) for its zero MAC. Returns 0 or -ENOMEM.
+ * MAC) in the VXLAN layer and (device, VTEP) for its zero MAC, (device, address) in the neighbour
+ * layer. Returns 0 or -ENOMEM.
  */
 int fdb_table_put(struct fdb_table *table, const struct fdb_entry *entry);
 void fdb_table_clear(struct fdb_table *table);
 size_t fdb_table_count(const struct fdb_table *table);
 /* Borrowed, sorted by key; valid until the next call that changes @table. */
 const struct fdb_entry *fdb_table_entries(const struct fdb_table *table);
-/* NULL when absent. In the bridge layer @ifindex is ignored. */
+/* Bridge and VXLAN layer; NULL when absent. In the bridge layer @ifindex is ignored. */
 const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer, uint32_t ifindex, struct mac mac);
 
 enum fdb_op { FDB_OP_ADD, FDB_OP_REPLACE, FDB_OP_DELETE };
@@ -82,7 +87,7 @@ struct fdb_change {
  * *ret_conflicts (may be NULL) unless it says the same. The zero MAC's list bears one mark for
  * all its VTEPs: one that somebody
  * else began stays theirs, and what it lacks is counted as conflicts too.
- * Order: VXLAN destinations, then what points at them; deletions the other way round.
+ * Order: VXLAN destinations, then what points at them, then neighbours; deletions the other way round.
  * Returns the number of changes, or -ENOMEM.
  */
 int fdb_diff(const struct fdb_table *desired, const struct fdb_table *actual,

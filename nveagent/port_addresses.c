@@ -204,17 +204,18 @@ static bool is_here(const struct port *port, const struct mapping *mapping)
 void port_addresses_init(struct port *port)
 {
 	const struct agent_config *config = port->agent->config;
-	const struct mapping *known = vn_find(port->vn->vn, port->mac);
 	const struct address_policy policy = {
 		.cap = (uint8_t) config->port_addresses,
 		.age_us = config->neighbour_age_s * UINT64_C(1000000),
 	};
 
+	struct mapping known;
+
 	address_table_init(&port->addresses, policy);
-	if (!known)
+	if (!vn_find(port->vn->vn, port->mac, &known))
 		return;
-	port->router = known->flags & MAPPING_ROUTER;
-	adopt(port, known, port->kind == PORT_LEARNED || is_here(port, known));
+	port->router = known.flags & MAPPING_ROUTER;
+	adopt(port, &known, port->kind == PORT_LEARNED || is_here(port, &known));
 }
 
 /* What the directory has is what we registered, unless something was lost on the way. */

@@ -193,7 +193,7 @@ static void do_pin(struct port *port)
 	r = vn_pin(port->vn->vn, port->mac, port->ifindex);
 	if (r < 0)
 		complain(port, "pin the MAC to its tap", r);
-	agent_vn_flush(port->vn);
+	agent_vn_settle(port->vn, port->mac);
 }
 
 static void do_unpin(struct port *port)
@@ -202,7 +202,7 @@ static void do_unpin(struct port *port)
 
 	if (r < 0)
 		complain(port, "take the MAC off its tap", r);
-	agent_vn_flush(port->vn);
+	agent_vn_settle(port->vn, port->mac);
 }
 
 /* --- announcements --- */
@@ -258,8 +258,10 @@ static void announce_round(struct port *port)
 static void do_announce(struct port *port)
 {
 	announce_round(port);
-	if (port->announced == 0 && port->kind == PORT_VM)
+	if (port->announced == 0 && port->kind == PORT_VM) {
 		have_qemu_announce(port);
+		agent_suppress_greet(port->vn->suppressor, port);
+	}
 	port->greeted = true;
 	if (port->announced < ARRAY_SIZE(announce_delays_us))
 		(void) loop_timer_start(port->announce, announce_delays_us[port->announced++]);
@@ -375,7 +377,7 @@ static void do_return(struct port *port)
 	if (r < 0)
 		complain(port, "switch back to the tap", r);
 	(void) vn_hold(port->vn->vn, port->mac, false);
-	agent_vn_flush(port->vn);
+	agent_vn_settle(port->vn, port->mac);
 }
 
 void port_count(struct port *port)
@@ -394,7 +396,7 @@ static void do_disarm(struct port *port)
 {
 	port_count(port);
 	(void) vn_hold(port->vn->vn, port->mac, false);
-	agent_vn_flush(port->vn);
+	agent_vn_settle(port->vn, port->mac);
 	loop_timer_stop(port->tend);
 	port_free_inflight(port);
 }

@@ -3,49 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <uthash.h>
 
-enum { LAYERS = 2 };
+#include "nveagent/vn_private.h"
 
-/* One MAC: what is known of it, and what the kernel was told. */
-struct place {
-	struct mac mac; /* key */
-	UT_hash_handle hh;
-
-	bool mapped;
-	bool stale; /* not named by the snapshot that is coming in */
-	struct mapping mapping;
-
-	uint32_t pin; /* ifindex of the local port; 0: none */
-	bool held;
-
-	bool told[LAYERS]; /* by enum fdb_layer */
-	struct fdb_entry entry[LAYERS];
-
-	bool dirty;
-	struct place *next_dirty;
-};
-
-struct vn {
-	uint32_t vni;
-	struct ip vtep;
-	uint32_t vxlan_ifindex;
-
-	struct place *places;
-	size_t mapping_count;
-	struct place *dirty;
-	bool synced, grace;
-
-	struct ip *members;
-	size_t member_count;
-	size_t told_count; /* the first of them: what the NVA's newest list names */
-	struct ip *kept;   /* members before the grace began */
-	size_t kept_count;
-	struct ip *flooded; /* what the kernel's head-end list was told */
-	size_t flooded_count;
-};
-
-int vn_new(uint32_t vni, struct ip vtep, uint32_t vxlan_ifindex, struct vn **ret_vn)
+int vn_new(uint32_t vni, struct ip vtep, struct vn_devices devices, struct vn **ret_vn)
 {
 	struct vn *vn = calloc(1, sizeof(*vn));
 
@@ -53,24 +14,19 @@ int vn_new(uint32_t vni, struct ip vtep, uint32_t vxlan_ifindex, struct vn **ret
 		return -ENOMEM;
 	vn->vni = vni;
 	vn->vtep = vtep;
-	vn->vxlan_ifindex = vxlan_ifindex;
+	vn->devices = devices;
+	vn_table_init(vn);
 	*ret_vn = vn;
 	return 0;
 }
 
 struct vn *vn_free(struct vn *vn)
 {
-	struct place *place, *next;
-
 	if (!vn)
 		return NULL;
-	HASH_ITER(hh, vn->places, place, next) {
-		HASH_DEL(vn->places, place);
-		free(place);
-	}
+	vn_table_clear(vn);
 	free(vn->members);
 	free(vn->kept);
-	free(vn->flooded);
 	free(vn);
 	return NULL;
 }
@@ -80,103 +36,98 @@ uint32_t vn_vni(const struct vn *vn)
 	return vn->vni;
 }
 
-/* --- places --- */
-
-static struct place *find(const struct vn *vn, struct mac mac)
-{
-	struct place *place = NULL;
-
-	HASH_FIND(hh, vn->places, &mac, sizeof(mac), place);
-	return place;
-}
-
-static struct place *find_or_add(struct vn *vn, struct mac mac)
-{
-	struct place *place = find(vn, mac);
-
-	if (place)
-		return place;
-	place = calloc(1, sizeof(*place));
-	if (!place)
-		return NULL;
-	place->mac = mac;
-	HASH_ADD(hh, vn->places, mac, sizeof(place->mac), place);
-	return place;
-}
-
-static void touch(struct vn *vn, struct place *place)
-{
-	if (place->dirty)
-		return;
-	place->dirty = true;
-	place->next_dirty = vn->dirty;
-	vn->dirty = place;
-}
-
-static bool is_empty(const struct place *place)
-{
-	return !place->mapped && !place->pin && !place->held && !place->dirty &&
-	       !place->told[FDB_LAYER_BRIDGE] && !place->told[FDB_LAYER_VXLAN];
-}
-
-static void drop_if_empty(struct vn *vn, struct place *place)
-{
-	if (!is_empty(place))
-		return;
-	HASH_DEL(vn->places, place);
-	free(place);
-}
-
 /* --- the directory --- */
 
-static int map(struct vn *vn, const struct mapping *mapping, vn_changed changed, void *userdata)
+static int fill(struct vn *vn, uint32_t number, const struct mapping *mapping, int vtep)
 {
-	struct place *place = find(vn, mapping->mac);
+	struct place *place = place_at(vn, number);
+	uint32_t flags = mapping->flags;
 
-	if (place && place->mapped && !place->stale &&
-	    mapping->generation < place->mapping.generation)
-		return 0;
-	if (!(place && place->mapped) && vn->mapping_count >= VN_MAPPINGS_MAX)
-		return -ENOSPC;
-	place = find_or_add(vn, mapping->mac);
-	if (!place)
-		return -ENOMEM;
-
+	if ((place->flags ^ flags) & MAPPING_ROUTER)
+		claims_retell(vn, place);
 	vn->mapping_count += !place->mapped;
 	place->mapped = true;
 	place->stale = false;
-	place->mapping = *mapping;
-	touch(vn, place);
-	if (changed)
-		changed(userdata, place->mac, &place->mapping);
-	return 0;
+	place->generation = mapping->generation;
+	place->vm = mapping->vm;
+	place->flags = (uint16_t) (flags & ((1u << VN_FLAG_BITS) - 1));
+	place->vtep = (uint16_t) vtep;
+	place_touch(vn, number);
+	return claims_set(vn, number, mapping->ips, mapping->ip_count);
 }
 
-static void unmap(struct vn *vn, struct place *place, vn_changed changed, void *userdata)
+int vn_learn(struct vn *vn, const struct mapping *mapping, vn_changed changed, void *userdata)
 {
+	uint32_t number = place_find(vn, mapping->mac);
+	bool mapped = number && place_at(vn, number)->mapped;
+	int vtep = vtep_number(vn, mapping->vtep), r;
+
+	if (mapped && !place_at(vn, number)->stale &&
+	    mapping->generation < place_at(vn, number)->generation)
+		return 0;
+	if (vtep < 0)
+		return vtep;
+	if (!mapped && vn->mapping_count >= VN_MAPPINGS_MAX)
+		return -ENOSPC;
+	number = place_add(vn, mapping->mac);
+	if (!number)
+		return -ENOMEM;
+	r = fill(vn, number, mapping, vtep);
+	if (changed)
+		changed(userdata, mapping->mac, mapping);
+	return r;
+}
+
+static void unmap(struct vn *vn, uint32_t number, vn_changed changed, void *userdata)
+{
+	struct place *place = place_at(vn, number);
 	struct mac mac = place->mac;
 
 	vn->mapping_count--;
 	place->mapped = false;
 	place->stale = false;
-	touch(vn, place);
+	(void) claims_set(vn, number, NULL, 0);
+	place_touch(vn, number);
 	if (changed)
 		changed(userdata, mac, NULL);
 }
 
-static void mark_all_stale(struct vn *vn)
+static void mark_stale(struct vn *vn, uint32_t number, void *userdata)
 {
-	for (struct place *place = vn->places; place; place = place->hh.next)
-		place->stale = place->mapped;
+	struct place *place = place_at(vn, number);
+
+	(void) userdata;
+	place->stale = place->mapped;
+}
+
+struct telling {
+	vn_changed changed;
+	void *userdata;
+};
+
+static void unmap_if_stale(struct vn *vn, uint32_t number, void *userdata)
+{
+	const struct telling *telling = userdata;
+
+	if (place_at(vn, number)->stale)
+		unmap(vn, number, telling->changed, telling->userdata);
 }
 
 static void unmap_stale(struct vn *vn, vn_changed changed, void *userdata)
 {
-	struct place *place, *next;
+	struct telling telling = { changed, userdata };
 
-	HASH_ITER(hh, vn->places, place, next)
-		if (place->stale)
-			unmap(vn, place, changed, userdata);
+	place_each(vn, unmap_if_stale, &telling);
+}
+
+static void remove_mapping(struct vn *vn, const struct mapping *removed, vn_changed changed,
+			   void *userdata)
+{
+	uint32_t number = removed->vni == vn->vni ? place_find(vn, removed->mac) : 0;
+
+	if (number && place_at(vn, number)->mapped &&
+	    removed->generation >= place_at(vn, number)->generation)
+		unmap(vn, number, changed, userdata);
 }
 
 int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed changed, void *userdata)
@@ -184,21 +135,16 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 	int result = 0;
 
 	if (update->snapshot)
-		mark_all_stale(vn);
+		place_each(vn, mark_stale, NULL);
 
+	for (size_t i = 0; i < update->removed_count; i++)
+		remove_mapping(vn, &update->removed[i], changed, userdata);
 	for (size_t i = 0; i < update->mapping_count; i++) {
 		int r = update->mappings[i].vni == vn->vni
-				? map(vn, &update->mappings[i], changed, userdata)
+				? vn_learn(vn, &update->mappings[i], changed, userdata)
 				: 0;
 
 		result = result ? result : r;
-	}
-	for (size_t i = 0; i < update->removed_count; i++) {
-		const struct mapping *removed = &update->removed[i];
-		struct place *place = removed->vni == vn->vni ? find(vn, removed->mac) : NULL;
-
-		if (place && place->mapped && removed->generation >= place->mapping.generation)
-			unmap(vn, place, changed, userdata);
 	}
 
 	if (update->snapshot_end) {
@@ -232,6 +178,7 @@ int vn_set_members(struct vn *vn, const struct ip *members, size_t count)
 	free(vn->members);
 	vn->members = copy;
 	vn->member_count = count;
+	vn->flood_dirty = true;
 	return 0;
 }
 
@@ -254,6 +201,7 @@ void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata)
 	vn->grace = false;
 	unmap_stale(vn, changed, userdata);
 	vn->member_count = vn->told_count; /* they come first */
+	vn->flood_dirty = true;
 	free(vn->kept);
 	vn->kept = NULL;
 	vn->kept_count = 0;
@@ -270,18 +218,50 @@ bool vn_is_synced(const struct vn *vn)
 	return vn->synced;
 }
 
-const struct mapping *vn_find(const struct vn *vn, struct mac mac)
+static void to_mapping(const struct vn *vn, const struct place *place, struct mapping *ret_mapping)
 {
-	const struct place *place = find(vn, mac);
+	*ret_mapping = (struct mapping){
+		.vni = vn->vni,
+		.mac = place->mac,
+		.vtep = vtep_ip(vn, place->vtep),
+		.generation = place->generation,
+		.vm = place->vm,
+		.flags = place->flags,
+	};
+	ret_mapping->ip_count = claims_get(vn, place, ret_mapping->ips);
+}
 
-	return place && place->mapped ? &place->mapping : NULL;
+bool vn_find(const struct vn *vn, struct mac mac, struct mapping *ret_mapping)
+{
+	uint32_t number = place_find(vn, mac);
+
+	if (!number || !place_at(vn, number)->mapped)
+		return false;
+	to_mapping(vn, place_at(vn, number), ret_mapping);
+	return true;
+}
+
+struct telling_each {
+	void (*each)(void *userdata, const struct mapping *mapping);
+	void *userdata;
+};
+
+static void tell_mapping(struct vn *vn, uint32_t number, void *userdata)
+{
+	const struct telling_each *telling = userdata;
+	struct mapping mapping;
+
+	if (!place_at(vn, number)->mapped)
+		return;
+	to_mapping(vn, place_at(vn, number), &mapping);
+	telling->each(telling->userdata, &mapping);
 }
 
 void vn_each(const struct vn *vn, void (*each)(void *, const struct mapping *), void *userdata)
 {
-	for (const struct place *place = vn->places; place; place = place->hh.next)
-		if (place->mapped)
-			each(userdata, &place->mapping);
+	struct telling_each telling = { each, userdata };
+
+	place_each((struct vn *) vn, tell_mapping, &telling); /* never an object defined const */
 }
 
 size_t vn_mapping_count(const struct vn *vn)
@@ -289,254 +269,90 @@ size_t vn_mapping_count(const struct vn *vn)
 	return vn->mapping_count;
 }
 
+unsigned vn_resolve(const struct vn *vn, struct ip ip, struct mac *ret_mac)
+{
+	unsigned count = 0;
+
+	for (uint32_t number = claim_find(vn, ip); number; number = claim_next(vn, number)) {
+		const struct claim *claim = claim_at(vn, number);
+
+		if (claim->place && count++ == 0)
+			*ret_mac = place_at(vn, claim->place)->mac;
+	}
+	return count;
+}
+
+bool vn_is_remote(const struct vn *vn, struct mac mac)
+{
+	uint32_t number = place_find(vn, mac);
+	const struct place *place = number ? place_at(vn, number) : NULL;
+
+	return place && !place->pin && place->mapped && place->vtep &&
+	       ip_cmp(vtep_ip(vn, place->vtep), vn->vtep) != 0;
+}
+
+size_t vn_take_news(struct vn *vn, struct vn_news *news)
+{
+	size_t count = vn->news_count;
+
+	memcpy(news, vn->news, count * sizeof(*news));
+	vn->news_count = 0;
+	return count;
+}
+
 /* --- this host --- */
 
 int vn_pin(struct vn *vn, struct mac mac, uint32_t port_ifindex)
 {
-	struct place *place = find_or_add(vn, mac);
+	uint32_t number = place_add(vn, mac);
 
-	if (!place)
+	if (!number)
 		return -ENOMEM;
-	place->pin = port_ifindex;
-	touch(vn, place);
+	place_at(vn, number)->pin = port_ifindex;
+	place_touch(vn, number);
 	return 0;
 }
 
 int vn_unpin(struct vn *vn, struct mac mac)
 {
-	return find(vn, mac) ? vn_pin(vn, mac, 0) : 0;
+	return place_find(vn, mac) ? vn_pin(vn, mac, 0) : 0;
 }
 
 int vn_hold(struct vn *vn, struct mac mac, bool hold)
 {
-	struct place *place = hold ? find_or_add(vn, mac) : find(vn, mac);
+	uint32_t number = hold ? place_add(vn, mac) : place_find(vn, mac);
+	struct place *place;
 
-	if (!place)
+	if (!number)
 		return hold ? -ENOMEM : 0;
+	place = place_at(vn, number);
 	/*
 	 * Whatever we had put there is gone: the kernel's bridge entry is, or was, the forward
 	 * device's.
 	 */
 	if (place->held && !hold)
-		place->told[FDB_LAYER_BRIDGE] = false;
+		place->told_bridge = TOLD_TAKEN;
 	place->held = hold;
-	touch(vn, place);
+	place_touch(vn, number);
 	return 0;
+}
+
+static void leave_port(struct vn *vn, uint32_t number, void *userdata)
+{
+	const uint32_t *port_ifindex = userdata;
+	struct place *place = place_at(vn, number);
+	bool told = place->told_bridge == TOLD_THIS && place->told_port == *port_ifindex;
+
+	if (!told && place->pin != *port_ifindex)
+		return;
+	if (told)
+		place->told_bridge = TOLD_NOTHING;
+	if (place->pin == *port_ifindex)
+		place->pin = 0;
+	place_touch(vn, number);
 }
 
 void vn_port_gone(struct vn *vn, uint32_t port_ifindex)
 {
-	for (struct place *place = vn->places; place; place = place->hh.next) {
-		if (place->told[FDB_LAYER_BRIDGE] &&
-		    place->entry[FDB_LAYER_BRIDGE].ifindex == port_ifindex)
-			place->told[FDB_LAYER_BRIDGE] = false;
-		if (place->pin == port_ifindex)
-			place->pin = 0;
-		touch(vn, place);
-	}
-}
-
-/* --- the kernel --- */
-
-static bool is_remote(const struct vn *vn, const struct place *place)
-{
-	return place->mapped && !ip_is_none(place->mapping.vtep) &&
-	       ip_cmp(place->mapping.vtep, vn->vtep) != 0;
-}
-
-/* The entry @place should have in @layer; false for none. */
-static bool wanted(const struct vn *vn, const struct place *place, enum fdb_layer layer,
-		   struct fdb_entry *ret_entry)
-{
-	struct fdb_entry entry = { .layer = layer, .mac = place->mac, .ours = true };
-
-	if (layer == FDB_LAYER_BRIDGE && place->pin) {
-		entry.ifindex = place->pin;
-		entry.sticky = true;
-	} else if (!place->pin && is_remote(vn, place)) {
-		entry.ifindex = vn->vxlan_ifindex;
-		if (layer == FDB_LAYER_VXLAN)
-			entry.vtep = place->mapping.vtep;
-	} else {
-		return false;
-	}
-	*ret_entry = entry;
-	return true;
-}
-
-static bool same_entry(const struct fdb_entry *a, const struct fdb_entry *b)
-{
-	return a->ifindex == b->ifindex && a->sticky == b->sticky && ip_cmp(a->vtep, b->vtep) == 0;
-}
-
-/* Adds to @changes what @layer of @place needs; returns how many (0 or 1). */
-static size_t settle(struct vn *vn, struct place *place, enum fdb_layer layer,
-		     struct fdb_change *changes)
-{
-	struct fdb_entry *told = &place->entry[layer], want;
-	bool has = wanted(vn, place, layer, &want);
-
-	if (layer == FDB_LAYER_BRIDGE && place->held)
-		return 0;
-	if (has == place->told[layer] && (!has || same_entry(&want, told)))
-		return 0;
-
-	if (has)
-		*changes = (struct fdb_change){ FDB_OP_REPLACE, want };
-	else
-		*changes = (struct fdb_change){ FDB_OP_DELETE, *told };
-	place->told[layer] = has;
-	if (has)
-		*told = want;
-	return 1;
-}
-
-static struct fdb_entry flood_entry(const struct vn *vn, struct ip vtep)
-{
-	return (struct fdb_entry){
-		.layer = FDB_LAYER_VXLAN,
-		.ifindex = vn->vxlan_ifindex,
-		.vtep = vtep,
-		.ours = true,
-	};
-}
-
-/* Changes of the head-end replication list; remembers it as told. Additions first. */
-static int settle_flood(struct vn *vn, struct fdb_change *changes)
-{
-	struct ip *told = calloc(vn->member_count + 1, sizeof(*told));
-	size_t told_count = 0, n = 0;
-
-	if (!told)
-		return -ENOMEM;
-	for (size_t i = 0; i < vn->member_count; i++) {
-		if (ip_cmp(vn->members[i], vn->vtep) == 0)
-			continue;
-		told[told_count++] = vn->members[i];
-		if (!has_ip(vn->flooded, vn->flooded_count, vn->members[i]))
-			changes[n++] =
-				(struct fdb_change){ FDB_OP_ADD, flood_entry(vn, vn->members[i]) };
-	}
-	for (size_t i = 0; i < vn->flooded_count; i++)
-		if (!has_ip(told, told_count, vn->flooded[i]))
-			changes[n++] = (struct fdb_change){ FDB_OP_DELETE,
-							    flood_entry(vn, vn->flooded[i]) };
-
-	free(vn->flooded);
-	vn->flooded = told;
-	vn->flooded_count = told_count;
-	return (int) n;
-}
-
-static size_t count_dirty(const struct vn *vn)
-{
-	size_t n = 0;
-
-	for (const struct place *place = vn->dirty; place; place = place->next_dirty)
-		n++;
-	return n;
-}
-
-static struct place *take_dirty(struct vn *vn)
-{
-	struct place *place = vn->dirty;
-
-	vn->dirty = place->next_dirty;
-	place->next_dirty = NULL;
-	place->dirty = false;
-	return place;
-}
-
-int vn_collect(struct vn *vn, struct fdb_change **ret_changes)
-{
-	size_t room = vn->member_count + vn->flooded_count + count_dirty(vn) * LAYERS + 1;
-	struct fdb_change *changes = calloc(room, sizeof(*changes));
-	size_t n;
-	int r;
-
-	if (!changes)
-		return -ENOMEM;
-	r = settle_flood(vn, changes);
-	if (r < 0) {
-		free(changes);
-		return r;
-	}
-	n = (size_t) r;
-
-	while (vn->dirty) {
-		struct place *place = take_dirty(vn);
-		/*
-		 * The bridge must never send to a VXLAN device that does not know where: that one
-		 * first, and last away.
-		 */
-		bool away = place->pin || !is_remote(vn, place);
-
-		n += settle(vn, place, away ? FDB_LAYER_BRIDGE : FDB_LAYER_VXLAN, &changes[n]);
-		n += settle(vn, place, away ? FDB_LAYER_VXLAN : FDB_LAYER_BRIDGE, &changes[n]);
-		drop_if_empty(vn, place);
-	}
-	*ret_changes = changes;
-	return (int) n;
-}
-
-static bool is_foreign(const struct vn *vn, const struct fdb_entry *entry)
-{
-	const struct place *place = find(vn, entry->mac);
-
-	if (entry->layer == FDB_LAYER_VXLAN)
-		return entry->ifindex != vn->vxlan_ifindex;
-	return place && place->held;
-}
-
-static int copy_foreign(const struct vn *vn, const struct fdb_table *actual,
-			struct fdb_table *desired)
-{
-	const struct fdb_entry *entries = fdb_table_entries(actual);
-	int r = 0;
-
-	for (size_t i = 0; i < fdb_table_count(actual) && r == 0; i++)
-		if (is_foreign(vn, &entries[i]))
-			r = fdb_table_put(desired, &entries[i]);
-	return r;
-}
-
-static int put_place(struct vn *vn, struct place *place, struct fdb_table *desired)
-{
-	for (enum fdb_layer layer = FDB_LAYER_BRIDGE; layer <= FDB_LAYER_VXLAN; layer++) {
-		struct fdb_entry want;
-		int r;
-
-		if (layer == FDB_LAYER_BRIDGE && place->held)
-			continue;
-		place->told[layer] = wanted(vn, place, layer, &want);
-		if (!place->told[layer])
-			continue;
-		place->entry[layer] = want;
-		r = fdb_table_put(desired, &want);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int vn_desired(struct vn *vn, const struct fdb_table *actual, struct fdb_table *desired)
-{
-	struct fdb_change *unused = NULL;
-	int r;
-
-	/* Settles what is pending; the diff with the kernel's own table says the same and more. */
-	r = vn_collect(vn, &unused);
-	free(unused);
-	if (r < 0)
-		return r;
-
-	r = copy_foreign(vn, actual, desired);
-	for (struct place *place = vn->places; place && r == 0; place = place->hh.next)
-		r = put_place(vn, place, desired);
-	for (size_t i = 0; i < vn->flooded_count && r == 0; i++) {
-		struct fdb_entry entry = flood_entry(vn, vn->flooded[i]);
-
-		r = fdb_table_put(desired, &entry);
-	}
-	return r;
+	place_each(vn, leave_port, &port_ifindex);
 }

@@ -17,7 +17,12 @@
  *   pinned to a local port            bridge: MAC -> port, sticky     VXLAN: nothing
  *   held (in flight)                  bridge: not ours to touch       VXLAN: MAC -> VTEP if known
  *
- * Higher generation wins; a tie keeps what is there (MISSION B3).
+ * Higher generation wins; a tie keeps what is there.
+ *
+ * Each address of a mapping, here or elsewhere, is a `claim`. An address that exactly one MAC claims
+ * becomes a neighbour entry of the bridge, by which the kernel answers ARP and NS (kernel_neigh.c).
+ * One that several claim has none: nobody is answered for, the question is flooded, and whoever
+ * really has the address answers it (RFC 9161 section 3.7 calls that a duplicate).
  */
 #ifndef REHOME_NVEAGENT_VN_H
 #define REHOME_NVEAGENT_VN_H
@@ -32,12 +37,19 @@
 
 enum {
 	VN_MAPPINGS_MAX = 1 << 20,	/* of one VNI; what the NVA may make us hold */
+	VN_COLLECT_MIN = 4,		/* changes that a call has room for: those of one MAC, and one */
+	VN_NEWS_MAX = 64,		/* that wait to be taken; more are not told */
+};
+
+struct vn_devices {
+	uint32_t vxlan;		/* index of the VNI's VXLAN device */
+	uint32_t neighbours;	/* index of the bridge that gets neighbour entries; 0: none are made */
 };
 
 struct vn;
 
-/* @vtep: this NVE's; @vxlan_ifindex: of the VNI's VXLAN device. */
-int vn_new(uint32_t vni, struct ip vtep, uint32_t vxlan_ifindex, struct vn **ret_vn);
+/* @vtep: this NVE's. */
+int vn_new(uint32_t vni, struct ip vtep, struct vn_devices devices, struct vn **ret_vn);
 struct vn *vn_free(struct vn *vn);
 DEFINE_CLEANUP(struct vn, vn_free)
 
@@ -77,8 +89,26 @@ void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata);
 /* True once a whole snapshot has come since vn_new(): until then nothing may be deleted. */
 bool vn_is_synced(const struct vn *vn);
 
-/* NULL when the directory has none. Borrowed until the next vn_update(). */
-const struct mapping *vn_find(const struct vn *vn, struct mac mac);
+/* One mapping, of an ANSWER: as vn_update() takes it. 0, -ENOSPC or -ENOMEM. */
+int vn_learn(struct vn *vn, const struct mapping *mapping, vn_changed changed, void *userdata);
+
+/* False when the directory has none. */
+bool vn_find(const struct vn *vn, struct mac mac, struct mapping *ret_mapping);
+
+/* How many MACs claim @ip; *ret_mac is set when it is one. */
+unsigned vn_resolve(const struct vn *vn, struct ip ip, struct mac *ret_mac);
+/* True when the directory says that another NVE serves @mac. */
+bool vn_is_remote(const struct vn *vn, struct mac mac);
+
+/*
+ * Since the last call another MAC than before claimed these addresses. Fills @news (VN_NEWS_MAX) and
+ * returns how many.
+ */
+struct vn_news {
+	struct ip ip;
+	struct mac mac;
+};
+size_t vn_take_news(struct vn *vn, struct vn_news *news);
 
 /* Calls @each for all mappings, in no order. */
 void vn_each(const struct vn *vn, void (*each)(void *userdata, const struct mapping *mapping), void *userdata);
@@ -94,17 +124,40 @@ void vn_port_gone(struct vn *vn, uint32_t port_ifindex);
 /* --- what the kernel should do --- */
 
 /*
- * What has to change for the MACs touched since the last call, and for the flood list; the caller
- * frees *ret_changes with free()
- * and applies them. They count as done. Returns how many, or -ENOMEM.
+ * What has to change for what was touched since the last call, and for the flood list: the newest
+ * first, at most @room (VN_COLLECT_MIN or more). They count as done; the caller applies them. Returns
+ * how many; 0: nothing is left.
  */
-int vn_collect(struct vn *vn, struct fdb_change **ret_changes);
+size_t vn_collect(struct vn *vn, struct fdb_change *changes, size_t room);
+bool vn_has_changes(const struct vn *vn);
+
+/* The same for one MAC, which cannot wait; @changes has room for VN_COLLECT_MIN. */
+size_t vn_collect_mac(struct vn *vn, struct mac mac, struct fdb_change *changes);
+
+/*
+ * At the start, for each entry of a dump: what an earlier life of the agent left is taken over, and an
+ * operator's neighbour entry is left alone for good. vn_noted() ends it: what is new from then on is
+ * added, not replaced. 0 or -ENOMEM.
+ */
+int vn_note(struct vn *vn, const struct fdb_entry *actual);
+void vn_noted(struct vn *vn);
+
+/*
+ * The directory and this host have said what there is: what was taken over and is claimed by neither
+ * goes.
+ */
+void vn_drop_unclaimed(struct vn *vn);
+
+/*
+ * A neighbour entry of ours vanished from the kernel though nobody here took it away: the bridge
+ * lost its carrier or got another address (net/core/neighbour.c, neigh_changeaddr()).
+ */
+void vn_neighbour_gone(struct vn *vn, struct ip ip);
 
 /*
  * Fills @desired with the whole table. Entries of @actual that are not for this table to judge
- * (held MACs, devices other than
- * the VNI's VXLAN device) are copied, so that a diff leaves them. Everything then counts as told
- * to the kernel. 0 or -ENOMEM.
+ * (held MACs, devices other than the VNI's VXLAN device) are copied, so that a diff leaves them.
+ * Everything then counts as told to the kernel. 0 or -ENOMEM.
  */
 int vn_desired(struct vn *vn, const struct fdb_table *actual, struct fdb_table *desired);
 

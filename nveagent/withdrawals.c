@@ -76,15 +76,14 @@ void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, str
 	struct withdrawal *item, *next;
 
 	HASH_ITER(hh, withdrawals->items, item, next) {
-		const struct mapping *mapping;
+		struct mapping mapping;
 		struct mac mac;
 
 		if (item->key.vni != vn_vni(vn))
 			continue;
 		memcpy(mac.octet, item->key.mac, MAC_SIZE);
-		mapping = vn_find(vn, mac);
-		if (mapping && ip_cmp(mapping->vtep, vtep) == 0)
-			again(userdata, mapping);
+		if (vn_find(vn, mac, &mapping) && ip_cmp(mapping.vtep, vtep) == 0)
+			again(userdata, &mapping);
 		else
 			drop(withdrawals, item);
 	}

@@ -8,6 +8,7 @@
 
 enum {
 	FRAME_SIZE = 64,
+	NEIGHBOURS_MAX = 8,
 	EVENTS_MAX = 50000,
 	SMALL_BUFFER = 4096,	 /* that a flood overruns */
 	HELD_PROMISED = 40000,	 /* kernel_watch.c: between two reads */
@@ -38,6 +39,8 @@ struct scene {
 	struct fdb_event *fdb;
 	struct link_event *links;
 	size_t fdb_count, link_count, overruns;
+	struct ip neighbours[NEIGHBOURS_MAX];
+	size_t neighbour_count;
 	bool ask; /* in each callback, about the port, on the socket that is replayed from */
 	size_t answers;
 };
@@ -79,7 +82,16 @@ static void on_overrun(void *userdata)
 	((struct scene *) userdata)->overruns++;
 }
 
-static const struct kernel_watch_events events = { on_fdb, on_link, on_overrun };
+static void on_neighbour_gone(void *userdata, uint32_t ifindex, struct ip ip)
+{
+	struct scene *scene = userdata;
+
+	CU_ASSERT_EQUAL(ifindex, scene->bridge);
+	CU_ASSERT_FATAL(scene->neighbour_count < NEIGHBOURS_MAX);
+	scene->neighbours[scene->neighbour_count++] = ip;
+}
+
+static const struct kernel_watch_events events = { on_fdb, on_link, on_overrun, on_neighbour_gone };
 
 static void forget(struct scene *scene)
 {
@@ -244,7 +256,8 @@ static void tells_apart_what_is_not_learned(void)
 	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:04"), true, false }));
 	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:01"), false, false }));
 	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:02"), false, false }));
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:03"), false, false }));
+	/* What is ours is no news. */
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:03"), false, false }), 0);
 	for (uint8_t last = 1; last <= 3; last++)
 		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) {
 			scene->taps[0], { { 0x02, 0, 0, 0, 0, last } }, true, false }), 0);
@@ -267,10 +280,9 @@ static void appears_on(const struct underlay *underlay)
 
 	change.entry.ifindex = devices.vxlan_ifindex;
 	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &devices, &change, 1, NULL), 0);
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { devices.vxlan_ifindex, vm, false, false }));
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, vm, true, false }), 0);
-
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, vm, false, false }), 0);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, vm, true, false }), 0);
 
 	/* What the VXLAN device itself holds is no bridge port's. */
 	forget(scene);
@@ -287,6 +299,33 @@ static void tells_that_a_remote_mac_is_here(void)
 {
 	appears_on(&underlays[0]);
 	appears_on(&underlays[1]);
+}
+
+/* --- neighbours --- */
+
+static bool two_went(void *userdata)
+{
+	struct scene *scene = userdata;
+
+	CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
+	return scene->neighbour_count >= 2;
+}
+
+/* A bridge whose address changes loses its neighbours, whoever made them: net/core/neighbour.c. */
+static void tells_that_neighbours_of_ours_went(void)
+{
+	struct scene *scene = begin();
+
+	CU_ASSERT_TRUE(run("ip neigh add 198.51.100.7 lladdr 52:54:00:aa:00:10 dev br0 nud permanent extern_learn && "
+			   "ip neigh add 2001:db8:100::7 lladdr 52:54:00:aa:00:10 dev br0 nud permanent extern_learn && "
+			   "ip neigh add 198.51.100.8 lladdr 52:54:00:aa:00:11 dev br0 nud permanent"));
+	CU_ASSERT_TRUE(run("ip link set br0 address 02:00:00:00:00:99"));
+	CU_ASSERT_TRUE(eventually(two_went, scene));
+	CU_ASSERT_EQUAL(scene->neighbour_count, 2);
+	for (size_t i = 0; i < scene->neighbour_count; i++)
+		CU_ASSERT_TRUE(ip_cmp(scene->neighbours[i], ip_of("198.51.100.7")) == 0 ||
+			       ip_cmp(scene->neighbours[i], ip_of("2001:db8:100::7")) == 0);
+	end(scene);
 }
 
 /* --- links --- */
@@ -446,6 +485,7 @@ NETNS_MAIN("kernel_watch", needs,
 	UNIT_TEST(tells_what_is_learned_moves_and_goes),
 	UNIT_TEST(tells_apart_what_is_not_learned),
 	UNIT_TEST(tells_that_a_remote_mac_is_here),
+	UNIT_TEST(tells_that_neighbours_of_ours_went),
 	UNIT_TEST(tells_who_joins_and_leaves),
 	UNIT_TEST(tells_that_a_tap_is_gone),
 	UNIT_TEST(holds_as_many_as_promised),

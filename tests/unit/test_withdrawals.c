@@ -21,7 +21,7 @@ static struct scene *scene_new(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene);
 	scene->withdrawals = withdrawals_new();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene->withdrawals);
-	CU_ASSERT_EQUAL_FATAL(vn_new(VNI, here, 7, &scene->vn), 0);
+	CU_ASSERT_EQUAL_FATAL(vn_new(VNI, here, (struct vn_devices){ .vxlan = 7 }, &scene->vn), 0);
 	return scene;
 }
 
