@@ -25,9 +25,14 @@ def _run(argv, say):
 
 def build(directory, systems, say, setup_options=RELEASE):
     """Makes what SYSTEMS (names of lab.systems) need in DIRECTORY; returns its absolute path."""
+    wanted = [PROBE, *(REHOME if "rehome" in systems else ())]
+    return build_targets(directory, wanted, say, setup_options)
+
+
+def build_targets(directory, targets, say, setup_options=RELEASE):
+    """The same for TARGETS, paths in the build directory."""
     directory = os.path.abspath(directory)
     if not os.path.exists(os.path.join(directory, "build.ninja")):
         _run(["meson", "setup", directory, ROOT, *setup_options], say)
-    wanted = [PROBE, *(REHOME if "rehome" in systems else ())]
-    _run(["ninja", "-C", directory, *wanted], say)
+    _run(["ninja", "-C", directory, *targets], say)
     return directory
