@@ -141,10 +141,14 @@ static void do_guard(struct port *port)
 
 void port_steer(struct port *port)
 {
-	int r = port->guard && port->state == MOBILITY_PLUGGED ? kernel_guard_steer(port->guard)
-							       : 0;
+	int r;
 
-	if (r == -EBUSY)
+	if (!port->guard || port->state != MOBILITY_PLUGGED || kernel_guard_is_steered(port->guard))
+		return;
+	r = kernel_guard_steer(port->guard);
+	if (r == 0 && kernel_guard_is_steered(port->guard))
+		port_note(port, "steered", "all flows to the first queue of %s", port->device);
+	else if (r == -EBUSY)
 		port_note(port, "unsteered", "QEMU has BPF programs of its own");
 	else if (r < 0)
 		complain(port, "keep the tap's flows in one queue", r);

@@ -66,11 +66,14 @@ class Case(unittest.TestCase):
             self.assertTrue(report["tcp"] is None or report["tcp"]["alive"])
 
     def move(self, room, **how):
-        """Moves the guest to the other host (arguments of Lab.migrate()), until the agents say that it is over."""
+        """
+        Moves the guest to the other host (arguments of Lab.migrate()), until the agents say that it is over. What they
+        note, as ledger.timeline() has it.
+        """
         began_us = time.time_ns() // 1000
         room.lab.migrate(room.guest, room.home, room.other(), **how)
         room.home = room.other()
-        self.assert_over(room.lab, began_us, len(room.guest.nics))
+        return self.assert_over(room.lab, began_us, len(room.guest.nics))
 
     def assert_over(self, lab, began_us, ports):
         """The moves of PORTS since BEGAN_US end, and by themselves: not because forward-timeout has passed."""
@@ -78,6 +81,7 @@ class Case(unittest.TestCase):
         said = "\n".join("  {:9.3f}  {:6} {:18} {}".format(*line) for line in story)
         say(said)
         self.assertNotIn("timeout-cap", [what for _, _, what, _ in story], said)
+        return story
 
     @contextlib.contextmanager
     def nothing_lost(self, room, family):
