@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Each way in which libvirt can move a running guest: nothing is lost in any of them."""
 
+import os
+import unittest
+
 from bench import ledger
-from lab import wait_until
+from lab import Guest, wait_until
 from support import Case
 
+VHOST = "/dev/vhost-net"
 ARMED_TIMEOUT_S = 20
 SLOW = ("--bandwidth", "16")  # MiB/s: the first pass takes seconds, so that memory is left to be fetched afterwards
 # (family, kind); the underlay makes no difference to libvirt, so that each is seen over one
@@ -38,6 +42,22 @@ class MoveKinds(Case):
         for family, kind in OTHERS[underlay]:
             with self.subTest(**kind, family=family, underlay=underlay):
                 self.assert_moves(room, family, **kind)
+
+    def test_ipv4_underlay(self):
+        self.check(4)
+
+    def test_ipv6_underlay(self):
+        self.check(6)
+
+
+@unittest.skipUnless(os.path.exists(VHOST), f"the kernel has no vhost_net: there is no {VHOST}")
+class Vhost(Case):
+    """The kernel itself moves the packets between tap and guest."""
+
+    def check(self, underlay):
+        room = self.room(underlay, Guest(backend="vhost"))
+        for family in (4, 6):
+            self.assert_moves(room, family)
 
     def test_ipv4_underlay(self):
         self.check(4)
