@@ -164,8 +164,9 @@ static void on_read(void *userdata, struct conntrack_answer *answer)
 		port_note(port, "trouble", "conntrack: cannot read: %s", strerror(-answer->error));
 		return;
 	}
-	/* It came back in the meantime, or there is nothing to say. */
-	if (!mobility_is_forwarding(port->state) || found->count + found->over + found->unfit == 0)
+	/* It stays after all, or there is nothing to say. */
+	if ((port->state != MOBILITY_ARMED && !mobility_is_forwarding(port->state)) ||
+	    found->count + found->over + found->unfit == 0)
 		return;
 	sent = send_all(port, found->flows, found->count, &error);
 	note_sent(port, found, sent, error);
@@ -225,7 +226,7 @@ static void on_installed(void *userdata, struct conntrack_answer *answer)
 			why = answer->results[i];
 		}
 	}
-	port_note(port, "conntrack", "%zu entries installed%s", made + there,
+	port_note(port, "conntrack", "%zu entries installed, %zu brought up to date%s", made, there,
 		  mobility_is_local(port->state) ? ", after it ran here" : "");
 	if (refused)
 		port_note(port, "trouble", "conntrack: %zu entries refused: %s", refused,

@@ -2,7 +2,8 @@
 /*
  * port_flows.h - a port's connection tracking entries in a move (draft-ietf-nvo3-vmm section 4.4).
  *
- *   old NVE   read at STOP, sent to the new NVE through the NVA, and deleted when the move is over
+ *   old NVE   read when armed and at STOP, sent to the new NVE through the NVA, and deleted when the
+ *             move is over
  *   new NVE   installed as they come, and deleted again if the VM does not come
  *
  * Only entries in the VN's zone (conntrack-zone) with an address of the VM, and only where no other
@@ -26,7 +27,7 @@ struct port_flows {
 	bool sent;
 };
 
-/* Begins to read; what is found is sent as long as the port forwards to a new NVE. */
+/* Begins to read; what is found is sent as long as the port is armed for a new NVE, or forwards to it. */
 void port_flows_send(struct port *port);
 
 /* FLOWS from the NVA. */

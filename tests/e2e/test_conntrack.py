@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import time
 
@@ -19,6 +20,8 @@ ECHO_TIMEOUT_S = 10
 DOUBLED_MAX = 2  # what QEMU may have delivered is sent again: decisions/0005
 MIGRATION_PORT = 4900
 MIGRATION_CAPABILITIES = ("events", "pause-before-switchover")
+SENT = re.compile(r"(\d+) entries sent")
+INSTALLED = re.compile(r"(\d+) entries installed, (\d+) brought up to date")
 SILENCE_S = 3  # several retransmissions of TCP
 CALL_TIMEOUT_S = 30
 # Bridged frames of the VM, both families (br_netfilter). Whoever is in `newcomers` may begin a connection.
@@ -127,13 +130,13 @@ class Conntrack(Case):
         return ledger.wait_over(room.lab, began_us)
 
     def assert_followed(self, moves, least):
-        """As many entries were installed as were sent, LEAST or more."""
+        """As many entries were installed as were sent, when armed and at the stop; LEAST or more; in time."""
         say(f"old NVE: {told(moves, 'old')}; new NVE: {told(moves, 'new')}")
-        sent = [detail for detail in told(moves, "old") if "entries sent" in detail]
-        self.assertEqual(len(sent), 1)
-        count = int(sent[0].split()[0])
-        self.assertGreaterEqual(count, least)
-        self.assertEqual(told(moves, "new"), [f"{count} entries installed"])
+        sent = [int(found[1]) for found in map(SENT.fullmatch, told(moves, "old")) if found]
+        taken = [sum(map(int, found.groups())) for found in map(INSTALLED.fullmatch, told(moves, "new")) if found]
+        self.assertEqual(len(sent), 2)
+        self.assertEqual(taken, sent)
+        self.assertGreaterEqual(sent[-1], least)
 
     def check_survival(self, underlay, family):
         room, call = self.furnish(underlay, family)
@@ -171,12 +174,13 @@ class Conntrack(Case):
                 self.assertFalse(call.echoes(SILENCE_S))
 
     def test_abort(self):
-        """Aborted in pre-copy, nothing of it is at the other host; the call goes on."""
+        """Aborted in pre-copy, nothing of it stays at the other host; the call goes on."""
         room, call = self.furnish(4, 4)
         self.close_the_door(room.lab, call)
         migration = room.lab.migration(room.guest, room.home, room.other(), extra=["--bandwidth", "1"])
         wait_until(lambda: [port["state"] for port in ledger.ports(room.lab, room.home, room.guest.mac)] == ["armed"],
                    "armed old NVE", AGREE_TIMEOUT_S)
+        wait_until(lambda: entries(room.other(), room.guest.ip4), "entries at the new host", ECHO_TIMEOUT_S)
         migration.abort()
         self.assertIsNone(migration.wait(check=False))
         self.assert_at_home(room)
