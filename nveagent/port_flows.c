@@ -63,14 +63,14 @@ static void drop_shared(struct port *port, struct addresses *addresses, bool sen
 /* Those whose entries are this VM's beyond doubt. */
 static void find_addresses(struct port *port, struct addresses *addresses, bool sending)
 {
-	const struct mapping *mapping = vn_find(port->vn->vn, port->mac);
-	const struct agent *agent = port->agent;
 	const struct mapping own = port_mapping(port);
+	const struct agent *agent = port->agent;
+	struct mapping mapping;
 
 	*addresses = (struct addresses){ 0 };
 	add_addresses(addresses, own.ips, own.ip_count);
-	if (mapping)
-		add_addresses(addresses, mapping->ips, mapping->ip_count);
+	if (vn_find(port->vn->vn, port->mac, &mapping))
+		add_addresses(addresses, mapping.ips, mapping.ip_count);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		if (agent->vns[i] != port->vn &&
 		    agent->vns[i]->conntrack_zone == port->vn->conntrack_zone)
