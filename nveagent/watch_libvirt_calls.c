@@ -54,7 +54,8 @@ static void tell_answer(struct libvirt_shared *shared, struct uuid vm, uint64_t 
 	}
 	entry->told = true;
 	libvirt_tell_domain(shared, TAKE_PTR(answer->domain),
-			    libvirt_view_correct(entry, answer->state), answer->migrating_out);
+			    libvirt_view_correct(entry, answer->state),
+			    libvirt_view_is_leaving(entry, answer->migrating_out));
 }
 
 static void look_at(struct libvirt_shared *shared, struct uuid vm, uint64_t life,

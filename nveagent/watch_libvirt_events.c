@@ -192,7 +192,7 @@ static void on_qemu(virConnectPtr connection, virDomainPtr domain, const char *n
 	libvirt_shared_lock(shared);
 	entry = entry_of(shared, domain);
 	if (entry) {
-		libvirt_view_on_qemu(entry, event.kind);
+		libvirt_view_on_qemu(entry, &event);
 		if (shared->connected)
 			libvirt_tell_qemu(shared, entry->vm, &event);
 	}

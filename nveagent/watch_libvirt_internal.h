@@ -75,6 +75,7 @@ struct libvirt_view_entry {
 	uint64_t life;	/* of all entries ever, no two have the same */
 	uint64_t asked; /* to be looked at: the lowest is served first; 0: not asked */
 	enum qemu_said said;
+	bool stays;    /* the last migration away from here that QEMU told of has ended, and failed */
 	bool told;     /* through domain(), as not STOPPED */
 	bool listed;   /* seen by the listing under way, or younger than it */
 	bool announce; /* announce-self is wanted */
@@ -95,10 +96,12 @@ void libvirt_view_remove(struct libvirt_view *view, struct libvirt_view_entry *e
 void libvirt_view_ask(struct libvirt_view *view, struct libvirt_view_entry *entry);
 /* The one that waits longest, or NULL. */
 struct libvirt_view_entry *libvirt_view_oldest_asked(struct libvirt_view *view);
-void libvirt_view_on_qemu(struct libvirt_view_entry *entry, enum qmp_event_kind kind);
+void libvirt_view_on_qemu(struct libvirt_view_entry *entry, const struct qmp_event *event);
 /* What is true of a domain about which libvirt answered @state, given what QEMU said. */
 enum libvirt_domain_state libvirt_view_correct(const struct libvirt_view_entry *entry,
 					       enum libvirt_domain_state state);
+/* The same of its leaving: an answer may be older than what QEMU has said since. */
+bool libvirt_view_is_leaving(const struct libvirt_view_entry *entry, bool answered);
 
 /* --- shared by the threads --- */
 

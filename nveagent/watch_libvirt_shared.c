@@ -220,12 +220,20 @@ struct libvirt_view_entry *libvirt_view_oldest_asked(struct libvirt_view *view)
 	return oldest;
 }
 
-void libvirt_view_on_qemu(struct libvirt_view_entry *entry, enum qmp_event_kind kind)
+void libvirt_view_on_qemu(struct libvirt_view_entry *entry, const struct qmp_event *event)
 {
-	if (kind == QMP_EVENT_STOP)
+	if (event->kind == QMP_EVENT_STOP)
 		entry->said = QEMU_SAID_STOP;
-	else if (kind == QMP_EVENT_RESUME)
+	else if (event->kind == QMP_EVENT_RESUME)
 		entry->said = QEMU_SAID_RESUME;
+	else if (event->kind == QMP_EVENT_MIGRATION)
+		entry->stays = event->status == QMP_MIGRATION_FAILED ||
+			       event->status == QMP_MIGRATION_CANCELLED;
+}
+
+bool libvirt_view_is_leaving(const struct libvirt_view_entry *entry, bool answered)
+{
+	return answered && !entry->stays;
 }
 
 enum libvirt_domain_state libvirt_view_correct(const struct libvirt_view_entry *entry,

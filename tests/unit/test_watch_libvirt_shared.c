@@ -229,6 +229,14 @@ static void refuses_too_many(void)
 	CU_ASSERT_EQUAL(libvirt_view_need(&shared->view, vm(5), &entry), 0);
 }
 
+static void say(struct libvirt_view_entry *entry, enum qmp_event_kind kind,
+		enum qmp_migration_status status)
+{
+	const struct qmp_event event = { .kind = kind, .status = status };
+
+	libvirt_view_on_qemu(entry, &event);
+}
+
 /* Every answer of libvirt against every last word of QEMU. */
 static void believes_qemu_about_running(void)
 {
@@ -253,10 +261,28 @@ static void believes_qemu_about_running(void)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct libvirt_view_entry entry = { 0 };
 
-		libvirt_view_on_qemu(&entry, cases[i].said);
-		libvirt_view_on_qemu(&entry, QMP_EVENT_MIGRATION); /* says nothing about running */
+		say(&entry, cases[i].said, QMP_MIGRATION_NONE);
+		say(&entry, QMP_EVENT_MIGRATION, QMP_MIGRATION_ACTIVE); /* says nothing about running */
 		CU_ASSERT_EQUAL(libvirt_view_correct(&entry, cases[i].answered), cases[i].wanted);
 	}
+}
+
+/* libvirt was asked while the job ran, and its answer comes after QEMU said that it has ended. */
+static void believes_qemu_about_leaving(void)
+{
+	struct libvirt_view_entry entry = { 0 };
+
+	CU_ASSERT_TRUE(libvirt_view_is_leaving(&entry, true));
+	CU_ASSERT_FALSE(libvirt_view_is_leaving(&entry, false));
+	say(&entry, QMP_EVENT_MIGRATION, QMP_MIGRATION_ACTIVE);
+	CU_ASSERT_TRUE(libvirt_view_is_leaving(&entry, true));
+	say(&entry, QMP_EVENT_MIGRATION, QMP_MIGRATION_CANCELLED);
+	say(&entry, QMP_EVENT_RESUME, QMP_MIGRATION_NONE);
+	CU_ASSERT_FALSE(libvirt_view_is_leaving(&entry, true));
+	say(&entry, QMP_EVENT_MIGRATION, QMP_MIGRATION_SETUP);
+	CU_ASSERT_TRUE(libvirt_view_is_leaving(&entry, true));
+	say(&entry, QMP_EVENT_MIGRATION, QMP_MIGRATION_FAILED);
+	CU_ASSERT_FALSE(libvirt_view_is_leaving(&entry, true));
 }
 
 UNIT_MAIN("watch_libvirt_shared", UNIT_TEST(keeps_the_order_of_all_kinds),
@@ -264,4 +290,5 @@ UNIT_MAIN("watch_libvirt_shared", UNIT_TEST(keeps_the_order_of_all_kinds),
 	  UNIT_TEST(an_overflow_keeps_who_is_connected), UNIT_TEST(tells_a_reason_once),
 	  UNIT_TEST(queues_nothing_once_it_ends), UNIT_TEST(lives_until_the_last_reference),
 	  UNIT_TEST(serves_the_longest_waiting_first), UNIT_TEST(gives_each_life_a_number),
-	  UNIT_TEST(refuses_too_many), UNIT_TEST(believes_qemu_about_running))
+	  UNIT_TEST(refuses_too_many), UNIT_TEST(believes_qemu_about_running),
+	  UNIT_TEST(believes_qemu_about_leaving))
