@@ -262,7 +262,8 @@ static void believes_qemu_about_running(void)
 		struct libvirt_view_entry entry = { 0 };
 
 		say(&entry, cases[i].said, QMP_MIGRATION_NONE);
-		say(&entry, QMP_EVENT_MIGRATION, QMP_MIGRATION_ACTIVE); /* says nothing about running */
+		say(&entry, QMP_EVENT_MIGRATION,
+		    QMP_MIGRATION_ACTIVE); /* says nothing about running */
 		CU_ASSERT_EQUAL(libvirt_view_correct(&entry, cases[i].answered), cases[i].wanted);
 	}
 }
