@@ -249,25 +249,44 @@ static size_t sift(struct port *port, struct flow *flows, size_t count)
 	return kept;
 }
 
+/* What is wrong with a message, or NULL; then *ret_flows is the caller's. */
+static const char *unpack(struct port *port, const struct nvo3_message *message,
+			  struct flow **ret_flows, size_t *ret_count)
+{
+	const char *what = "";
+	int count = flows_unpack(message->flows, message->flows_size, ret_flows, &what);
+
+	if (count < 0)
+		return count == -EBADMSG ? what : strerror(-count);
+	if ((size_t) count > FLOWS_TAKEN_MAX - port->flows.taken) {
+		free(*ret_flows);
+		return "too many";
+	}
+	port->flows.taken += (size_t) count;
+	*ret_count = (size_t) count;
+	return NULL;
+}
+
 void port_flows_take(struct port *port, const struct nvo3_message *message)
 {
 	struct flow *flows = NULL;
-	const char *what = "";
-	int count, r;
+	const char *wrong;
+	size_t count = 0;
+	int r;
 
 	if (!awaits_flows(port, message) || port->vn->conntrack_zone < 0)
 		return;
-	count = flows_unpack(message->flows, message->flows_size, &flows, &what);
-	if (count < 0) {
+	wrong = unpack(port, message, &flows, &count);
+	if (wrong) {
 		log_warning(
-			"%s, VNI %u: malformed connection tracking entries from the old NVE: %s %s",
-			port->vm, port->key.vni, strerror(-count), what);
-		port_note(port, "trouble", "conntrack: malformed entries: %s %s", strerror(-count),
-			  what);
+			"%s, VNI %u: connection tracking entries from the old NVE are refused: %s",
+			port->vm, port->key.vni, wrong);
+		port_note(port, "trouble", "conntrack: entries refused: %s", wrong);
 		return;
 	}
+	count = sift(port, flows, count);
 	r = conntrack_install(port->agent->conntrack, (uint16_t) port->vn->conntrack_zone, flows,
-			      sift(port, flows, (size_t) count), on_installed, port);
+			      count, on_installed, port);
 	if (r < 0)
 		port_note(port, "trouble", "conntrack: cannot install: %s", strerror(-r));
 }

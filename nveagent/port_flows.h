@@ -17,6 +17,11 @@
 
 #include "nveagent/flow.h"
 
+enum {
+	FLOWS_TAKEN_MAX =
+		4 * FLOWS_MAX, /* twice in a move, and as often again if its end is put off */
+};
+
 struct port;
 struct nvo3_message;
 
@@ -24,6 +29,7 @@ struct nvo3_message;
 struct port_flows {
 	struct flow *list; /* owned: those sent, or those made here */
 	size_t count;
+	size_t taken; /* from the old NVE, to FLOWS_TAKEN_MAX */
 	bool sent;
 };
 
