@@ -124,18 +124,30 @@ static void *thread_main(void *userdata)
 	return NULL;
 }
 
-/* The loop's signals are for the loop's thread. */
+/*
+ * The loop's signals are for the loop's thread, and its real-time priority (nveagent.service) for VMs
+ * that stop: a long walk must hold up neither that nor the VMs.
+ */
 static int start_thread(struct conntrack *conntrack)
 {
+	const struct sched_param no_priority = { 0 };
+	pthread_attr_t attributes;
 	sigset_t all, before;
 	int r;
 
 	if (conntrack->running)
 		return 0;
+	r = pthread_attr_init(&attributes);
+	if (r != 0)
+		return -r;
+	(void) pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
+	(void) pthread_attr_setschedpolicy(&attributes, SCHED_OTHER);
+	(void) pthread_attr_setschedparam(&attributes, &no_priority);
 	(void) sigfillset(&all);
 	(void) pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&conntrack->thread, NULL, thread_main, conntrack);
+	r = pthread_create(&conntrack->thread, &attributes, thread_main, conntrack);
 	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void) pthread_attr_destroy(&attributes);
 	conntrack->running = r == 0;
 	return -r;
 }
