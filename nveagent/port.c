@@ -48,7 +48,10 @@ static void on_expect(void *userdata)
 
 static void on_retry(void *userdata)
 {
-	port_input(userdata, MOBILITY_TIMEOUT_RETRY);
+	struct port *port = userdata;
+
+	/* Only a VM moves by consent. */
+	port_input(port, port->kind == PORT_VM ? MOBILITY_TIMEOUT_RETRY : MOBILITY_RUN);
 }
 
 static void on_hold(void *userdata)

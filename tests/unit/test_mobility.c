@@ -169,7 +169,7 @@ static void check_guard(enum mobility_state state, enum mobility_input input, co
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_GUARD));
 	if (guarded && !still)
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_UNGUARD));
-	if (state == MOBILITY_REGISTERING && step->next != MOBILITY_REGISTERING)
+	if (state == MOBILITY_REGISTERING && !still)
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_UNGUARD));
 }
 
