@@ -69,8 +69,8 @@ struct libvirt_watch_events {
 	 * @domain: borrowed; for STOPPED only name and uuid count, and after
 	 * libvirt_watch_refresh() of a VM that libvirt does not know the name is "".
 	 * @migrating_out: a live migration out of this host is under way (from the job's
-	 * statistics, which can wait for QEMU's monitor: only asked in a listing and for a paused
-	 * domain).
+	 * statistics, which can wait for QEMU's monitor: only asked in a listing, and for a paused
+	 * domain of which QEMU has said nothing yet).
 	 */
 	void (*domain)(void *userdata, const struct domain *domain, enum libvirt_domain_state state,
 		       bool migrating_out);

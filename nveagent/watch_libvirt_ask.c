@@ -21,8 +21,10 @@
  * "started, migrated" comes when the destination's QEMU is ready for memory.
  *
  * virDomainGetJobStats() is the one call here that can wait for a busy QEMU monitor (up to
- * libvirt's 30 s for a job lock). It is made only where its answer matters: in a listing, and for a
- * paused domain.
+ * libvirt's 30 s for a job lock), and meanwhile keeps others from that lock: `virsh domjobabort` for
+ * one. It is made only where its answer matters: in a listing, and for a paused domain of which QEMU
+ * has said nothing since we are connected. When a guest has stopped in order to leave, QEMU's monitor
+ * is busy until all is sent.
  */
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
@@ -115,7 +117,7 @@ static struct domain *ask_ports(virDomainPtr domain)
 }
 
 /* The state is asked for last: it changes more often than the devices. */
-struct libvirt_answer libvirt_ask(virDomainPtr domain, bool listing)
+struct libvirt_answer libvirt_ask(virDomainPtr domain, enum libvirt_ask_job job)
 {
 	struct libvirt_answer answer = { .name = virDomainGetName(domain),
 					 .domain = ask_ports(domain) };
@@ -124,8 +126,8 @@ struct libvirt_answer libvirt_ask(virDomainPtr domain, bool listing)
 	answer.valid = ask_state(domain, &answer.state, &arriving);
 	if (answer.state != LIBVIRT_DOMAIN_STOPPED && !answer.domain)
 		answer.valid = false;
-	if (answer.state == LIBVIRT_DOMAIN_PAUSED ||
-	    (listing && answer.state == LIBVIRT_DOMAIN_RUNNING))
+	if ((answer.state == LIBVIRT_DOMAIN_PAUSED && job != LIBVIRT_ASK_JOB_NEVER) ||
+	    (answer.state == LIBVIRT_DOMAIN_RUNNING && job == LIBVIRT_ASK_JOB_ALWAYS))
 		ask_job(domain, &incoming, &answer.migrating_out);
 	if (arriving && incoming)
 		answer.state = LIBVIRT_DOMAIN_INCOMING;

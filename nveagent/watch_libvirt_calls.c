@@ -59,9 +59,9 @@ static void tell_answer(struct libvirt_shared *shared, struct uuid vm, uint64_t 
 }
 
 static void look_at(struct libvirt_shared *shared, struct uuid vm, uint64_t life,
-		    virDomainPtr domain, bool listing)
+		    virDomainPtr domain, enum libvirt_ask_job job)
 {
-	struct libvirt_answer answer = libvirt_ask(domain, listing);
+	struct libvirt_answer answer = libvirt_ask(domain, job);
 
 	libvirt_shared_lock(shared);
 	tell_answer(shared, vm, life, &answer);
@@ -98,7 +98,7 @@ static void look_at_listed(struct libvirt_shared *shared, virDomainPtr domain)
 	}
 	libvirt_shared_unlock(shared);
 	if (life)
-		look_at(shared, vm, life, domain, true);
+		look_at(shared, vm, life, domain, LIBVIRT_ASK_JOB_ALWAYS);
 	else
 		log_warning("Domain %s is left out: there are more than %d",
 			    virDomainGetName(domain), WATCH_LIBVIRT_DOMAINS_MAX);
@@ -165,6 +165,7 @@ static bool list_all(struct calls *calls)
 
 struct request {
 	bool relist, announce;
+	enum libvirt_ask_job job;
 	struct uuid vm;
 	uint64_t life;
 };
@@ -192,6 +193,8 @@ static bool take_request(struct libvirt_shared *shared, struct request *ret_requ
 	if (entry) {
 		request.vm = entry->vm;
 		request.life = entry->life;
+		request.job = entry->said == QEMU_SAID_NOTHING ? LIBVIRT_ASK_JOB_IF_PAUSED
+							       : LIBVIRT_ASK_JOB_NEVER;
 		if (request.announce)
 			entry->announce = false;
 		else
@@ -222,7 +225,7 @@ static void serve_request(struct calls *calls, const struct request *request)
 	if (domain && request->announce) {
 		libvirt_announce(domain);
 	} else if (domain) {
-		look_at(calls->shared, request->vm, request->life, domain, false);
+		look_at(calls->shared, request->vm, request->life, domain, request->job);
 	} else if (libvirt_no_such_domain()) {
 		libvirt_shared_lock(calls->shared);
 		tell_answer(calls->shared, request->vm, request->life, &stopped);
@@ -264,6 +267,7 @@ static void forget_present(struct libvirt_shared *shared)
 	shared->closed = false;
 	for (size_t i = 0; i < shared->view.count; i++) {
 		shared->view.entries[i].said = QEMU_SAID_NOTHING;
+		shared->view.entries[i].stays = false;
 		shared->view.entries[i].announce = false;
 	}
 	libvirt_shared_unlock(shared);

@@ -35,10 +35,15 @@ struct libvirt_answer {
 	struct domain *domain; /* owned; needed unless STOPPED */
 };
 
-/*
- * @listing: also ask what can wait for QEMU's monitor. The answer's name lives as long as @domain.
- */
-struct libvirt_answer libvirt_ask(virDomainPtr domain, bool listing);
+/* When to ask for the domain's job, which can wait for QEMU's monitor. */
+enum libvirt_ask_job {
+	LIBVIRT_ASK_JOB_NEVER,
+	LIBVIRT_ASK_JOB_IF_PAUSED,
+	LIBVIRT_ASK_JOB_ALWAYS,
+};
+
+/* The answer's name lives as long as @domain. */
+struct libvirt_answer libvirt_ask(virDomainPtr domain, enum libvirt_ask_job job);
 /*
  * True when the last call failed because there is no such domain; a broken connection must not look
  * like that.
