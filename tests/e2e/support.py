@@ -107,7 +107,7 @@ class Case(unittest.TestCase):
             for guest, home in room.homes():
                 found += self._astray(lab, guest, home)
             return found
-        self._assert_ends(amiss, AGREE_TIMEOUT_S)
+        self._assert_ends(amiss, AGREE_TIMEOUT_S, lambda: self._story(lab))
         self._assert_ends(lambda: leftovers.compare(room.baseline, leftovers.snapshot(lab, room.homes())),
                           TRACES_TIMEOUT_S)
         for guest, home in room.homes():
@@ -128,12 +128,17 @@ class Case(unittest.TestCase):
                     found.append(f"{host.name} has ports of {mac}: {states}")
         return found
 
-    def _assert_ends(self, amiss, timeout):
-        """What amiss() lists is gone within TIMEOUT."""
+    def _assert_ends(self, amiss, timeout, story=lambda: ""):
+        """What amiss() lists is gone within TIMEOUT; else story() is told with it."""
         try:
             wait_until(lambda: not amiss(), "end of what is amiss", timeout, poll=0.1)
         except TimedOut:
-            self.assertEqual(amiss(), [])
+            self.assertEqual(amiss(), [], story())
+
+    @staticmethod
+    def _story(lab):
+        """All that the agents' ledgers hold of moves, oldest first, in milliseconds of the real-time clock."""
+        return "\n".join("  {:.3f}  {:6} {:18} {}".format(*line) for line in ledger.timeline(ledger.moves(lab, 0), 0))
 
     def assert_reachable(self, room):
         """Tenants on every host reach the guest, over both families."""
