@@ -229,6 +229,7 @@ static void get_mapping(struct reader *reader, struct change *change)
 	get_generation(reader, mapping);
 	change->incarnation = get_number(reader, 8);
 	mapping->flags = (uint32_t) get_number(reader, 4);
+	require(reader, (mapping->flags & ~(uint32_t) MAPPING_FLAGS) == 0);
 	vm = get_bytes(reader, UUID_SIZE);
 	if (vm)
 		(void) uuid_from_bytes(vm, UUID_SIZE, &mapping->vm);

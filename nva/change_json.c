@@ -11,8 +11,9 @@ static const struct {
 	uint32_t flag;
 	const char *name;
 } flag_names[] = {
-	{ MAPPING_VM, "vm" },
-	{ MAPPING_LEARNED, "learned" },
+	{ MAPPING_VM, "vm" },	      { MAPPING_LEARNED, "learned" },
+	{ MAPPING_ROUTER, "router" }, { MAPPING_GATEWAY, "gateway" },
+	{ MAPPING_STATIC, "static" }, { MAPPING_STANDBY, "standby" },
 };
 
 /* --- writing; nothing that is written needs escaping --- */

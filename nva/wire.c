@@ -36,6 +36,8 @@ static const char *const kind_names[] = {
 	[NVO3_PONG] = "pong",
 	[NVO3_ERROR] = "error",
 	[NVO3_FLOWS] = "flows",
+	[NVO3_REGISTER_BATCH] = "register-batch",
+	[NVO3_BATCH_REGISTERED] = "batch-registered",
 };
 static_assert(ARRAY_SIZE(kind_names) == NVO3_KIND_COUNT, "a kind has no name");
 
@@ -49,6 +51,8 @@ void nvo3_message_clear(struct nvo3_message *message)
 	free(message->members);
 	free(message->mappings);
 	free(message->removed);
+	free(message->generations);
+	free(message->refusals);
 	free(message->json);
 	free(message->flows);
 	memset(message, 0, sizeof(*message));

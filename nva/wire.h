@@ -40,6 +40,10 @@ enum mapping_flags {
 	MAPPING_LEARNED = 1 << 1,	/* from a local bridge (container): the newest NVE to see it has it */
 	MAPPING_ROUTER = 1 << 2,	/* it advertises itself as an IPv6 router: NAs made in its name must say so,
 					   or hosts drop it (RFC 4861 section 7.2.5) */
+	MAPPING_GATEWAY = 1 << 3,	/* of the VN, to what is outside */
+	MAPPING_STATIC = 1 << 4,	/* configured, not seen */
+	MAPPING_STANDBY = 1 << 5,	/* ready to take over, not in use */
+	MAPPING_FLAGS = (1 << 6) - 1,	/* all of them; the last three are passed on, and decide nothing here */
 };
 
 /* Which NVE serves a MAC in a VN. */
@@ -83,11 +87,19 @@ enum nvo3_kind {
 	NVO3_PONG,
 	NVO3_ERROR,		/* either way: the sender closes after it */
 	NVO3_FLOWS,		/* old NVE -> NVA -> new NVE of a granted move: connection tracking entries */
+	NVO3_REGISTER_BATCH,	/* NVE -> NVA: many registrations, each judged alone, in order */
+	NVO3_BATCH_REGISTERED,	/* NVA -> NVE, same id: a generation for each, and why those with 0 were refused */
 	NVO3_KIND_COUNT,
 };
 const char *nvo3_kind_name(enum nvo3_kind kind);
 
 enum nvo3_role { NVO3_ROLE_NVE, NVO3_ROLE_GATEWAY };
+
+/* Why one mapping of a batch was refused. */
+struct nvo3_refusal {
+	uint32_t index;			/* in the batch */
+	char text[NVO3_TEXT_MAX + 1];
+};
 
 /* One message. Which members count depends on the kind, as the comment on each says. */
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): they stand together as they are used. */
@@ -120,11 +132,15 @@ struct nvo3_message {
 	struct ip *members;		/* MEMBERS: owned, member_count */
 	size_t member_count;
 	struct mapping *mappings;	/* REGISTER and MOVE_INTENT: one; UPDATE: changed ones; ANSWER: none or
-					   one; owned, mapping_count */
+					   one; REGISTER_BATCH: one or more; owned, mapping_count */
 	size_t mapping_count;
 	struct mapping *removed;	/* UPDATE: withdrawn ones, of which only vni, mac and generation are set:
 					   ends entries of that generation and below; owned, removed_count */
 	size_t removed_count;
+	uint64_t *generations;		/* BATCH_REGISTERED: of each mapping, 0: refused; owned, generation_count */
+	size_t generation_count;
+	struct nvo3_refusal *refusals;	/* BATCH_REGISTERED: owned, refusal_count */
+	size_t refusal_count;
 	char *json;			/* STATUS_REPLY: owned */
 	uint8_t *flows;			/* FLOWS: opaque here (nveagent/flow.h); owned, flows_size */
 	size_t flows_size;

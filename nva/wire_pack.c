@@ -1,450 +1,285 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/*
- * wire_pack.c - C values to an nvo3.proto Envelope.
- *
- * A protobuf-c message is a tree of pointers. Its small nodes stand in struct packing; the lists
- * are allocated. Bytes are pointed at where they lie in the nvo3_message, so the tree lives only
- * while that message does.
- */
+/* wire_pack.c - C values to an Envelope, from its last byte to its first. */
 #include <endian.h>
 #include <errno.h>
-#include <string.h>
 
-#include "nva/wire_internal.h"
+#include "nva/wire_schema.h"
 
-struct packed_mapping {
-	Rehome__Nvo3__Mapping node;
-	ProtobufCBinaryData ips[MAPPING_IPS_MAX];
+enum {
+	/* Of all the single fields of any body, and the Envelope's own. */
+	FIXED_BOUND = 256 + NVO3_NAME_MAX + NVO3_TEXT_MAX,
+	MEMBER_BOUND = 18,
+	GENERATION_BOUND = 10,
+	REFUSAL_BOUND = NVO3_TEXT_MAX + 16,
 };
 
-struct packing {
-	const struct nvo3_message *from;
-	union {
-		ProtobufCMessage base;
-		Rehome__Nvo3__Hello hello;
-		Rehome__Nvo3__Welcome welcome;
-		Rehome__Nvo3__Subscribe subscribe;
-		Rehome__Nvo3__Members members;
-		Rehome__Nvo3__Registration registration;
-		Rehome__Nvo3__Verdict verdict;
-		Rehome__Nvo3__Endpoint endpoint;
-		Rehome__Nvo3__Consent consent;
-		Rehome__Nvo3__Notice notice;
-		Rehome__Nvo3__Update update;
-		Rehome__Nvo3__Ack ack;
-		Rehome__Nvo3__Query query;
-		Rehome__Nvo3__Answer answer;
-		Rehome__Nvo3__StatusReply status_reply;
-		Rehome__Nvo3__Error error;
-		Rehome__Nvo3__Flows flows;
-		Rehome__Nvo3__Nothing nothing;
-	} body;
-	Rehome__Nvo3__Endpoint endpoint; /* of a Verdict, Consent, Notice or Flows */
-	char text[NVO3_TEXT_MAX + 1];
-	/* Owned: */
-	ProtobufCBinaryData *vteps;
-	struct packed_mapping *mappings;
-	Rehome__Nvo3__Mapping **mapping_list;
-	Rehome__Nvo3__Endpoint *removed;
-	Rehome__Nvo3__Endpoint **removed_list;
-};
+typedef void field_packer(struct pb_writer *writer, const struct field *field,
+			  const struct nvo3_message *message);
 
-static void packing_clear(struct packing *packing)
+static const void *member_of(const struct nvo3_message *message, const struct field *field)
 {
-	free(packing->vteps);
-	free(packing->mappings);
-	free(packing->mapping_list);
-	free(packing->removed);
-	free(packing->removed_list);
+	return (const char *) message + field->offset;
 }
 
-/* protobuf-c has no const in its trees; packing only reads them. */
-static ProtobufCBinaryData bytes_of(const void *data, size_t size)
+static void pack_u32(struct pb_writer *writer, const struct field *field,
+		     const struct nvo3_message *message)
 {
-	return (ProtobufCBinaryData){ .len = size, .data = (uint8_t *) data };
+	pb_put_number(writer, field->number, *(const uint32_t *) member_of(message, field));
 }
 
-static ProtobufCBinaryData bytes_of_ip(const struct ip *ip)
+static void pack_u64(struct pb_writer *writer, const struct field *field,
+		     const struct nvo3_message *message)
 {
-	return bytes_of(ip->octet, ip_size(*ip));
+	pb_put_number(writer, field->number, *(const uint64_t *) member_of(message, field));
 }
 
-static ProtobufCBinaryData bytes_of_mac(const struct mac *mac)
+static void pack_bool(struct pb_writer *writer, const struct field *field,
+		      const struct nvo3_message *message)
 {
-	return bytes_of(mac->octet, mac_is_zero(*mac) ? 0 : MAC_SIZE);
+	pb_put_number(writer, field->number, *(const bool *) member_of(message, field));
 }
 
-static ProtobufCBinaryData bytes_of_uuid(const struct uuid *uuid)
+static void pack_role(struct pb_writer *writer, const struct field *field,
+		      const struct nvo3_message *message)
 {
-	return bytes_of(uuid->octet, uuid_is_none(*uuid) ? 0 : UUID_SIZE);
+	pb_put_number(writer, field->number, message->role == NVO3_ROLE_GATEWAY);
 }
 
-static char *string_of(const char *text)
+static void pack_mac(struct pb_writer *writer, const struct field *field,
+		     const struct nvo3_message *message)
 {
-	return (char *) text;
+	const struct mac *mac = member_of(message, field);
+
+	pb_put_bytes(writer, field->number, mac->octet, mac_is_zero(*mac) ? 0 : MAC_SIZE);
 }
 
-/* The message's text with everything but printable ASCII replaced. */
-static char *reason_of(struct packing *packing)
+static void pack_ip(struct pb_writer *writer, const struct field *field,
+		    const struct nvo3_message *message)
 {
-	size_t i;
+	const struct ip *ip = member_of(message, field);
 
-	for (i = 0; i < NVO3_TEXT_MAX && packing->from->text[i] != '\0'; i++) {
-		packing->text[i] = packing->from->text[i];
-		if (packing->text[i] < ' ' || packing->text[i] > '~')
-			packing->text[i] = '?';
+	pb_put_bytes(writer, field->number, ip->octet, ip_size(*ip));
+}
+
+static void pack_uuid(struct pb_writer *writer, const struct field *field,
+		      const struct nvo3_message *message)
+{
+	const struct uuid *uuid = member_of(message, field);
+
+	pb_put_bytes(writer, field->number, uuid->octet, uuid_is_none(*uuid) ? 0 : UUID_SIZE);
+}
+
+static void pack_name(struct pb_writer *writer, const struct field *field,
+		      const struct nvo3_message *message)
+{
+	const char *name = member_of(message, field);
+
+	pb_put_bytes(writer, field->number, name, strnlen(name, NVO3_NAME_MAX));
+}
+
+/* Everything but printable ASCII is replaced. */
+static void put_reason(struct pb_writer *writer, unsigned number, const char *text)
+{
+	size_t size = strnlen(text, NVO3_TEXT_MAX);
+	char printable[NVO3_TEXT_MAX];
+
+	for (size_t i = 0; i < size; i++)
+		printable[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	pb_put_bytes(writer, number, printable, size);
+}
+
+static void pack_reason(struct pb_writer *writer, const struct field *field,
+			const struct nvo3_message *message)
+{
+	put_reason(writer, field->number, member_of(message, field));
+}
+
+static void pack_json(struct pb_writer *writer, const struct field *field,
+		      const struct nvo3_message *message)
+{
+	pb_put_bytes(writer, field->number, message->json, strlen(message->json));
+}
+
+static void pack_flows(struct pb_writer *writer, const struct field *field,
+		       const struct nvo3_message *message)
+{
+	pb_put_bytes(writer, field->number, message->flows, message->flows_size);
+}
+
+static void pack_fields(struct pb_writer *writer, const struct body *body,
+			const struct nvo3_message *message);
+
+static void pack_endpoint(struct pb_writer *writer, const struct field *field,
+			  const struct nvo3_message *message)
+{
+	const uint8_t *end = writer->pos;
+
+	pack_fields(writer, &nvo3_endpoint, message);
+	pb_put_head(writer, field->number, end);
+}
+
+static void pack_members(struct pb_writer *writer, const struct field *field,
+			 const struct nvo3_message *message)
+{
+	for (size_t i = message->member_count; i-- > 0;)
+		pb_put_bytes(writer, field->number, message->members[i].octet,
+			     ip_size(message->members[i]));
+}
+
+static void pack_mappings(struct pb_writer *writer, const struct field *field,
+			  const struct nvo3_message *message)
+{
+	for (size_t i = message->mapping_count; i-- > 0;)
+		mapping_pack(writer, field->number, &message->mappings[i]);
+}
+
+static void pack_removed(struct pb_writer *writer, const struct field *field,
+			 const struct nvo3_message *message)
+{
+	for (size_t i = message->removed_count; i-- > 0;)
+		removed_pack(writer, field->number, &message->removed[i]);
+}
+
+static void pack_generations(struct pb_writer *writer, const struct field *field,
+			     const struct nvo3_message *message)
+{
+	const uint8_t *end = writer->pos;
+
+	for (size_t i = message->generation_count; i-- > 0;)
+		pb_put_varint(writer, message->generations[i]);
+	if (message->generation_count > 0)
+		pb_put_head(writer, field->number, end);
+}
+
+static void pack_refusals(struct pb_writer *writer, const struct field *field,
+			  const struct nvo3_message *message)
+{
+	for (size_t i = message->refusal_count; i-- > 0;) {
+		const uint8_t *end = writer->pos;
+
+		put_reason(writer, 2, message->refusals[i].text);
+		pb_put_number(writer, 1, message->refusals[i].index);
+		pb_put_head(writer, field->number, end);
 	}
-	packing->text[i] = '\0';
-	return packing->text;
 }
 
-static void fill_endpoint(Rehome__Nvo3__Endpoint *node, uint32_t vni, const struct mac *mac,
-			  uint64_t generation)
+static field_packer *const packers[] = {
+	[FIELD_U32] = pack_u32,
+	[FIELD_U64] = pack_u64,
+	[FIELD_BOOL] = pack_bool,
+	[FIELD_ROLE] = pack_role,
+	[FIELD_VNI] = pack_u32,
+	[FIELD_GENERATION] = pack_u64,
+	[FIELD_REVISION] = pack_u64,
+	[FIELD_MAC] = pack_mac,
+	[FIELD_MAC_OR_NONE] = pack_mac,
+	[FIELD_IP] = pack_ip,
+	[FIELD_IP_OR_NONE] = pack_ip,
+	[FIELD_UUID] = pack_uuid,
+	[FIELD_NAME] = pack_name,
+	[FIELD_REASON] = pack_reason,
+	[FIELD_JSON] = pack_json,
+	[FIELD_FLOWS] = pack_flows,
+	[FIELD_ENDPOINT] = pack_endpoint,
+	[FIELD_MEMBERS] = pack_members,
+	[FIELD_MAPPING] = pack_mappings,
+	[FIELD_MAPPING_OR_NONE] = pack_mappings,
+	[FIELD_MAPPINGS] = pack_mappings,
+	[FIELD_REMOVED] = pack_removed,
+	[FIELD_GENERATIONS] = pack_generations,
+	[FIELD_REFUSALS] = pack_refusals,
+};
+static_assert(ARRAY_SIZE(packers) == FIELD_TYPE_COUNT, "a type has no packer");
+
+static void pack_fields(struct pb_writer *writer, const struct body *body,
+			const struct nvo3_message *message)
 {
-	rehome__nvo3__endpoint__init(node);
-	node->vni = vni;
-	node->mac = bytes_of_mac(mac);
-	node->generation = generation;
+	for (size_t i = body->count; i-- > 0;)
+		packers[body->fields[i].type](writer, &body->fields[i], message);
 }
 
-static Rehome__Nvo3__Endpoint *endpoint_of(struct packing *packing)
+/* --- the whole --- */
+
+/* How many mappings a kind has: one, none or one, or a batch. */
+static int check_counts(const struct nvo3_message *message)
 {
-	const struct nvo3_message *from = packing->from;
+	size_t mappings = message->mapping_count;
 
-	fill_endpoint(&packing->endpoint, from->vni, &from->mac, from->generation);
-	return &packing->endpoint;
-}
-
-static void fill_mapping(struct packed_mapping *packed, const struct mapping *mapping)
-{
-	Rehome__Nvo3__Mapping *node = &packed->node;
-
-	rehome__nvo3__mapping__init(node);
-	node->vni = mapping->vni;
-	node->mac = bytes_of_mac(&mapping->mac);
-	node->n_ips = mapping->ip_count;
-	node->ips = packed->ips;
-	for (size_t i = 0; i < mapping->ip_count; i++)
-		packed->ips[i] = bytes_of_ip(&mapping->ips[i]);
-	node->vtep = bytes_of_ip(&mapping->vtep);
-	node->generation = mapping->generation;
-	node->vm = bytes_of_uuid(&mapping->vm);
-	node->flags = mapping->flags;
-}
-
-static int pack_mappings(struct packing *packing)
-{
-	size_t count = packing->from->mapping_count;
-
-	if (count > NVO3_BATCH_MAX)
+	if (message->kind == NVO3_REGISTER || message->kind == NVO3_MOVE_INTENT)
+		return mappings == 1 ? 0 : -EINVAL;
+	if (message->kind == NVO3_ANSWER)
+		return mappings <= 1 ? 0 : -EINVAL;
+	if (message->kind == NVO3_REGISTER_BATCH && mappings == 0)
+		return -EINVAL;
+	if (message->kind == NVO3_STATUS_REPLY && (!message->json || message->json[0] == '\0'))
+		return -EINVAL;
+	if (message->flows_size > NVO3_FLOWS_MAX)
 		return -EMSGSIZE;
-	if (count == 0)
-		return 0;
+	if (mappings + message->removed_count > NVO3_BATCH_MAX ||
+	    message->generation_count > NVO3_BATCH_MAX || message->refusal_count > NVO3_BATCH_MAX ||
+	    message->member_count > NVO3_MEMBERS_MAX)
+		return -EMSGSIZE;
+	return 0;
+}
 
-	packing->mappings = calloc(count, sizeof(*packing->mappings));
-	packing->mapping_list = calloc(count, sizeof(Rehome__Nvo3__Mapping *));
-	if (!packing->mappings || !packing->mapping_list)
-		return -ENOMEM;
+/* No fewer bytes than the frame takes; -EMSGSIZE for an impossible mapping or text. */
+static long frame_bound(const struct nvo3_message *message)
+{
+	size_t bound = FIXED_BOUND + message->member_count * MEMBER_BOUND +
+		       message->removed_count * ENDPOINT_BOUND +
+		       message->generation_count * GENERATION_BOUND +
+		       message->refusal_count * REFUSAL_BOUND + message->flows_size;
 
-	for (size_t i = 0; i < count; i++) {
-		if (packing->from->mappings[i].ip_count > MAPPING_IPS_MAX)
+	for (size_t i = 0; i < message->mapping_count; i++) {
+		if (message->mappings[i].ip_count > MAPPING_IPS_MAX)
 			return -EMSGSIZE;
-		fill_mapping(&packing->mappings[i], &packing->from->mappings[i]);
-		packing->mapping_list[i] = &packing->mappings[i].node;
+		bound += mapping_bound(&message->mappings[i]);
 	}
-	return 0;
-}
-
-static int pack_removed(struct packing *packing)
-{
-	size_t count = packing->from->removed_count;
-
-	if (count + packing->from->mapping_count > NVO3_BATCH_MAX)
+	if (message->json && strlen(message->json) > NVO3_JSON_MAX)
 		return -EMSGSIZE;
-	if (count == 0)
-		return 0;
-
-	packing->removed = calloc(count, sizeof(*packing->removed));
-	packing->removed_list = calloc(count, sizeof(Rehome__Nvo3__Endpoint *));
-	if (!packing->removed || !packing->removed_list)
-		return -ENOMEM;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct mapping *gone = &packing->from->removed[i];
-
-		fill_endpoint(&packing->removed[i], gone->vni, &gone->mac, gone->generation);
-		packing->removed_list[i] = &packing->removed[i];
-	}
-	return 0;
+	return (long) (bound + (message->json ? strlen(message->json) : 0));
 }
 
-static int pack_hello(struct packing *packing)
+static int finish(struct pb_writer *writer, const uint8_t *end, size_t *ret_size)
 {
-	Rehome__Nvo3__Hello *node = &packing->body.hello;
-
-	rehome__nvo3__hello__init(node);
-	node->name = string_of(packing->from->name);
-	node->version = packing->from->version;
-	node->role = packing->from->role == NVO3_ROLE_GATEWAY ? REHOME__NVO3__ROLE__GATEWAY
-							      : REHOME__NVO3__ROLE__NVE;
-	node->vtep = bytes_of_ip(&packing->from->vtep);
-	node->incarnation = packing->from->incarnation;
-	return 0;
-}
-
-static int pack_welcome(struct packing *packing)
-{
-	Rehome__Nvo3__Welcome *node = &packing->body.welcome;
-
-	rehome__nvo3__welcome__init(node);
-	node->name = string_of(packing->from->name);
-	node->version = packing->from->version;
-	node->incarnation = packing->from->incarnation;
-	return 0;
-}
-
-static int pack_subscribe(struct packing *packing)
-{
-	rehome__nvo3__subscribe__init(&packing->body.subscribe);
-	packing->body.subscribe.vni = packing->from->vni;
-	return 0;
-}
-
-static int pack_members(struct packing *packing)
-{
-	Rehome__Nvo3__Members *node = &packing->body.members;
-	size_t count = packing->from->member_count;
-
-	if (count > NVO3_MEMBERS_MAX)
-		return -EMSGSIZE;
-	packing->vteps = calloc(count + 1, sizeof(*packing->vteps));
-	if (!packing->vteps)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		packing->vteps[i] = bytes_of_ip(&packing->from->members[i]);
-
-	rehome__nvo3__members__init(node);
-	node->vni = packing->from->vni;
-	node->n_vteps = count;
-	node->vteps = packing->vteps;
-	node->reason = reason_of(packing);
-	return 0;
-}
-
-static int pack_registration(struct packing *packing)
-{
-	int r;
-
-	if (packing->from->mapping_count != 1)
-		return -EINVAL;
-	r = pack_mappings(packing);
-	if (r < 0)
-		return r;
-	rehome__nvo3__registration__init(&packing->body.registration);
-	packing->body.registration.mapping = packing->mapping_list[0];
-	return 0;
-}
-
-static int pack_verdict(struct packing *packing)
-{
-	Rehome__Nvo3__Verdict *node = &packing->body.verdict;
-
-	rehome__nvo3__verdict__init(node);
-	node->endpoint = endpoint_of(packing);
-	node->granted = packing->from->granted;
-	node->reason = reason_of(packing);
-	node->vtep = bytes_of_ip(&packing->from->vtep);
-	return 0;
-}
-
-static int pack_endpoint(struct packing *packing)
-{
-	const struct nvo3_message *from = packing->from;
-
-	fill_endpoint(&packing->body.endpoint, from->vni, &from->mac, from->generation);
-	return 0;
-}
-
-static int pack_consent(struct packing *packing)
-{
-	Rehome__Nvo3__Consent *node = &packing->body.consent;
-
-	rehome__nvo3__consent__init(node);
-	node->endpoint = endpoint_of(packing);
-	node->vtep = bytes_of_ip(&packing->from->vtep);
-	node->vm = bytes_of_uuid(&packing->from->vm);
-	return 0;
-}
-
-static int pack_notice(struct packing *packing)
-{
-	Rehome__Nvo3__Notice *node = &packing->body.notice;
-
-	rehome__nvo3__notice__init(node);
-	node->endpoint = endpoint_of(packing);
-	node->reason = reason_of(packing);
-	node->revision = packing->from->revision;
-	return 0;
-}
-
-static int pack_update(struct packing *packing)
-{
-	Rehome__Nvo3__Update *node = &packing->body.update;
-	int r;
-
-	r = pack_mappings(packing);
-	if (r < 0)
-		return r;
-	r = pack_removed(packing);
-	if (r < 0)
-		return r;
-
-	rehome__nvo3__update__init(node);
-	node->revision = packing->from->revision;
-	node->vni = packing->from->vni;
-	node->snapshot = packing->from->snapshot;
-	node->snapshot_end = packing->from->snapshot_end;
-	node->n_removed = packing->from->removed_count;
-	node->removed = packing->removed_list;
-	node->n_mappings = packing->from->mapping_count;
-	node->mappings = packing->mapping_list;
-	return 0;
-}
-
-static int pack_ack(struct packing *packing)
-{
-	rehome__nvo3__ack__init(&packing->body.ack);
-	packing->body.ack.revision = packing->from->revision;
-	return 0;
-}
-
-static int pack_query(struct packing *packing)
-{
-	Rehome__Nvo3__Query *node = &packing->body.query;
-
-	rehome__nvo3__query__init(node);
-	node->vni = packing->from->vni;
-	node->mac = bytes_of_mac(&packing->from->mac);
-	node->ip = bytes_of_ip(&packing->from->ip);
-	return 0;
-}
-
-static int pack_answer(struct packing *packing)
-{
-	int r;
-
-	if (packing->from->mapping_count > 1)
-		return -EINVAL;
-	r = pack_mappings(packing);
-	if (r < 0)
-		return r;
-	rehome__nvo3__answer__init(&packing->body.answer);
-	packing->body.answer.mapping = packing->mapping_list ? packing->mapping_list[0] : NULL;
-	packing->body.answer.reason = reason_of(packing);
-	return 0;
-}
-
-static int pack_status_reply(struct packing *packing)
-{
-	const char *json = packing->from->json;
-
-	if (!json)
-		return -EINVAL;
-	if (strlen(json) > NVO3_JSON_MAX)
-		return -EMSGSIZE;
-	rehome__nvo3__status_reply__init(&packing->body.status_reply);
-	packing->body.status_reply.json = string_of(json);
-	return 0;
-}
-
-static int pack_error(struct packing *packing)
-{
-	rehome__nvo3__error__init(&packing->body.error);
-	packing->body.error.reason = reason_of(packing);
-	return 0;
-}
-
-static int pack_flows(struct packing *packing)
-{
-	Rehome__Nvo3__Flows *node = &packing->body.flows;
-
-	if (packing->from->flows_size > NVO3_FLOWS_MAX)
-		return -EMSGSIZE;
-	rehome__nvo3__flows__init(node);
-	node->endpoint = endpoint_of(packing);
-	node->flows = bytes_of(packing->from->flows, packing->from->flows_size);
-	return 0;
-}
-
-static int pack_nothing(struct packing *packing)
-{
-	rehome__nvo3__nothing__init(&packing->body.nothing);
-	return 0;
-}
-
-static int (*const packers[])(struct packing *packing) = {
-	[NVO3_HELLO] = pack_hello,
-	[NVO3_WELCOME] = pack_welcome,
-	[NVO3_SUBSCRIBE] = pack_subscribe,
-	[NVO3_MEMBERS] = pack_members,
-	[NVO3_REGISTER] = pack_registration,
-	[NVO3_REGISTERED] = pack_verdict,
-	[NVO3_WITHDRAW] = pack_endpoint,
-	[NVO3_MOVE_INTENT] = pack_registration,
-	[NVO3_CONSENT] = pack_consent,
-	[NVO3_CONSENTED] = pack_verdict,
-	[NVO3_MOVE_GRANTED] = pack_verdict,
-	[NVO3_COMMIT] = pack_endpoint,
-	[NVO3_COMMITTED] = pack_verdict,
-	[NVO3_ABORT] = pack_notice,
-	[NVO3_UPDATE] = pack_update,
-	[NVO3_ACK] = pack_ack,
-	[NVO3_CONVERGED] = pack_notice,
-	[NVO3_QUERY] = pack_query,
-	[NVO3_ANSWER] = pack_answer,
-	[NVO3_STATUS] = pack_nothing,
-	[NVO3_STATUS_REPLY] = pack_status_reply,
-	[NVO3_PING] = pack_nothing,
-	[NVO3_PONG] = pack_nothing,
-	[NVO3_ERROR] = pack_error,
-	[NVO3_FLOWS] = pack_flows,
-};
-static_assert(ARRAY_SIZE(packers) == NVO3_KIND_COUNT, "a kind has no packer");
-
-static int pack_frame(const ProtobufCMessage *envelope, uint8_t **ret_frame, size_t *ret_size)
-{
-	size_t size = protobuf_c_message_get_packed_size(envelope);
+	size_t size = (size_t) (end - writer->pos);
 	uint32_t length = htobe32((uint32_t) size);
-	uint8_t *frame;
 
 	if (size > NVO3_FRAME_MAX - NVO3_LENGTH_SIZE)
 		return -EMSGSIZE;
-	frame = malloc(NVO3_LENGTH_SIZE + size);
-	if (!frame)
-		return -ENOMEM;
-
-	memcpy(frame, &length, NVO3_LENGTH_SIZE);
-	protobuf_c_message_pack(envelope, frame + NVO3_LENGTH_SIZE);
-	*ret_frame = frame;
-	*ret_size = NVO3_LENGTH_SIZE + size;
+	pb_put(writer, &length, sizeof(length));
+	*ret_size = size + NVO3_LENGTH_SIZE;
+	memmove(writer->start, writer->pos, *ret_size);
 	return 0;
 }
 
 int nvo3_pack(const struct nvo3_message *message, uint8_t **ret_frame, size_t *ret_size)
 {
-	_cleanup_(packing_clear) struct packing packing = { .from = message };
-	Rehome__Nvo3__Envelope envelope = REHOME__NVO3__ENVELOPE__INIT;
+	_cleanup_free_ uint8_t *buffer = NULL;
+	struct pb_writer writer;
+	const uint8_t *end;
+	long bound;
 	int r;
 
 	if ((unsigned) message->kind >= NVO3_KIND_COUNT)
 		return -EINVAL;
-	r = packers[message->kind](&packing);
+	r = check_counts(message);
 	if (r < 0)
 		return r;
+	bound = frame_bound(message);
+	if (bound < 0)
+		return (int) bound;
+	buffer = malloc((size_t) bound);
+	if (!buffer)
+		return -ENOMEM;
 
-	envelope.id = message->id;
-	envelope.body_case = (Rehome__Nvo3__Envelope__BodyCase) (BODY_FIRST + (int) message->kind);
-	envelope.hello =
-		&packing.body.hello; /* every member of the oneof is a pointer to its body */
-	return pack_frame(&envelope.base, ret_frame, ret_size);
+	writer = (struct pb_writer){ buffer, buffer + bound };
+	end = writer.pos;
+	pack_fields(&writer, &nvo3_bodies[message->kind], message);
+	pb_put_head(&writer, ENVELOPE_BODY + (unsigned) message->kind, end);
+	pb_put_number(&writer, ENVELOPE_ID, message->id);
+	r = finish(&writer, end, ret_size);
+	if (r == 0)
+		*ret_frame = TAKE_PTR(buffer);
+	return r;
 }

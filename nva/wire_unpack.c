@@ -1,506 +1,582 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * wire_unpack.c - an nvo3.proto Envelope to C values, everything checked.
+ * wire_unpack.c - an Envelope to C values, everything checked.
  *
- * protobuf-c builds the tree first, from an allocator with a budget, because 2 bytes on the wire
- * can become a node of a hundred in memory. The readers below then copy it. They fail stickily: the
- * first field that is wrong is remembered, later reads do nothing, and one look at the end tells.
+ * Fields are read as they come, a later one over an earlier one, as protobuf has it; what must be
+ * there, and in which range, is checked when all have been read. Lists are counted before they are
+ * read, so that no more memory is taken than their cap allows. The first thing that is wrong is
+ * remembered, and later reads do nothing.
  */
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 
-#include "nva/wire_internal.h"
+#include "nva/wire_schema.h"
 
-enum {
-	/*
-	 * Measured: the tree of the largest UPDATE (2048 mappings of 16 addresses each) takes 3.5
-	 * MiB.
-	 */
-	UNPACK_MEMORY_MAX = 8 << 20,
-};
-
-struct budget {
-	size_t left;
-	bool exceeded, out_of_memory;
-};
-
-static void *budget_alloc(void *userdata, size_t size)
-{
-	struct budget *budget = userdata;
-	void *memory;
-
-	if (size > budget->left) {
-		budget->exceeded = true;
-		return NULL;
-	}
-	memory = malloc(size);
-	if (memory)
-		budget->left -= size;
-	else
-		budget->out_of_memory = true;
-	return memory;
-}
-
-static void budget_free(void *userdata, void *memory)
-{
-	free(memory);
-}
-
-struct reader {
+struct unpacking {
 	struct nvo3_message *to;
-	const char *what; /* the field that is wrong; NULL as long as none is */
+	const char *what; /* is wrong; NULL as long as nothing is */
 	bool out_of_memory;
 };
 
-static void fail(struct reader *reader, const char *what)
+static void fail(struct unpacking *unpacking, const char *what)
 {
-	if (!reader->what)
-		reader->what = what;
+	if (!unpacking->what)
+		unpacking->what = what;
 }
 
-static void require(struct reader *reader, bool right, const char *what)
+static void require(struct unpacking *unpacking, bool right, const char *what)
 {
 	if (!right)
-		fail(reader, what);
+		fail(unpacking, what);
 }
 
-static uint32_t read_vni(struct reader *reader, uint32_t vni)
+static void *member_of(struct unpacking *unpacking, const struct field *field)
 {
-	require(reader, vni >= 1 && vni <= VNI_MAX, "vni");
-	return vni;
+	return (char *) unpacking->to + field->offset;
 }
 
-static struct mac read_mac(struct reader *reader, ProtobufCBinaryData bytes)
-{
-	struct mac mac = { 0 };
+/* --- one field's value --- */
 
-	if (mac_from_bytes(bytes.data, bytes.len, &mac) < 0 || mac_is_zero(mac) ||
-	    mac_is_group(mac))
-		fail(reader, "mac");
-	return mac;
+typedef void field_reader(struct unpacking *unpacking, const struct field *field,
+			  struct pb_reader *value);
+
+static void read_u32(struct unpacking *unpacking, const struct field *field,
+		     struct pb_reader *value)
+{
+	*(uint32_t *) member_of(unpacking, field) = (uint32_t) pb_read_varint(value);
 }
 
-static struct ip read_ip(struct reader *reader, ProtobufCBinaryData bytes, const char *what)
+static void read_u64(struct unpacking *unpacking, const struct field *field,
+		     struct pb_reader *value)
 {
-	struct ip ip = { 0 };
-
-	if (ip_from_bytes(bytes.data, bytes.len, &ip) < 0 || !ip_is_unicast(ip))
-		fail(reader, what);
-	return ip;
+	*(uint64_t *) member_of(unpacking, field) = pb_read_varint(value);
 }
 
-static struct ip read_ip_or_none(struct reader *reader, ProtobufCBinaryData bytes, const char *what)
+static void read_bool(struct unpacking *unpacking, const struct field *field,
+		      struct pb_reader *value)
 {
-	if (bytes.len == 0)
-		return (struct ip){ 0 };
-	return read_ip(reader, bytes, what);
+	*(bool *) member_of(unpacking, field) = pb_read_varint(value) != 0;
 }
 
-static struct uuid read_uuid(struct reader *reader, ProtobufCBinaryData bytes)
+static void read_role(struct unpacking *unpacking, const struct field *field,
+		      struct pb_reader *value)
 {
-	struct uuid uuid = { 0 };
+	uint64_t role = pb_read_varint(value);
 
-	if (bytes.len > 0 && uuid_from_bytes(bytes.data, bytes.len, &uuid) < 0)
-		fail(reader, "vm");
-	return uuid;
+	require(unpacking, role <= 1, field->what);
+	unpacking->to->role = role == 1 ? NVO3_ROLE_GATEWAY : NVO3_ROLE_NVE;
 }
 
-static uint64_t read_generation(struct reader *reader, uint64_t generation)
+static void read_mac(struct unpacking *unpacking, const struct field *field,
+		     struct pb_reader *value)
 {
-	require(reader, generation <= NVO3_GENERATION_MAX, "generation");
-	return generation;
+	struct mac *mac = member_of(unpacking, field);
+
+	*mac = (struct mac){ 0 };
+	if (pb_more(value) &&
+	    (mac_from_bytes(value->pos, pb_left(value), mac) < 0 || mac_is_zero(*mac)))
+		fail(unpacking, field->what);
+}
+
+static void read_ip(struct unpacking *unpacking, const struct field *field, struct pb_reader *value)
+{
+	struct ip *ip = member_of(unpacking, field);
+
+	*ip = (struct ip){ 0 };
+	if (pb_more(value) && ip_from_bytes(value->pos, pb_left(value), ip) < 0)
+		fail(unpacking, field->what);
+}
+
+static void read_uuid(struct unpacking *unpacking, const struct field *field,
+		      struct pb_reader *value)
+{
+	struct uuid *uuid = member_of(unpacking, field);
+
+	*uuid = (struct uuid){ 0 };
+	if (pb_more(value) && uuid_from_bytes(value->pos, pb_left(value), uuid) < 0)
+		fail(unpacking, field->what);
 }
 
 /* A name ends up in logs, JSON and tables: letters, digits, dot, underscore, hyphen. */
-static void read_name(struct reader *reader, const char *name)
+static bool is_name_letter(char c)
 {
-	static const char allowed[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-	size_t size = strlen(name);
-
-	if (size == 0 || size > NVO3_NAME_MAX || strspn(name, allowed) != size) {
-		fail(reader, "name");
-		return;
-	}
-	memcpy(reader->to->name, name, size + 1);
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '.' || c == '_' || c == '-';
 }
 
-static void read_reason(struct reader *reader, const char *reason)
+static bool is_printable(char c)
 {
-	size_t size = strlen(reason);
+	return c >= ' ' && c <= '~';
+}
 
-	if (size > NVO3_TEXT_MAX) {
-		fail(reader, "reason");
+/* Copies a text of at most @max letters that are all @right. */
+static void read_letters(struct unpacking *unpacking, const char *what, struct pb_reader *value,
+			 bool (*right)(char c), char *ret_text, size_t max)
+{
+	size_t size = pb_left(value);
+
+	if (size > max) {
+		fail(unpacking, what);
 		return;
 	}
 	for (size_t i = 0; i < size; i++)
-		require(reader, reason[i] >= ' ' && reason[i] <= '~', "reason");
-	memcpy(reader->to->text, reason, size + 1);
+		require(unpacking, right((char) value->pos[i]), what);
+	memcpy(ret_text, value->pos, size);
+	ret_text[size] = '\0';
 }
 
-/* Sets vni, mac and generation of the message. */
-static void read_endpoint(struct reader *reader, const Rehome__Nvo3__Endpoint *node)
+static void read_name(struct unpacking *unpacking, const struct field *field,
+		      struct pb_reader *value)
 {
-	if (!node) {
-		fail(reader, "endpoint");
+	read_letters(unpacking, field->what, value, is_name_letter, member_of(unpacking, field),
+		     NVO3_NAME_MAX);
+}
+
+static void read_reason(struct unpacking *unpacking, const struct field *field,
+			struct pb_reader *value)
+{
+	read_letters(unpacking, field->what, value, is_printable, member_of(unpacking, field),
+		     NVO3_TEXT_MAX);
+}
+
+static void read_json(struct unpacking *unpacking, const struct field *field,
+		      struct pb_reader *value)
+{
+	size_t size = pb_left(value);
+
+	if (size > NVO3_JSON_MAX || memchr(value->pos, '\0', size)) {
+		fail(unpacking, field->what);
 		return;
 	}
-	reader->to->vni = read_vni(reader, node->vni);
-	reader->to->mac = read_mac(reader, node->mac);
-	reader->to->generation = read_generation(reader, node->generation);
+	free(unpacking->to->json);
+	unpacking->to->json = strndup((const char *) value->pos, size);
+	unpacking->out_of_memory |= !unpacking->to->json;
 }
 
-static void read_mapping(struct reader *reader, const Rehome__Nvo3__Mapping *node,
-			 struct mapping *ret)
+static void read_flows(struct unpacking *unpacking, const struct field *field,
+		       struct pb_reader *value)
 {
-	ret->vni = read_vni(reader, node->vni);
-	ret->mac = read_mac(reader, node->mac);
-	ret->vtep = read_ip_or_none(reader, node->vtep, "mapping.vtep");
-	ret->generation = read_generation(reader, node->generation);
-	ret->vm = read_uuid(reader, node->vm);
-	ret->flags = node->flags;
-	require(reader,
-		(node->flags & ~(uint32_t) (MAPPING_VM | MAPPING_LEARNED | MAPPING_ROUTER)) == 0,
-		"mapping.flags");
-	if (node->n_ips > MAPPING_IPS_MAX) {
-		fail(reader, "mapping.ips");
+	struct nvo3_message *to = unpacking->to;
+
+	if (pb_left(value) > NVO3_FLOWS_MAX) {
+		fail(unpacking, field->what);
 		return;
 	}
-	ret->ip_count = (uint8_t) node->n_ips;
-	for (size_t i = 0; i < node->n_ips; i++)
-		ret->ips[i] = read_ip(reader, node->ips[i], "mapping.ips");
-}
-
-static struct mapping *new_mappings(struct reader *reader, size_t count)
-{
-	struct mapping *mappings = calloc(count, sizeof(*mappings));
-
-	if (!mappings) {
-		reader->out_of_memory = true;
-		fail(reader, "memory");
-	}
-	return mappings;
-}
-
-/* The one mapping of a REGISTER, MOVE_INTENT or ANSWER. */
-static void read_single_mapping(struct reader *reader, const Rehome__Nvo3__Mapping *node)
-{
-	reader->to->mappings = new_mappings(reader, 1);
-	if (!reader->to->mappings)
-		return;
-	reader->to->mapping_count = 1;
-	read_mapping(reader, node, &reader->to->mappings[0]);
-}
-
-/* What an NVA tells is complete; what an NVE claims may lack its VTEP and generation. */
-static void require_complete(struct reader *reader, const struct mapping *mapping)
-{
-	require(reader, !ip_is_none(mapping->vtep), "mapping.vtep");
-	require(reader, mapping->generation > 0, "mapping.generation");
-}
-
-static void unpack_hello(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Hello *node = envelope->hello;
-
-	read_name(reader, node->name);
-	reader->to->version = node->version;
-	require(reader,
-		node->role == REHOME__NVO3__ROLE__NVE || node->role == REHOME__NVO3__ROLE__GATEWAY,
-		"role");
-	reader->to->role = node->role == REHOME__NVO3__ROLE__GATEWAY ? NVO3_ROLE_GATEWAY
-								     : NVO3_ROLE_NVE;
-	reader->to->vtep = read_ip(reader, node->vtep, "vtep");
-	reader->to->incarnation = node->incarnation;
-}
-
-static void unpack_welcome(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Welcome *node = envelope->welcome;
-
-	read_name(reader, node->name);
-	reader->to->version = node->version;
-	reader->to->incarnation = node->incarnation;
-}
-
-static void unpack_subscribe(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	reader->to->vni = read_vni(reader, envelope->subscribe->vni);
-}
-
-static void unpack_members(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Members *node = envelope->members;
-
-	reader->to->vni = read_vni(reader, node->vni);
-	read_reason(reader, node->reason);
-	if (node->n_vteps > NVO3_MEMBERS_MAX) {
-		fail(reader, "members");
+	free(to->flows);
+	to->flows_size = pb_left(value);
+	to->flows = malloc(to->flows_size + 1);
+	if (to->flows) {
+		memcpy(to->flows, value->pos, to->flows_size);
 		return;
 	}
-	reader->to->members = calloc(node->n_vteps + 1, sizeof(*reader->to->members));
-	if (!reader->to->members) {
-		reader->out_of_memory = true;
-		fail(reader, "memory");
-		return;
-	}
-	for (size_t i = 0; i < node->n_vteps; i++)
-		reader->to->members[i] = read_ip(reader, node->vteps[i], "members");
-	reader->to->member_count = node->n_vteps;
+	to->flows_size = 0;
+	unpacking->out_of_memory = true;
+	fail(unpacking, "memory");
 }
 
-static void unpack_registration(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Registration *node = envelope->registration;
+/* --- lists: prepare_lists() has made room --- */
 
-	require(reader, node->mapping, "mapping");
-	if (node->mapping)
-		read_single_mapping(reader, node->mapping);
+static struct mapping *add_mapping(struct mapping *list, size_t *count)
+{
+	struct mapping *mapping = &list[(*count)++];
+
+	/* Not the addresses: they are many, and valid up to ip_count only. */
+	mapping->vni = 0;
+	mapping->mac = (struct mac){ 0 };
+	mapping->ip_count = 0;
+	mapping->vtep = (struct ip){ 0 };
+	mapping->generation = 0;
+	mapping->vm = (struct uuid){ 0 };
+	mapping->flags = 0;
+	return mapping;
 }
 
-/* Any answer but the one to a question for consent, which does not count generations. */
-static void require_granted_generation(struct reader *reader)
-{
-	const struct nvo3_message *to = reader->to;
+static void read_endpoint(struct unpacking *unpacking, const struct field *field,
+			  struct pb_reader *value);
 
-	require(reader, !to->granted || to->kind == NVO3_CONSENTED || to->generation > 0,
-		"generation");
+static void read_member(struct unpacking *unpacking, const struct field *field,
+			struct pb_reader *value)
+{
+	struct ip *ip = &unpacking->to->members[unpacking->to->member_count++];
+
+	if (ip_from_bytes(value->pos, pb_left(value), ip) < 0 || !ip_is_unicast(*ip))
+		fail(unpacking, field->what);
 }
 
-static void unpack_verdict(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+/* A field that stands there once: what comes later is added to what came earlier. */
+static void read_mapping(struct unpacking *unpacking, const struct field *field,
+			 struct pb_reader *value)
 {
-	const Rehome__Nvo3__Verdict *node = envelope->registered;
+	struct nvo3_message *to = unpacking->to;
+	const char *what;
 
-	read_endpoint(reader, node->endpoint);
-	reader->to->granted = node->granted;
-	read_reason(reader, node->reason);
-	reader->to->vtep = read_ip_or_none(reader, node->vtep, "vtep");
-	require_granted_generation(reader);
+	if (to->mapping_count == 0)
+		(void) add_mapping(to->mappings, &to->mapping_count);
+	what = mapping_unpack(value, &to->mappings[0]);
+	require(unpacking, !what, what);
 }
 
-static void unpack_endpoint(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+static void read_mappings(struct unpacking *unpacking, const struct field *field,
+			  struct pb_reader *value)
 {
-	read_endpoint(reader, envelope->commit);
+	struct nvo3_message *to = unpacking->to;
+	const char *what = mapping_unpack(value, add_mapping(to->mappings, &to->mapping_count));
+
+	require(unpacking, !what, what);
 }
 
-static void unpack_consent(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+static void read_removed(struct unpacking *unpacking, const struct field *field,
+			 struct pb_reader *value)
 {
-	const Rehome__Nvo3__Consent *node = envelope->consent;
+	struct nvo3_message *to = unpacking->to;
+	const char *what = removed_unpack(value, add_mapping(to->removed, &to->removed_count));
 
-	read_endpoint(reader, node->endpoint);
-	reader->to->vtep = read_ip(reader, node->vtep, "vtep");
-	reader->to->vm = read_uuid(reader, node->vm);
+	require(unpacking, !what, what);
 }
 
-static void unpack_notice(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+/* Packed, as they are written, or one by one, as they may be. */
+static void read_generations(struct unpacking *unpacking, const struct field *field,
+			     struct pb_reader *value)
 {
-	const Rehome__Nvo3__Notice *node = envelope->abort;
+	struct nvo3_message *to = unpacking->to;
 
-	read_endpoint(reader, node->endpoint);
-	read_reason(reader, node->reason);
-	reader->to->revision = node->revision;
-}
+	while (pb_more(value)) {
+		uint64_t generation = pb_read_varint(value);
 
-static void read_update_mappings(struct reader *reader, const Rehome__Nvo3__Update *node)
-{
-	struct mapping *mappings = new_mappings(reader, node->n_mappings + 1);
-
-	reader->to->mappings = mappings;
-	for (size_t i = 0; mappings && i < node->n_mappings; i++) {
-		read_mapping(reader, node->mappings[i], &mappings[i]);
-		require_complete(reader, &mappings[i]);
-		require(reader, mappings[i].vni == node->vni, "mapping.vni");
-	}
-	reader->to->mapping_count = node->n_mappings;
-}
-
-static void read_update_removed(struct reader *reader, const Rehome__Nvo3__Update *node)
-{
-	struct mapping *removed = new_mappings(reader, node->n_removed + 1);
-
-	reader->to->removed = removed;
-	for (size_t i = 0; removed && i < node->n_removed; i++) {
-		removed[i].vni = read_vni(reader, node->removed[i]->vni);
-		removed[i].mac = read_mac(reader, node->removed[i]->mac);
-		removed[i].generation = read_generation(reader, node->removed[i]->generation);
-		require(reader, removed[i].vni == node->vni, "removed.vni");
-		require(reader, removed[i].generation > 0, "removed.generation");
-	}
-	reader->to->removed_count = node->n_removed;
-}
-
-static void unpack_update(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Update *node = envelope->update;
-
-	reader->to->vni = read_vni(reader, node->vni);
-	reader->to->revision = node->revision;
-	require(reader, node->revision > 0, "revision");
-	reader->to->snapshot = node->snapshot;
-	reader->to->snapshot_end = node->snapshot_end;
-	if (node->n_mappings > NVO3_BATCH_MAX ||
-	    node->n_removed > NVO3_BATCH_MAX - node->n_mappings) {
-		fail(reader, "mappings");
-		return;
-	}
-	read_update_mappings(reader, node);
-	read_update_removed(reader, node);
-}
-
-static void unpack_ack(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	reader->to->revision = envelope->ack->revision;
-	require(reader, reader->to->revision > 0, "revision");
-}
-
-static void unpack_query(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Query *node = envelope->query;
-
-	reader->to->vni = read_vni(reader, node->vni);
-	require(reader, (node->mac.len == 0) != (node->ip.len == 0), "query");
-	if (node->mac.len > 0)
-		reader->to->mac = read_mac(reader, node->mac);
-	reader->to->ip = read_ip_or_none(reader, node->ip, "ip");
-}
-
-static void unpack_answer(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Answer *node = envelope->answer;
-
-	read_reason(reader, node->reason);
-	if (!node->mapping)
-		return;
-	read_single_mapping(reader, node->mapping);
-	if (reader->to->mappings)
-		require_complete(reader, &reader->to->mappings[0]);
-}
-
-static void unpack_status_reply(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	if (strlen(envelope->status_reply->json) > NVO3_JSON_MAX) {
-		fail(reader, "json");
-		return;
-	}
-	reader->to->json = strdup(envelope->status_reply->json);
-	if (!reader->to->json) {
-		reader->out_of_memory = true;
-		fail(reader, "memory");
+		require(unpacking, generation <= NVO3_GENERATION_MAX, field->what);
+		to->generations[to->generation_count++] = generation;
 	}
 }
 
-static void unpack_error(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+static void read_refusal(struct unpacking *unpacking, const struct field *field,
+			 struct pb_reader *value)
 {
-	read_reason(reader, envelope->error->reason);
-}
+	struct nvo3_refusal *refusal = &unpacking->to->refusals[unpacking->to->refusal_count++];
 
-static void unpack_flows(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
-{
-	const Rehome__Nvo3__Flows *node = envelope->flows;
+	*refusal = (struct nvo3_refusal){ 0 };
+	while (pb_more(value)) {
+		uint64_t tag = pb_read_varint(value);
 
-	read_endpoint(reader, node->endpoint);
-	if (node->flows.len > NVO3_FLOWS_MAX) {
-		fail(reader, "flows");
-		return;
+		if (tag == PB_TAG(1, PB_VARINT)) {
+			refusal->index = (uint32_t) pb_read_varint(value);
+		} else if (tag == PB_TAG(2, PB_BYTES)) {
+			struct pb_reader text = pb_read_bytes(value);
+
+			read_letters(unpacking, "reason", &text, is_printable, refusal->text,
+				     NVO3_TEXT_MAX);
+		} else {
+			pb_skip(value, tag);
+		}
 	}
-	reader->to->flows = malloc(node->flows.len + 1);
-	if (!reader->to->flows) {
-		reader->out_of_memory = true;
-		fail(reader, "memory");
-		return;
-	}
-	if (node->flows.len > 0)
-		memcpy(reader->to->flows, node->flows.data, node->flows.len);
-	reader->to->flows_size = node->flows.len;
 }
 
-static void unpack_nothing(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+/* How many fields with @wanted as their tag. */
+static size_t count_fields(struct pb_reader body, uint64_t wanted)
 {
+	size_t count = 0;
+
+	while (pb_more(&body)) {
+		uint64_t tag = pb_read_varint(&body);
+
+		count += tag == wanted;
+		pb_skip(&body, tag);
+	}
+	return count;
 }
 
-static void (*const unpackers[])(struct reader *reader, const Rehome__Nvo3__Envelope *envelope) = {
-	[NVO3_HELLO] = unpack_hello,
-	[NVO3_WELCOME] = unpack_welcome,
-	[NVO3_SUBSCRIBE] = unpack_subscribe,
-	[NVO3_MEMBERS] = unpack_members,
-	[NVO3_REGISTER] = unpack_registration,
-	[NVO3_REGISTERED] = unpack_verdict,
-	[NVO3_WITHDRAW] = unpack_endpoint,
-	[NVO3_MOVE_INTENT] = unpack_registration,
-	[NVO3_CONSENT] = unpack_consent,
-	[NVO3_CONSENTED] = unpack_verdict,
-	[NVO3_MOVE_GRANTED] = unpack_verdict,
-	[NVO3_COMMIT] = unpack_endpoint,
-	[NVO3_COMMITTED] = unpack_verdict,
-	[NVO3_ABORT] = unpack_notice,
-	[NVO3_UPDATE] = unpack_update,
-	[NVO3_ACK] = unpack_ack,
-	[NVO3_CONVERGED] = unpack_notice,
-	[NVO3_QUERY] = unpack_query,
-	[NVO3_ANSWER] = unpack_answer,
-	[NVO3_STATUS] = unpack_nothing,
-	[NVO3_STATUS_REPLY] = unpack_status_reply,
-	[NVO3_PING] = unpack_nothing,
-	[NVO3_PONG] = unpack_nothing,
-	[NVO3_ERROR] = unpack_error,
-	[NVO3_FLOWS] = unpack_flows,
+/* How many numbers: a packed one ends with each byte whose top bit is clear. */
+static size_t count_numbers(struct pb_reader body, unsigned number)
+{
+	size_t count = 0;
+
+	while (pb_more(&body)) {
+		uint64_t tag = pb_read_varint(&body);
+		struct pb_reader packed = { 0 };
+
+		if (tag == PB_TAG(number, PB_BYTES))
+			packed = pb_read_bytes(&body);
+		else
+			pb_skip(&body, tag);
+		count += tag == PB_TAG(number, PB_VARINT);
+		for (; pb_more(&packed); packed.pos++)
+			count += *packed.pos < 0x80;
+	}
+	return count;
+}
+
+/* clang-format off */
+static const struct list {
+	size_t pointer, count;		/* offsets in struct nvo3_message */
+	size_t size;			/* of an item; 0: the type is no list */
+	size_t max;
+} lists[FIELD_TYPE_COUNT] = {
+#define LIST(pointer, count, max) \
+	{ offsetof(struct nvo3_message, pointer), offsetof(struct nvo3_message, count), \
+	  sizeof(*((struct nvo3_message *) NULL)->pointer), (max) }
+	[FIELD_FLOWS] = LIST(flows, flows_size, 1), /* so that there is always a pointer */
+	[FIELD_MEMBERS] = LIST(members, member_count, NVO3_MEMBERS_MAX),
+	[FIELD_MAPPING] = LIST(mappings, mapping_count, 1),
+	[FIELD_MAPPING_OR_NONE] = LIST(mappings, mapping_count, 1),
+	[FIELD_MAPPINGS] = LIST(mappings, mapping_count, NVO3_BATCH_MAX),
+	[FIELD_REMOVED] = LIST(removed, removed_count, NVO3_BATCH_MAX),
+	[FIELD_GENERATIONS] = LIST(generations, generation_count, NVO3_BATCH_MAX),
+	[FIELD_REFUSALS] = LIST(refusals, refusal_count, NVO3_BATCH_MAX),
+#undef LIST
 };
-static_assert(ARRAY_SIZE(unpackers) == NVO3_KIND_COUNT, "a kind has no unpacker");
+/* clang-format on */
 
-static void read_envelope(struct reader *reader, const Rehome__Nvo3__Envelope *envelope)
+static size_t count_items(const struct field *field, const struct pb_reader *body)
 {
-	int kind = (int) envelope->body_case - BODY_FIRST;
+	size_t count = field->type == FIELD_GENERATIONS
+			       ? count_numbers(*body, field->number)
+			       : count_fields(*body, PB_TAG(field->number, PB_BYTES));
 
-	/* An unknown field of the oneof is skipped by protobuf, which leaves the case at 0. */
-	if (kind < 0 || kind >= NVO3_KIND_COUNT) {
-		fail(reader, "kind");
-		return;
-	}
-	reader->to->kind = (enum nvo3_kind) kind;
-	reader->to->id = envelope->id;
-	unpackers[kind](reader, envelope);
+	if (field->type == FIELD_MAPPING || field->type == FIELD_MAPPING_OR_NONE)
+		return count > 0;
+	return count;
 }
 
-/*
- * Protobuf lets bytes that are no Envelope pass as unknown fields; the budget makes the others
- * fail.
- */
-static int unpack_tree(const uint8_t *data, size_t size, ProtobufCAllocator *allocator,
-		       Rehome__Nvo3__Envelope **ret_envelope, const char **reterr_what)
+/* Room in each list for all that @body has, and what an earlier one of the same kind had. */
+static void prepare_lists(struct unpacking *unpacking, const struct body *table,
+			  const struct pb_reader *body)
 {
-	const struct budget *budget = allocator->allocator_data;
-	Rehome__Nvo3__Envelope *envelope = rehome__nvo3__envelope__unpack(allocator, size, data);
+	for (size_t i = 0; i < table->count && !unpacking->what; i++) {
+		const struct field *field = &table->fields[i];
+		const struct list *list = &lists[field->type];
+		void **pointer = (void **) ((char *) unpacking->to + list->pointer);
+		size_t count;
+		void *larger;
 
-	if (envelope) {
-		*ret_envelope = envelope;
-		return 0;
+		if (list->size == 0)
+			continue;
+		count = *(size_t *) ((char *) unpacking->to + list->count) +
+			count_items(field, body);
+		if (count > list->max && list->max > 1) {
+			fail(unpacking, field->what);
+			return;
+		}
+		larger = realloc(*pointer, (count + 1) * list->size);
+		if (!larger) {
+			unpacking->out_of_memory = true;
+			fail(unpacking, "memory");
+			return;
+		}
+		*pointer = larger;
 	}
-	if (budget->out_of_memory)
-		return -ENOMEM;
-	*reterr_what = budget->exceeded ? "memory" : "envelope";
-	return -EBADMSG;
+}
+
+/* --- all fields of a body --- */
+
+static const struct field_kind {
+	enum pb_type wire;
+	field_reader *read;
+} field_kinds[] = {
+	[FIELD_U32] = { PB_VARINT, read_u32 },
+	[FIELD_U64] = { PB_VARINT, read_u64 },
+	[FIELD_BOOL] = { PB_VARINT, read_bool },
+	[FIELD_ROLE] = { PB_VARINT, read_role },
+	[FIELD_VNI] = { PB_VARINT, read_u32 },
+	[FIELD_GENERATION] = { PB_VARINT, read_u64 },
+	[FIELD_REVISION] = { PB_VARINT, read_u64 },
+	[FIELD_MAC] = { PB_BYTES, read_mac },
+	[FIELD_MAC_OR_NONE] = { PB_BYTES, read_mac },
+	[FIELD_IP] = { PB_BYTES, read_ip },
+	[FIELD_IP_OR_NONE] = { PB_BYTES, read_ip },
+	[FIELD_UUID] = { PB_BYTES, read_uuid },
+	[FIELD_NAME] = { PB_BYTES, read_name },
+	[FIELD_REASON] = { PB_BYTES, read_reason },
+	[FIELD_JSON] = { PB_BYTES, read_json },
+	[FIELD_FLOWS] = { PB_BYTES, read_flows },
+	[FIELD_ENDPOINT] = { PB_BYTES, read_endpoint },
+	[FIELD_MEMBERS] = { PB_BYTES, read_member },
+	[FIELD_MAPPING] = { PB_BYTES, read_mapping },
+	[FIELD_MAPPING_OR_NONE] = { PB_BYTES, read_mapping },
+	[FIELD_MAPPINGS] = { PB_BYTES, read_mappings },
+	[FIELD_REMOVED] = { PB_BYTES, read_removed },
+	[FIELD_GENERATIONS] = { PB_BYTES, read_generations },
+	[FIELD_REFUSALS] = { PB_BYTES, read_refusal },
+};
+static_assert(ARRAY_SIZE(field_kinds) == FIELD_TYPE_COUNT, "a type has no reader");
+
+static const struct field *find_field(const struct body *table, uint64_t number)
+{
+	for (size_t i = 0; i < table->count; i++)
+		if (table->fields[i].number == number)
+			return &table->fields[i];
+	return NULL;
+}
+
+/* True when @type is how @field may be written. */
+static bool takes(const struct field *field, enum pb_type type)
+{
+	return field_kinds[field->type].wire == type ||
+	       (field->type == FIELD_GENERATIONS && type == PB_VARINT);
+}
+
+/* One field that the table knows; its value may be a part of @body, or its next bytes. */
+static void read_field(struct unpacking *unpacking, const struct field *field, enum pb_type type,
+		       struct pb_reader *body)
+{
+	struct pb_reader value = *body;
+
+	if (type == PB_BYTES) {
+		value = pb_read_bytes(body);
+	} else {
+		(void) pb_read_varint(body);
+		value.end = body->pos;
+	}
+	if (!body->failed)
+		field_kinds[field->type].read(unpacking, field, &value);
+	body->failed |= value.failed;
+}
+
+static void read_fields(struct unpacking *unpacking, const struct body *table,
+			struct pb_reader *body)
+{
+	while (pb_more(body) && !unpacking->what) {
+		uint64_t tag = pb_read_varint(body);
+		const struct field *field = find_field(table, tag >> 3);
+
+		if (field && takes(field, tag & 7))
+			read_field(unpacking, field, tag & 7, body);
+		else
+			pb_skip(body, tag);
+	}
+	if (body->failed)
+		fail(unpacking, "envelope");
+}
+
+/* --- what must be there --- */
+
+static void read_endpoint(struct unpacking *unpacking, const struct field *field,
+			  struct pb_reader *value)
+{
+	read_fields(unpacking, &nvo3_endpoint, value);
+}
+
+static bool is_right(const struct nvo3_message *message, const struct field *field)
+{
+	const void *member = (const char *) message + field->offset;
+	struct mac mac;
+
+	switch (field->type) {
+	case FIELD_VNI:
+		return *(const uint32_t *) member >= 1 && *(const uint32_t *) member <= VNI_MAX;
+	case FIELD_GENERATION:
+		return *(const uint64_t *) member <= NVO3_GENERATION_MAX;
+	case FIELD_REVISION:
+		return *(const uint64_t *) member > 0;
+	case FIELD_MAC:
+	case FIELD_MAC_OR_NONE:
+		mac = *(const struct mac *) member;
+		return (field->type == FIELD_MAC_OR_NONE || !mac_is_zero(mac)) &&
+		       !mac_is_group(mac);
+	case FIELD_IP:
+		return ip_is_unicast(*(const struct ip *) member);
+	case FIELD_IP_OR_NONE:
+		return ip_is_none(*(const struct ip *) member) ||
+		       ip_is_unicast(*(const struct ip *) member);
+	case FIELD_NAME:
+		return *(const char *) member != '\0';
+	case FIELD_JSON:
+		return message->json && message->json[0] != '\0';
+	case FIELD_MAPPING:
+		return message->mapping_count > 0;
+	case FIELD_U32:
+	case FIELD_U64:
+	case FIELD_BOOL:
+	case FIELD_ROLE:
+	case FIELD_UUID:
+	case FIELD_REASON:
+	case FIELD_FLOWS:
+	case FIELD_ENDPOINT:
+	case FIELD_MEMBERS:
+	case FIELD_MAPPING_OR_NONE:
+	case FIELD_MAPPINGS:
+	case FIELD_REMOVED:
+	case FIELD_GENERATIONS:
+	case FIELD_REFUSALS:
+	case FIELD_TYPE_COUNT:
+		break;
+	}
+	return true;
+}
+
+static void check_fields(struct unpacking *unpacking, const struct body *table)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct field *field = &table->fields[i];
+
+		if (field->type == FIELD_ENDPOINT)
+			check_fields(unpacking, &nvo3_endpoint);
+		require(unpacking, is_right(unpacking->to, field), field->what);
+	}
+}
+
+static void check_message(struct unpacking *unpacking)
+{
+	const struct body *table = &nvo3_bodies[unpacking->to->kind];
+	const char *what;
+
+	check_fields(unpacking, table);
+	if (unpacking->what || !table->fault)
+		return;
+	what = table->fault(unpacking->to);
+	require(unpacking, !what, what);
+}
+
+/* --- the whole --- */
+
+/* Of two bodies of different kinds the later one counts; of the same kind, both together. */
+static void read_body(struct unpacking *unpacking, enum nvo3_kind kind, struct pb_reader *body)
+{
+	uint64_t id = unpacking->to->id;
+
+	if (unpacking->to->kind != kind) {
+		nvo3_message_clear(unpacking->to);
+		unpacking->to->kind = kind;
+		unpacking->to->id = id;
+	}
+	prepare_lists(unpacking, &nvo3_bodies[kind], body);
+	read_fields(unpacking, &nvo3_bodies[kind], body);
+}
+
+static void read_envelope(struct unpacking *unpacking, struct pb_reader *envelope)
+{
+	unpacking->to->kind = NVO3_KIND_COUNT;
+	while (pb_more(envelope) && !unpacking->what) {
+		uint64_t tag = pb_read_varint(envelope), number = tag >> 3;
+
+		if (tag == PB_TAG(ENVELOPE_ID, PB_VARINT)) {
+			unpacking->to->id = pb_read_varint(envelope);
+		} else if ((tag & 7) == PB_BYTES && number >= ENVELOPE_BODY &&
+			   number < ENVELOPE_BODY + NVO3_KIND_COUNT) {
+			struct pb_reader body = pb_read_bytes(envelope);
+
+			read_body(unpacking, (enum nvo3_kind)(number - ENVELOPE_BODY), &body);
+		} else {
+			pb_skip(envelope, tag);
+		}
+	}
+	if (envelope->failed)
+		fail(unpacking, "envelope");
+	require(unpacking, unpacking->to->kind != NVO3_KIND_COUNT, "kind");
 }
 
 int nvo3_unpack(const uint8_t *data, size_t size, struct nvo3_message *ret_message,
 		const char **reterr_what)
 {
-	struct budget budget = { .left = UNPACK_MEMORY_MAX };
-	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
 	_cleanup_(nvo3_message_clear) struct nvo3_message message = { 0 };
-	struct reader reader = { .to = &message };
-	Rehome__Nvo3__Envelope *envelope;
-	int r;
+	struct pb_reader envelope = { data, data + size, false };
+	struct unpacking unpacking = { .to = &message };
 
-	r = unpack_tree(data, size, &allocator, &envelope, reterr_what);
-	if (r < 0)
-		return r;
-	read_envelope(&reader, envelope);
-	rehome__nvo3__envelope__free_unpacked(envelope, &allocator);
-
-	if (reader.out_of_memory)
+	read_envelope(&unpacking, &envelope);
+	if (!unpacking.what)
+		check_message(&unpacking);
+	if (unpacking.out_of_memory)
 		return -ENOMEM;
-	if (reader.what) {
-		*reterr_what = reader.what;
+	if (unpacking.what) {
+		*reterr_what = unpacking.what;
 		return -EBADMSG;
 	}
 	*ret_message = message;

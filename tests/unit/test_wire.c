@@ -125,6 +125,25 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 		message.vni = 100;
 		message.ip = ip_of("fd00::10");
 		break;
+	case NVO3_REGISTER_BATCH:
+		message.mapping_count = 3;
+		message.mappings = calloc(3, sizeof(*message.mappings));
+		for (unsigned i = 0; i < 3; i++) {
+			message.mappings[i] = full_mapping();
+			message.mappings[i].vni += i;
+			message.mappings[i].flags = MAPPING_FLAGS;
+		}
+		break;
+	case NVO3_BATCH_REGISTERED:
+		message.generation_count = 3;
+		message.generations = calloc(3, sizeof(*message.generations));
+		message.generations[0] = NVO3_GENERATION_MAX;
+		message.generations[2] = 1;
+		message.refusal_count = 1;
+		message.refusals = calloc(1, sizeof(*message.refusals));
+		message.refusals[0].index = 1;
+		(void) strcpy(message.refusals[0].text, "no room");
+		break;
 	case NVO3_STATUS_REPLY:
 		message.json = strdup("{\"name\":\"nva1\"}");
 		break;
@@ -194,6 +213,14 @@ static void assert_same(const struct nvo3_message *a, const struct nvo3_message 
 		CU_ASSERT_EQUAL(ip_cmp(a->members[i], b->members[i]), 0);
 	CU_ASSERT_TRUE(same_mappings(a->mappings, a->mapping_count, b->mappings, b->mapping_count));
 	CU_ASSERT_TRUE(same_mappings(a->removed, a->removed_count, b->removed, b->removed_count));
+	CU_ASSERT_EQUAL_FATAL(a->generation_count, b->generation_count);
+	for (size_t i = 0; i < a->generation_count; i++)
+		CU_ASSERT_EQUAL(a->generations[i], b->generations[i]);
+	CU_ASSERT_EQUAL_FATAL(a->refusal_count, b->refusal_count);
+	for (size_t i = 0; i < a->refusal_count; i++) {
+		CU_ASSERT_EQUAL(a->refusals[i].index, b->refusals[i].index);
+		CU_ASSERT_STRING_EQUAL(a->refusals[i].text, b->refusals[i].text);
+	}
 	CU_ASSERT_STRING_EQUAL(a->json ? a->json : "", b->json ? b->json : "");
 	CU_ASSERT_EQUAL_FATAL(a->flows_size, b->flows_size);
 	CU_ASSERT_TRUE(a->flows_size == 0 || memcmp(a->flows, b->flows, a->flows_size) == 0);
@@ -429,9 +456,12 @@ enum {
 	FIELD_SUBSCRIBE = 12,
 	FIELD_MEMBERS = 13,
 	FIELD_REGISTRATION = 14,
+	FIELD_COMMIT = 21,
 	FIELD_UPDATE = 24,
 	FIELD_STATUS_REPLY = 30,
 	FIELD_ERROR = 33,
+	FIELD_REGISTER_BATCH = 35,
+	FIELD_BATCH_REGISTERED = 36,
 	FIELD_UNKNOWN = 127
 };
 
@@ -550,7 +580,8 @@ static void refuses_an_odd_mapping(void)
 		{ { mac, 6, 1, 4, 15, 3, 1 }, "vm" },
 		{ { mac, 6, 1, 4, 17, 3, 1 }, "vm" },
 		{ { mac, 6, 1, 4, 16, 3, 5 }, "" }, /* a VM that is a router */
-		{ { mac, 6, 1, 4, 16, 3, 8 }, "mapping.flags" },
+		{ { mac, 6, 1, 4, 16, 3, MAPPING_FLAGS }, "" },
+		{ { mac, 6, 1, 4, 16, 3, MAPPING_FLAGS + 1 }, "mapping.flags" },
 		{ { mac, 6, 1, 4, 16, UINT64_C(1) << 48, 1 }, "" },
 		{ { mac, 6, 1, 4, 16, (UINT64_C(1) << 48) + 1, 1 }, "generation" },
 	};
@@ -654,15 +685,112 @@ static void refuses_too_many_members(void)
 	CU_ASSERT_STRING_EQUAL(fault_of_members(NVO3_MEMBERS_MAX + 1), "members");
 }
 
-/* 2 bytes on the wire that would be a hundred in memory, half a million times. */
-static void small_bytes_cannot_become_a_large_tree(void)
+/* 2 bytes on the wire that would be hundreds in memory, half a million times. */
+static void small_bytes_cannot_become_much_memory(void)
 {
-	_cleanup_(writer_clear) struct writer writer = writer_new(NVO3_FRAME_MAX);
+	static const struct {
+		unsigned field, body;
+		const char *what;
+	} cases[] = {
+		{ 6, FIELD_UPDATE, "mappings" },	  { 5, FIELD_UPDATE, "mappings" },
+		{ 2, FIELD_MEMBERS, "members" },	  { 1, FIELD_REGISTER_BATCH, "mappings" },
+		{ 2, FIELD_BATCH_REGISTERED, "refused" },
+	};
 
-	for (size_t i = 0; i < 500000; i++)
-		put_field(&writer, 6, "", 0);
-	wrap(&writer, 0, FIELD_UPDATE);
-	CU_ASSERT_STRING_EQUAL(fault_of(&writer), "memory");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(writer_clear) struct writer writer = writer_new(NVO3_FRAME_MAX);
+
+		for (size_t n = 0; n < 500000; n++)
+			put_field(&writer, cases[i].field, "", 0);
+		wrap(&writer, 0, cases[i].body);
+		CU_ASSERT_STRING_EQUAL(fault_of(&writer), cases[i].what);
+	}
+}
+
+/* --- batches --- */
+
+static const char *fault_of_batch(size_t count)
+{
+	_cleanup_(writer_clear) struct writer writer = writer_new(1 << 20);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t before = written(&writer);
+
+		put_field(&writer, 2, vm_mac.octet, 6);
+		put_number(&writer, 1, 1 + i % 3);
+		wrap(&writer, before, 1);
+	}
+	wrap(&writer, 0, FIELD_REGISTER_BATCH);
+	return fault_of(&writer);
+}
+
+static void a_batch_has_something_but_not_too_much(void)
+{
+	CU_ASSERT_STRING_EQUAL(fault_of_batch(0), "mappings");
+	CU_ASSERT_STRING_EQUAL(fault_of_batch(1), "");
+	CU_ASSERT_STRING_EQUAL(fault_of_batch(NVO3_BATCH_MAX), "");
+	CU_ASSERT_STRING_EQUAL(fault_of_batch(NVO3_BATCH_MAX + 1), "mappings");
+}
+
+/* Generations 5, 0 and 300, packed or each in a field of its own; a refusal of @index. */
+static const char *fault_of_batch_verdict(bool packed, uint64_t index, uint64_t generation)
+{
+	_cleanup_(writer_clear) struct writer writer = writer_new(512);
+	size_t before;
+
+	put_field(&writer, 2, "why", 3);
+	put_number(&writer, 1, index);
+	wrap(&writer, 0, 2);
+	before = written(&writer);
+	if (packed) {
+		put_varint(&writer, generation);
+		put_varint(&writer, 0);
+		put_varint(&writer, 5);
+		wrap(&writer, before, 1);
+	} else {
+		put_number(&writer, 1, generation);
+		put_number(&writer, 1, 0);
+		put_number(&writer, 1, 5);
+	}
+	wrap(&writer, 0, FIELD_BATCH_REGISTERED);
+	return fault_of(&writer);
+}
+
+static void a_batch_is_answered_mapping_by_mapping(void)
+{
+	CU_ASSERT_STRING_EQUAL(fault_of_batch_verdict(true, 1, 300), "");
+	CU_ASSERT_STRING_EQUAL(fault_of_batch_verdict(false, 1, 300), "");
+	CU_ASSERT_STRING_EQUAL(fault_of_batch_verdict(true, 3, 300), "refused.index");
+	CU_ASSERT_STRING_EQUAL(fault_of_batch_verdict(true, 1, NVO3_GENERATION_MAX + 1),
+			       "generations");
+}
+
+/* A field that comes twice counts as it came last; two bodies of one kind are one. */
+static void later_fields_replace_earlier_ones(void)
+{
+	_cleanup_(writer_clear) struct writer writer = writer_new(256);
+	_cleanup_(nvo3_message_clear) struct nvo3_message got = { 0 };
+	const char *what = "";
+	size_t before;
+
+	put_number(&writer, 3, 9);
+	wrap(&writer, 0, FIELD_COMMIT);
+	before = written(&writer);
+	put_number(&writer, 3, 7);
+	put_field(&writer, 2, vm_mac.octet, 6);
+	put_number(&writer, 1, 200);
+	put_number(&writer, 1, 100);
+	wrap(&writer, before, FIELD_COMMIT);
+	before = written(&writer);
+	wrap(&writer, before, FIELD_STATUS_REPLY);
+	put_number(&writer, 1, 4);
+	CU_ASSERT_EQUAL_FATAL(nvo3_unpack(writer.data + writer.at, written(&writer), &got, &what),
+			      0);
+	CU_ASSERT_EQUAL(got.kind, NVO3_COMMIT);
+	CU_ASSERT_EQUAL(got.id, 4);
+	CU_ASSERT_EQUAL(got.vni, 200);
+	CU_ASSERT_EQUAL(mac_cmp(got.mac, vm_mac), 0);
+	CU_ASSERT_EQUAL(got.generation, 9);
 }
 
 /* --- what the packer refuses --- */
@@ -782,6 +910,9 @@ UNIT_MAIN("wire", UNIT_TEST(every_kind_comes_back), UNIT_TEST(every_truncation_i
 	  UNIT_TEST(refuses_a_reason_that_could_forge_a_log_line),
 	  UNIT_TEST(refuses_an_update_beyond_a_batch),
 	  UNIT_TEST(refuses_an_update_that_mixes_vnis_or_tells_no_generation),
-	  UNIT_TEST(refuses_too_many_members), UNIT_TEST(small_bytes_cannot_become_a_large_tree),
-	  UNIT_TEST(packs_the_largest_update), UNIT_TEST(refuses_to_pack_nonsense), UNIT_TEST(caps_flows),
+	  UNIT_TEST(refuses_too_many_members), UNIT_TEST(small_bytes_cannot_become_much_memory),
+	  UNIT_TEST(a_batch_has_something_but_not_too_much),
+	  UNIT_TEST(a_batch_is_answered_mapping_by_mapping),
+	  UNIT_TEST(later_fields_replace_earlier_ones), UNIT_TEST(packs_the_largest_update),
+	  UNIT_TEST(refuses_to_pack_nonsense), UNIT_TEST(caps_flows),
 	  UNIT_TEST(sends_only_printable_reasons))
