@@ -84,7 +84,11 @@ struct import {
 
 struct import *import_new(void)
 {
-	const struct directory_config config = { .incarnation = 1 };
+	/* What is too much is for the directory that it is merged into to say. */
+	const struct directory_config config = {
+		.incarnation = 1,
+		.limits = { .vni_mappings = DIRECTORY_MAPPINGS_MAX },
+	};
 	struct import *import = calloc(1, sizeof(*import));
 
 	if (import && directory_new(&config, clock_monotonic_us(), &import->directory) < 0) {

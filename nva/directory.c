@@ -26,6 +26,16 @@
 #include "common/json.h"
 #include "nva/directory_internal.h"
 
+static void fill_limits(struct directory_limits *limits)
+{
+	if (limits->vni_mappings == 0)
+		limits->vni_mappings = DIRECTORY_VNI_MAPPINGS_DEFAULT;
+	if (limits->nve_mappings == 0)
+		limits->nve_mappings = DIRECTORY_NVE_MAPPINGS_DEFAULT;
+	if (limits->mapping_addresses == 0)
+		limits->mapping_addresses = MAPPING_IPS_MAX;
+}
+
 int directory_new(const struct directory_config *config, uint64_t now_us,
 		  struct directory **ret_directory)
 {
@@ -34,28 +44,17 @@ int directory_new(const struct directory_config *config, uint64_t now_us,
 	if (!directory)
 		return -ENOMEM;
 	directory->config = *config;
+	fill_limits(&directory->config.limits);
 	directory->started_us = now_us;
 	TAILQ_INIT(&directory->vnis);
 	TAILQ_INIT(&directory->vnis_to_tell);
 	TAILQ_INIT(&directory->tombstones_by_age);
 	TAILQ_INIT(&directory->outputs);
+	TAILQ_INIT(&directory->asked);
+	TAILQ_INIT(&directory->begun);
+	TAILQ_INIT(&directory->notices);
 	*ret_directory = directory;
 	return 0;
-}
-
-static void free_entries(struct vni *vni)
-{
-	struct table_link *link;
-	struct entry *entry;
-
-	while ((link = table_walk(&vni->entries, NULL))) {
-		table_remove(&vni->entries, link);
-		entry_free(TABLE_ITEM(link, struct entry, link));
-	}
-	while ((entry = TAILQ_FIRST(&vni->removed))) {
-		TAILQ_REMOVE(&vni->removed, entry, to_tell);
-		entry_free(entry);
-	}
 }
 
 static void free_vni(struct directory *directory, struct vni *vni)
@@ -66,7 +65,6 @@ static void free_vni(struct directory *directory, struct vni *vni)
 		TAILQ_REMOVE(&vni->members, member, of_vni);
 		free(member);
 	}
-	free_entries(vni);
 	vni_free(directory, vni);
 }
 
@@ -102,10 +100,9 @@ static void ack_take(struct directory *directory, uint64_t now_us, struct nve *n
 	if (message->revision <= nve->acked)
 		return;
 	nve->acked = message->revision;
-	TAILQ_FOREACH(member, &nve->members, of_nve) {
-		handovers_check(directory, now_us, member->vni);
+	handovers_confirmed(directory, nve);
+	TAILQ_FOREACH(member, &nve->members, of_nve)
 		convergences_check(directory, member->vni, false);
-	}
 }
 
 static struct entry *query_find(const struct directory *directory, const struct vni *vni,
@@ -129,12 +126,12 @@ static void query_take(struct directory *directory, uint64_t now_us, struct nve 
 		(void) snprintf(answer.text, sizeof(answer.text), "%s",
 				"this NVE has not subscribed to the VNI");
 	if (entry) {
-		answer.mappings = calloc(1, sizeof(*answer.mappings));
+		answer.mappings = malloc(sizeof(*answer.mappings));
 		if (!answer.mappings) {
 			directory->out_of_memory = true;
 			return;
 		}
-		entry_mapping(entry, &answer.mappings[answer.mapping_count++]);
+		entry_mapping(directory, vni, entry, &answer.mappings[answer.mapping_count++]);
 		directory->counters[COUNTER_ANSWERED]++;
 	}
 	tell(directory, nve, &answer);
@@ -169,6 +166,7 @@ typedef void message_taker(struct directory *directory, uint64_t now_us, struct 
 static message_taker *const takers[NVO3_KIND_COUNT] = {
 	[NVO3_SUBSCRIBE] = subscription_take,
 	[NVO3_REGISTER] = registration_take,
+	[NVO3_REGISTER_BATCH] = batch_take,
 	[NVO3_WITHDRAW] = withdrawal_take,
 	[NVO3_MOVE_INTENT] = intent_take,
 	[NVO3_CONSENTED] = consented_take,
@@ -216,7 +214,7 @@ int directory_tick(struct directory *directory, uint64_t now_us)
 			tick_nve(directory, now_us, directory->nves[i]);
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory) {
 		moves_tick(directory, now_us, vni);
-		handovers_check(directory, now_us, vni);
+		handovers_tick(directory, now_us, vni);
 		convergences_tick(directory, now_us, vni);
 	}
 	tombstones_age(directory, now_us);

@@ -27,7 +27,9 @@ enum {
 	DIRECTORY_NVES_MAX = 4096,
 	DIRECTORY_VNIS_MAX = 4096,
 	DIRECTORY_VNI_MEMBERS_MAX = NVO3_MEMBERS_MAX,
-	DIRECTORY_VNI_MAPPINGS_MAX = 1 << 16,	/* no tenant can exhaust the memory for the others */
+	DIRECTORY_MAPPINGS_MAX = 1 << 28,	/* what limits.vni_mappings can be at most */
+	DIRECTORY_VNI_MAPPINGS_DEFAULT = 1 << 21, /* no tenant can exhaust the memory for the others */
+	DIRECTORY_NVE_MAPPINGS_DEFAULT = 1 << 16, /* nor can an NVE */
 	DIRECTORY_MOVES_MAX = 4096,		/* asked or granted, not committed */
 	DIRECTORY_MAC_MOVES_MAX = 4,		/* NVEs that may want the same MAC at once */
 	DIRECTORY_MOVE_FLOWS_MAX = 8 << 20,	/* bytes of FLOWS that one move may have passed on */
@@ -38,6 +40,10 @@ enum {
 	DIRECTORY_CONVERGE_MAX_S = 300,		/* a member that never confirms is given up */
 	DIRECTORY_STATUS_MOVES_MAX = 256,	/* shown in a status; the count tells all */
 	DIRECTORY_STATUS_VNIS_MAX = 8192,	/* in all its NVEs' lists together; the counts tell all */
+	DIRECTORY_STATUS_CONFLICTS_MAX = 256,	/* shown, and so many claims of each; the counts tell all */
+	DIRECTORY_STATUS_CLAIMS_MAX = 16,
+	DIRECTORY_NOTICES_MAX = 64,		/* lines that wait to be logged; more are left out */
+	DIRECTORY_NOTICE_SIZE = 384,
 };
 /* clang-format on */
 
@@ -47,12 +53,20 @@ enum {
  */
 #define DIRECTORY_CLAIM_MAX (NVO3_GENERATION_MAX >> 1)
 
+/* 0: the default. */
+struct directory_limits {
+	uint32_t vni_mappings;	    /* of one VNI */
+	uint32_t nve_mappings;	    /* of one NVE, in all VNIs */
+	uint32_t mapping_addresses; /* of one MAC; at most MAPPING_IPS_MAX, the default */
+};
+
 struct directory_config {
 	char name[NVO3_NAME_MAX + 1]; /* of this NVA */
 	uint64_t incarnation;	      /* of this start, not 0 */
 	uint64_t hash_seed;	      /* random */
 	uint64_t lease_us;	      /* an NVE without a session keeps its place this long */
 	uint64_t consent_timeout_us;  /* a present NVE has this long to answer */
+	struct directory_limits limits;
 };
 
 struct directory;
@@ -159,6 +173,21 @@ DEFINE_CLEANUP(struct directory_output, directory_output_free)
  * once. Returns 1, 0 when there is none, or -ENOMEM.
  */
 int directory_next_output(struct directory *directory, struct directory_output **ret_output);
+
+/*
+ * While changes are held, they are collected instead of told; answers and snapshots go on. Returns
+ * whether there are any.
+ */
+bool directory_hold_changes(struct directory *directory, bool held);
+
+/*
+ * While @nve_id is held, it is not sent the rest of a snapshot: more waits for it than it takes. A
+ * session begins without.
+ */
+void directory_hold(struct directory *directory, uint32_t nve_id, bool held);
+
+/* The next line for the log, in DIRECTORY_NOTICE_SIZE bytes of @text; false when there is none. */
+bool directory_next_notice(struct directory *directory, char *text);
 
 /*
  * What NVO3_STATUS answers, and the mappings of VNI @number (0: of all). The caller owns the object. 0

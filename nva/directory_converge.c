@@ -2,20 +2,26 @@
 /*
  * directory_converge.c - when has everybody confirmed a move?
  *
- * A convergence waits for each member of the VNI that is subscribed in its present session. It
- * keeps a pointer to the first one that has not confirmed; until that one does, nothing need be
- * looked at, and then the search goes on from there: those before it have confirmed, and a
- * confirmation is not taken back. What does change the queue (a member leaves, or subscribes and
- * must confirm its snapshot) restarts the search.
+ * The moves that one UPDATE told of converge together: they are a wave. A wave waits for each member
+ * of the VNI that is subscribed in its present session. It keeps a pointer to the first one that has
+ * not confirmed; until that one does, nothing need be looked at, and then the search goes on from
+ * there: those before it have confirmed, and a confirmation is not taken back. What does change the
+ * queue (a member leaves, or subscribes and must confirm its snapshot) restarts the search.
  */
 #include "nva/directory_internal.h"
 
-static void convergence_free(struct directory *directory, struct vni *vni,
+static void convergence_free(struct directory *directory, struct convergence_queue *queue,
 			     struct convergence *convergence)
 {
-	TAILQ_REMOVE(&vni->convergences, convergence, of_vni);
+	TAILQ_REMOVE(queue, convergence, link);
 	directory->convergence_count--;
 	free(convergence);
+}
+
+static void wave_free(struct vni *vni, struct wave *wave)
+{
+	TAILQ_REMOVE(&vni->waves, wave, of_vni);
+	free(wave);
 }
 
 void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni,
@@ -37,31 +43,72 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
 	convergence->generation = entry->generation;
 	convergence->deadline_us = now_us + DIRECTORY_CONVERGE_MAX_S * UINT64_C(1000000);
 	convergence->from = from;
-	convergence->to = entry->owner;
-	TAILQ_INSERT_TAIL(&vni->convergences, convergence, of_vni);
+	convergence->to = entry_owner(directory, entry);
+	TAILQ_INSERT_TAIL(&vni->untold, convergence, link);
 	directory->convergence_count++;
 }
 
-struct convergence *convergence_find(const struct vni *vni, struct mac mac, const struct nve *from)
+static struct convergence *find_in(const struct convergence_queue *queue, struct mac mac,
+				   const struct nve *from)
 {
 	struct convergence *convergence;
 
-	TAILQ_FOREACH(convergence, &vni->convergences, of_vni)
+	TAILQ_FOREACH(convergence, queue, link)
 		if (convergence->from == from && mac_cmp(convergence->mac, mac) == 0)
 			return convergence;
 	return NULL;
 }
 
-void convergences_told(const struct directory *directory, struct vni *vni, uint64_t revision)
+struct convergence *convergence_find(const struct vni *vni, struct mac mac, const struct nve *from)
 {
-	struct convergence *convergence;
+	struct convergence *found = find_in(&vni->untold, mac, from);
+	const struct wave *wave;
 
-	TAILQ_FOREACH(convergence, &vni->convergences, of_vni) {
-		const struct entry *entry = entry_find(directory, vni, convergence->mac);
-		bool handing_over = entry && entry->handover_from;
+	TAILQ_FOREACH(wave, &vni->waves, of_vni) {
+		if (found)
+			break;
+		found = find_in(&wave->convergences, mac, from);
+	}
+	return found;
+}
 
-		if (convergence->revision == 0 && !handing_over)
-			convergence->revision = revision;
+static struct wave *wave_new(struct directory *directory, struct vni *vni, uint64_t revision)
+{
+	struct wave *wave = calloc(1, sizeof(*wave));
+
+	if (!wave) {
+		directory->out_of_memory = true;
+		return NULL;
+	}
+	wave->revision = revision;
+	TAILQ_INIT(&wave->convergences);
+	TAILQ_INSERT_TAIL(&vni->waves, wave, of_vni);
+	return wave;
+}
+
+static bool is_being_handed_over(const struct directory *directory, const struct vni *vni,
+				 struct mac mac)
+{
+	const struct entry *entry = entry_find(directory, vni, mac);
+
+	return entry && (entry->state & ENTRY_HANDOVER);
+}
+
+void convergences_told(struct directory *directory, struct vni *vni, uint64_t revision)
+{
+	struct convergence *convergence, *following;
+	struct wave *wave = NULL;
+
+	QUEUE_FOREACH_SAFE(convergence, &vni->untold, link, following)
+	{
+		if (is_being_handed_over(directory, vni, convergence->mac))
+			continue;
+		if (!wave)
+			wave = wave_new(directory, vni, revision);
+		if (!wave)
+			return;
+		TAILQ_REMOVE(&vni->untold, convergence, link);
+		TAILQ_INSERT_TAIL(&wave->convergences, convergence, link);
 	}
 }
 
@@ -73,21 +120,19 @@ static bool blocks(const struct member *member, uint64_t revision)
 }
 
 /* True when nobody blocks it any more. */
-static bool has_converged(const struct vni *vni, struct convergence *convergence)
+static bool has_converged(const struct vni *vni, struct wave *wave)
 {
-	struct member *member = convergence->blocker;
+	struct member *member = wave->blocker;
 
-	if (convergence->revision == 0)
-		return false;
 	if (!member)
 		member = TAILQ_FIRST(&vni->members);
-	while (member && !blocks(member, convergence->revision))
+	while (member && !blocks(member, wave->revision))
 		member = TAILQ_NEXT(member, of_vni);
-	convergence->blocker = member;
+	wave->blocker = member;
 	return !member;
 }
 
-static void tell_converged(struct directory *directory, const struct vni *vni,
+static void tell_converged(struct directory *directory, const struct vni *vni, uint64_t revision,
 			   const struct convergence *convergence)
 {
 	const struct nve *sides[] = { convergence->from, convergence->to };
@@ -98,35 +143,43 @@ static void tell_converged(struct directory *directory, const struct vni *vni,
 			.vni = vni->number,
 			.mac = convergence->mac,
 			.generation = convergence->generation,
-			.revision = convergence->revision,
+			.revision = revision,
 		};
 
 		tell(directory, sides[i], &converged);
 	}
 }
 
-void convergences_check(struct directory *directory, struct vni *vni, bool restart)
-{
-	struct convergence *convergence, *following;
-
-	QUEUE_FOREACH_SAFE(convergence, &vni->convergences, of_vni, following)
-	{
-		if (restart)
-			convergence->blocker = NULL;
-		if (!has_converged(vni, convergence))
-			continue;
-		tell_converged(directory, vni, convergence);
-		directory->counters[COUNTER_CONVERGED]++;
-		convergence_free(directory, vni, convergence);
-	}
-}
-
-void convergences_member_left(struct vni *vni, const struct nve *nve)
+static void wave_end(struct directory *directory, struct vni *vni, struct wave *wave)
 {
 	struct convergence *convergence;
 
-	TAILQ_FOREACH(convergence, &vni->convergences, of_vni) {
-		convergence->blocker = NULL;
+	while ((convergence = TAILQ_FIRST(&wave->convergences))) {
+		tell_converged(directory, vni, wave->revision, convergence);
+		directory->counters[COUNTER_CONVERGED]++;
+		convergence_free(directory, &wave->convergences, convergence);
+	}
+	wave_free(vni, wave);
+}
+
+void convergences_check(struct directory *directory, struct vni *vni, bool restart)
+{
+	struct wave *wave, *following;
+
+	QUEUE_FOREACH_SAFE(wave, &vni->waves, of_vni, following)
+	{
+		if (restart)
+			wave->blocker = NULL;
+		if (has_converged(vni, wave))
+			wave_end(directory, vni, wave);
+	}
+}
+
+static void forget_side(struct convergence_queue *queue, const struct nve *nve)
+{
+	struct convergence *convergence;
+
+	TAILQ_FOREACH(convergence, queue, link) {
 		if (convergence->from == nve)
 			convergence->from = NULL;
 		if (convergence->to == nve)
@@ -134,21 +187,56 @@ void convergences_member_left(struct vni *vni, const struct nve *nve)
 	}
 }
 
-void convergences_tick(struct directory *directory, uint64_t now_us, struct vni *vni)
+void convergences_member_left(struct vni *vni, const struct nve *nve)
+{
+	struct wave *wave;
+
+	forget_side(&vni->untold, nve);
+	TAILQ_FOREACH(wave, &vni->waves, of_vni) {
+		wave->blocker = NULL;
+		forget_side(&wave->convergences, nve);
+	}
+}
+
+static void give_up(struct directory *directory, uint64_t now_us, struct convergence_queue *queue)
 {
 	struct convergence *convergence, *following;
 
-	QUEUE_FOREACH_SAFE(convergence, &vni->convergences, of_vni, following)
+	QUEUE_FOREACH_SAFE(convergence, queue, link, following)
 	{
 		if (now_us < convergence->deadline_us)
 			continue;
 		directory->counters[COUNTER_NOT_CONVERGED]++;
-		convergence_free(directory, vni, convergence);
+		convergence_free(directory, queue, convergence);
 	}
+}
+
+void convergences_tick(struct directory *directory, uint64_t now_us, struct vni *vni)
+{
+	struct wave *wave, *following;
+
+	give_up(directory, now_us, &vni->untold);
+	QUEUE_FOREACH_SAFE(wave, &vni->waves, of_vni, following)
+	{
+		give_up(directory, now_us, &wave->convergences);
+		if (TAILQ_EMPTY(&wave->convergences))
+			wave_free(vni, wave);
+	}
+}
+
+static void clear_queue(struct directory *directory, struct convergence_queue *queue)
+{
+	while (!TAILQ_EMPTY(queue))
+		convergence_free(directory, queue, TAILQ_FIRST(queue));
 }
 
 void convergences_clear(struct directory *directory, struct vni *vni)
 {
-	while (!TAILQ_EMPTY(&vni->convergences))
-		convergence_free(directory, vni, TAILQ_FIRST(&vni->convergences));
+	struct wave *wave;
+
+	clear_queue(directory, &vni->untold);
+	while ((wave = TAILQ_FIRST(&vni->waves))) {
+		clear_queue(directory, &wave->convergences);
+		wave_free(vni, wave);
+	}
 }

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "nva/directory_internal.h"
+#include "nva/directory_move.h"
 
 /* What a move has had passed on, and to whom. */
 struct route {
@@ -15,16 +15,17 @@ struct route {
 	size_t *passed;
 };
 
-static bool find_route(const struct vni *vni, struct mac mac, const struct nve *from,
-		       struct route *ret)
+static bool find_route(const struct directory *directory, const struct vni *vni, struct mac mac,
+		       const struct nve *from, struct route *ret)
 {
+	struct move *moves[MOVES_OF_MAX];
+	size_t count = moves_of(directory, vni, mac, moves);
 	struct convergence *convergence;
-	struct move *move;
 
-	TAILQ_FOREACH(move, &vni->moves, of_vni)
-		if (move->state == MOVE_GRANTED && move->from == from &&
-		    mac_cmp(move->mapping.mac, mac) == 0) {
-			*ret = (struct route){ move->to, move->generation, &move->flows_size };
+	for (size_t i = 0; i < count; i++)
+		if (moves[i]->state == MOVE_GRANTED && moves[i]->from == from) {
+			*ret = (struct route){ moves[i]->to, moves[i]->generation,
+					       &moves[i]->flows_size };
 			return true;
 		}
 	convergence = convergence_find(vni, mac, from);
@@ -61,7 +62,7 @@ void flows_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 	const struct vni *vni = vni_find(directory, message->vni);
 	struct route route;
 
-	if (!vni || !find_route(vni, message->mac, nve, &route) ||
+	if (!vni || !find_route(directory, vni, message->mac, nve, &route) ||
 	    message->flows_size > DIRECTORY_MOVE_FLOWS_MAX - *route.passed) {
 		directory->counters[COUNTER_FLOWS_DROPPED]++;
 		return;

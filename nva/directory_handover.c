@@ -13,25 +13,30 @@
  */
 #include "nva/directory_internal.h"
 
-static void unqueue(struct entry *entry)
+static void handover_free(struct handover *handover)
 {
-	TAILQ_REMOVE(&entry->vni->handovers, entry, of_handover);
-	entry->handover_from = NULL;
+	handover->entry->state &= (uint8_t) ~ENTRY_HANDOVER;
+	TAILQ_REMOVE(&handover->vni->handovers, handover, of_vni);
+	TAILQ_REMOVE(&handover->from->handovers, handover, of_nve);
+	free(handover);
 }
 
 /* Everybody may know now. */
-static void finish(struct directory *directory, struct entry *entry)
+static void finish(struct directory *directory, struct handover *handover)
 {
-	unqueue(entry);
-	tell_entry_later(directory, entry);
+	struct entry *entry = handover->entry;
+	struct vni *vni = handover->vni;
+
+	handover_free(handover);
+	tell_entry_later(directory, vni, entry);
 }
 
-static void tell_old_nve(struct directory *directory, struct entry *entry)
+static void tell_old_nve(struct directory *directory, struct handover *handover)
 {
 	struct nvo3_message update = {
 		.kind = NVO3_UPDATE,
-		.vni = entry->vni->number,
-		.mappings = calloc(1, sizeof(*update.mappings)),
+		.vni = handover->vni->number,
+		.mappings = malloc(sizeof(*update.mappings)),
 		.mapping_count = 1,
 	};
 
@@ -39,57 +44,85 @@ static void tell_old_nve(struct directory *directory, struct entry *entry)
 		directory->out_of_memory = true;
 		return;
 	}
-	entry_mapping(entry, &update.mappings[0]);
-	update.revision = entry->handover_revision = ++directory->revision;
-	entry->handover_from->sent = update.revision;
+	entry_mapping(directory, handover->vni, handover->entry, &update.mappings[0]);
+	update.revision = handover->revision = ++directory->revision;
+	handover->from->sent = update.revision;
 	directory->counters[COUNTER_UPDATES]++;
-	tell(directory, entry->handover_from, &update);
+	tell(directory, handover->from, &update);
 }
 
-void handover_new(struct directory *directory, uint64_t now_us, struct entry *entry,
-		  struct nve *from)
+static void begin(struct directory *directory, uint64_t now_us, struct vni *vni,
+		  struct entry *entry, struct nve *from)
 {
-	const struct member *member = from ? member_find(directory, entry->vni, from) : NULL;
+	struct handover *handover = calloc(1, sizeof(*handover));
 
-	handover_drop(entry);
-	if (!member || !member->subscribed || from == entry->owner) {
-		tell_entry_later(directory, entry);
+	if (!handover) {
+		directory->out_of_memory = true;
 		return;
 	}
-	if (entry->changed)
-		TAILQ_REMOVE(&entry->vni->changed, entry, to_tell);
-	entry->changed = false;
-	entry->handover_from = from;
-	entry->handover_deadline_us = now_us + DIRECTORY_HANDOVER_MS * UINT64_C(1000);
-	TAILQ_INSERT_TAIL(&entry->vni->handovers, entry, of_handover);
-	tell_old_nve(directory, entry);
+	handover->vni = vni;
+	handover->entry = entry;
+	handover->from = from;
+	handover->deadline_us = now_us + DIRECTORY_HANDOVER_MS * UINT64_C(1000);
+	TAILQ_INSERT_TAIL(&vni->handovers, handover, of_vni);
+	TAILQ_INSERT_TAIL(&from->handovers, handover, of_nve);
+	entry->state &= (uint8_t) ~ENTRY_CHANGED;
+	entry->state |= ENTRY_HANDOVER;
+	tell_old_nve(directory, handover);
 }
 
-void handover_drop(struct entry *entry)
+void handover_new(struct directory *directory, uint64_t now_us, struct vni *vni,
+		  struct entry *entry, struct nve *from)
 {
-	if (entry->handover_from)
-		unqueue(entry);
+	const struct member *member = from ? member_find(directory, vni, from) : NULL;
+
+	handover_drop(vni, entry);
+	if (!member || !member->subscribed || from == entry_owner(directory, entry))
+		tell_entry_later(directory, vni, entry);
+	else
+		begin(directory, now_us, vni, entry, from);
 }
 
-void handovers_check(struct directory *directory, uint64_t now_us, struct vni *vni)
+void handover_drop(struct vni *vni, struct entry *entry)
 {
-	struct entry *entry, *following;
+	struct handover *handover, *following;
 
-	QUEUE_FOREACH_SAFE(entry, &vni->handovers, of_handover, following)
-	{
-		const struct nve *from = entry->handover_from;
-		bool confirmed = from->acked >= entry->handover_revision;
+	if (!(entry->state & ENTRY_HANDOVER))
+		return;
+	QUEUE_FOREACH_SAFE(handover, &vni->handovers, of_vni, following)
+	if (handover->entry == entry)
+		handover_free(handover);
+}
 
-		if (confirmed || !from->connected || now_us >= entry->handover_deadline_us)
-			finish(directory, entry);
-	}
+void handovers_confirmed(struct directory *directory, struct nve *nve)
+{
+	struct handover *handover, *following;
+
+	QUEUE_FOREACH_SAFE(handover, &nve->handovers, of_nve, following)
+	if (!nve->connected || nve->acked >= handover->revision)
+		finish(directory, handover);
+}
+
+void handovers_tick(struct directory *directory, uint64_t now_us, struct vni *vni)
+{
+	struct handover *handover, *following;
+
+	QUEUE_FOREACH_SAFE(handover, &vni->handovers, of_vni, following)
+	if (now_us >= handover->deadline_us)
+		finish(directory, handover);
 }
 
 void handovers_member_left(struct directory *directory, struct vni *vni, const struct nve *nve)
 {
-	struct entry *entry, *following;
+	struct handover *handover, *following;
 
-	QUEUE_FOREACH_SAFE(entry, &vni->handovers, of_handover, following)
-	if (entry->handover_from == nve)
-		finish(directory, entry);
+	QUEUE_FOREACH_SAFE(handover, &vni->handovers, of_vni, following)
+	if (handover->from == nve)
+		finish(directory, handover);
+}
+
+void handovers_clear(struct vni *vni)
+{
+	while (!TAILQ_EMPTY(&vni->handovers))
+		handover_free(TAILQ_FIRST(&vni->handovers));
 }

@@ -42,12 +42,16 @@ static void journal_of_nve(const struct directory *directory, enum change_kind k
 	journal(directory, &change);
 }
 
-static void change_of_entry(const struct entry *entry, struct change *ret_change)
+/* Of a mapping that its NVE has not confirmed since its last start, no incarnation is right: 0. */
+static void change_of_entry(const struct directory *directory, const struct vni *vni,
+			    const struct entry *entry, struct change *ret_change)
 {
+	const struct nve *owner = entry_owner(directory, entry);
+
 	ret_change->kind = CHANGE_MAPPING;
-	ret_change->incarnation = entry->incarnation;
-	memcpy(ret_change->name, entry->owner->name, sizeof(ret_change->name));
-	entry_mapping(entry, &ret_change->mapping);
+	ret_change->incarnation = entry->epoch == owner->epoch ? owner->incarnation : 0;
+	memcpy(ret_change->name, owner->name, sizeof(ret_change->name));
+	entry_mapping(directory, vni, entry, &ret_change->mapping);
 }
 
 void journal_nve(struct directory *directory, const struct nve *nve)
@@ -70,19 +74,14 @@ void journal_member_gone(struct directory *directory, const struct member *membe
 	journal_of_nve(directory, CHANGE_MEMBER_GONE, member->nve, member->vni->number);
 }
 
-void journal_entry(struct directory *directory, const struct entry *entry)
+void journal_entry(struct directory *directory, const struct vni *vni, const struct entry *entry)
 {
 	struct change change;
 
 	if (!directory->journal)
 		return;
-	change_of_entry(entry, &change);
+	change_of_entry(directory, vni, entry, &change);
 	journal(directory, &change);
-}
-
-void journal_removed(struct directory *directory, const struct entry *entry)
-{
-	journal_tombstone(directory, entry->vni->number, entry->mac, entry->generation);
 }
 
 void journal_tombstone(struct directory *directory, uint32_t vni, struct mac mac,
@@ -116,17 +115,21 @@ static void dump_nves(const struct directory *directory, directory_journal *take
 	}
 }
 
-static void dump_entries(const struct vni *vni, directory_journal *taker, void *userdata)
+static void dump_entries(const struct directory *directory, const struct vni *vni,
+			 directory_journal *taker, void *userdata)
 {
-	struct table_link *link = NULL;
+	uint32_t ids[INDEX_SEGMENT_MAX];
 	struct change change = { 0 };
+	uint64_t position = 0;
 
-	while ((link = table_walk(&vni->entries, link))) {
-		const struct entry *entry = TABLE_ITEM(link, struct entry, link);
+	while (position < INDEX_END) {
+		size_t count = index_walk(&vni->by_mac, position, ids, &position);
 
-		change_of_entry(entry, &change);
-		change.vtep = entry->owner->vtep;
-		taker(userdata, &change);
+		for (size_t i = 0; i < count; i++) {
+			change_of_entry(directory, vni, pool_at(&vni->pool, ids[i]), &change);
+			change.vtep = change.mapping.vtep;
+			taker(userdata, &change);
+		}
 	}
 }
 
@@ -138,7 +141,7 @@ void directory_dump(const struct directory *directory, uint64_t now_us, uint64_t
 
 	dump_nves(directory, taker, userdata);
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory)
-		dump_entries(vni, taker, userdata);
+		dump_entries(directory, vni, taker, userdata);
 	TAILQ_FOREACH(tombstone, &directory->tombstones_by_age, by_age) {
 		const struct change change = {
 			.kind = CHANGE_REMOVED,
@@ -154,21 +157,22 @@ void directory_dump(const struct directory *directory, uint64_t now_us, uint64_t
 
 /* --- back in --- */
 
-struct entry *entry_place(struct directory *directory, struct vni *vni, struct entry *entry,
-			  struct nve *owner, const struct change *change)
+struct entry *entry_place(struct directory *directory, struct member *owner, struct entry *entry,
+			  const struct change *change)
 {
 	const struct mapping *mapping = &change->mapping;
 
-	if (!entry)
-		entry = entry_new(directory, vni, mapping->mac);
+	if (entry)
+		entry_set_owner(directory, entry, owner);
+	else
+		entry = entry_new(directory, owner, mapping->mac);
 	if (!entry)
 		return NULL;
-	entry_set_owner(entry, owner);
 	entry->generation = mapping->generation;
-	entry->incarnation = change->incarnation;
-	entry->flags = mapping->flags;
+	entry->epoch = owner->nve->epoch - (change->incarnation != owner->nve->incarnation);
+	entry->flags = (uint8_t) mapping->flags;
 	entry->vm = mapping->vm;
-	(void) entry_set_addresses(directory, entry, mapping->ips, mapping->ip_count);
+	(void) entry_set_addresses(directory, owner->vni, entry, mapping->ips, mapping->ip_count);
 	return entry;
 }
 
@@ -213,7 +217,7 @@ static const char *restore_nve(struct directory *directory, const struct restori
 		return NULL;
 	}
 	nve->role = change->role;
-	nve->incarnation = change->incarnation;
+	nve_set_incarnation(nve, change->incarnation);
 	nve->journalled = true;
 	nve->lease_end_us = restoring->now_us + directory->config.lease_us;
 	return NULL;
@@ -255,14 +259,16 @@ static const char *restore_mapping(struct directory *directory, const struct res
 {
 	const struct mapping *mapping = &restoring->change->mapping;
 	struct vni *vni = restoring->vni;
+	struct member *member = vni && restoring->nve ? member_find(directory, vni, restoring->nve)
+						      : NULL;
 	struct entry *entry;
 
-	if (!restoring->nve || !vni || !member_find(directory, vni, restoring->nve))
+	if (!member)
 		return "a mapping is of an NVE that does not take part in its VNI";
 	entry = entry_find(directory, vni, mapping->mac);
-	entry = entry_place(directory, vni, entry, restoring->nve, restoring->change);
-	if (!entry && !directory->out_of_memory)
+	if (!entry && vni->by_mac.count >= directory->config.limits.vni_mappings)
 		return "a VNI has more mappings than this NVA has room for";
+	(void) entry_place(directory, member, entry, restoring->change);
 	return NULL;
 }
 
@@ -275,7 +281,7 @@ static const char *restore_removed(struct directory *directory, const struct res
 	uint64_t age_s = restoring->now_s > then_s ? restoring->now_s - then_s : 0;
 
 	if (entry)
-		entry_remove(directory, restoring->now_us, entry);
+		entry_remove(directory, restoring->now_us, vni, entry);
 	tombstone_forget(directory, mapping->vni, mapping->mac);
 	if (age_s < DIRECTORY_TOMBSTONE_AGE_S)
 		tombstone_put(directory, restoring->now_us - age_s * UINT64_C(1000000),
@@ -356,5 +362,5 @@ void directory_count(const struct directory *directory, struct directory_counts 
 		.tombstones = directory->tombstones.count,
 	};
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory)
-		ret_counts->mappings += vni->entries.count;
+		ret_counts->mappings += vni->by_mac.count;
 }

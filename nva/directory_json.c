@@ -24,6 +24,8 @@ static const char *const counter_names[] = {
 	[COUNTER_ANSWERED] = "answered",
 	[COUNTER_FLOWS] = "flows",
 	[COUNTER_FLOWS_DROPPED] = "flows_dropped",
+	[COUNTER_CONFLICTS] = "conflicts",
+	[COUNTER_CONFLICTS_RESOLVED] = "conflicts_resolved",
 };
 static_assert(ARRAY_SIZE(counter_names) == COUNTER_COUNT, "a counter has no name");
 
@@ -85,6 +87,7 @@ static int fill_nve(struct json_object *object, const struct nve *nve, size_t *r
 	    json_add_bool(object, "connected", nve->connected) < 0 ||
 	    json_add_u64(object, "acked_revision", nve->acked) < 0 ||
 	    json_add_u64(object, "vni_count", nve->member_count) < 0 ||
+	    json_add_u64(object, "mappings", nve->entry_count) < 0 ||
 	    add_nve_vnis(object, nve, room) < 0)
 		return -ENOMEM;
 	return 0;
@@ -115,7 +118,7 @@ static int append_vnis(struct json_object *array, const struct directory *direct
 
 		if (append(array, object) < 0 || json_add_u64(object, "vni", vni->number) < 0 ||
 		    json_add_u64(object, "members", vni->member_count) < 0 ||
-		    json_add_u64(object, "mappings", vni->entries.count) < 0)
+		    json_add_u64(object, "mappings", vni->by_mac.count) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -147,6 +150,59 @@ static int append_moves(struct json_object *array, const struct directory *direc
 				return 0;
 			object = json_object_new_object();
 			if (append(array, object) < 0 || fill_move(object, move) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int append_claim(struct json_object *array, const struct directory *directory,
+			const struct entry *entry)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (append(array, object) < 0 || add_mac(object, entry->mac) < 0 ||
+	    json_add_string(object, "nve", entry_owner(directory, entry)->name) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* The one that has the address, then those that wait, the earliest first. */
+static int add_claims(struct json_object *object, const struct directory *directory,
+		      const struct vni *vni, const struct conflict *conflict)
+{
+	struct json_object *array = json_object_new_array();
+	const struct claim *claim;
+
+	if (json_add(object, "claims", array) < 0 ||
+	    append_claim(array, directory, entry_find_ip(directory, vni, conflict->ip)) < 0)
+		return -ENOMEM;
+	TAILQ_FOREACH(claim, &conflict->claims, of_conflict) {
+		if (json_object_array_length(array) >= DIRECTORY_STATUS_CLAIMS_MAX)
+			break;
+		if (append_claim(array, directory, claim->entry) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int append_conflicts(struct json_object *array, const struct directory *directory)
+{
+	const struct conflict *conflict;
+	const struct vni *vni;
+
+	TAILQ_FOREACH(vni, &directory->vnis, of_directory) {
+		TAILQ_FOREACH(conflict, &vni->conflict_queue, of_vni) {
+			struct json_object *object;
+
+			if (json_object_array_length(array) >= DIRECTORY_STATUS_CONFLICTS_MAX)
+				return 0;
+			object = json_object_new_object();
+			if (append(array, object) < 0 ||
+			    json_add_u64(object, "vni", vni->number) < 0 ||
+			    add_ip(object, "ip", conflict->ip) < 0 ||
+			    json_add_u64(object, "claim_count", conflict->claim_count + 1) < 0 ||
+			    add_claims(object, directory, vni, conflict) < 0)
 				return -ENOMEM;
 		}
 	}
@@ -190,6 +246,8 @@ int directory_status(const struct directory *directory, uint64_t now_us,
 	    add_array(status, "moves", directory, append_moves) < 0 ||
 	    json_add_u64(status, "moves_pending", directory->move_count) < 0 ||
 	    json_add_u64(status, "moves_converging", directory->convergence_count) < 0 ||
+	    add_array(status, "conflicts", directory, append_conflicts) < 0 ||
+	    json_add_u64(status, "conflicts_open", directory->conflict_count) < 0 ||
 	    add_counters(status, directory) < 0)
 		return -ENOMEM;
 	*ret_status = TAKE_PTR(status);
@@ -217,9 +275,9 @@ static int add_flags(struct json_object *object, uint32_t flags)
 		uint32_t flag;
 		const char *name;
 	} names[] = {
-		{ MAPPING_VM, "vm" },
-		{ MAPPING_LEARNED, "learned" },
-		{ MAPPING_ROUTER, "router" },
+		{ MAPPING_VM, "vm" },	      { MAPPING_LEARNED, "learned" },
+		{ MAPPING_ROUTER, "router" }, { MAPPING_GATEWAY, "gateway" },
+		{ MAPPING_STATIC, "static" }, { MAPPING_STANDBY, "standby" },
 	};
 	struct json_object *array = json_object_new_array();
 
@@ -240,14 +298,15 @@ static int add_vm(struct json_object *object, struct uuid vm)
 	return json_add_string(object, "vm", uuid_text(vm, text));
 }
 
-static int fill_mapping(struct json_object *object, const struct entry *entry)
+static int fill_mapping(struct json_object *object, const struct directory *directory,
+			const struct vni *vni, const struct entry *entry)
 {
 	struct mapping mapping;
 
-	entry_mapping(entry, &mapping);
+	entry_mapping(directory, vni, entry, &mapping);
 	if (json_add_u64(object, "vni", mapping.vni) < 0 || add_mac(object, mapping.mac) < 0 ||
 	    add_ips(object, &mapping) < 0 ||
-	    json_add_string(object, "nve", entry->owner->name) < 0 ||
+	    json_add_string(object, "nve", entry_owner(directory, entry)->name) < 0 ||
 	    add_ip(object, "vtep", mapping.vtep) < 0 ||
 	    json_add_u64(object, "generation", mapping.generation) < 0 ||
 	    add_vm(object, mapping.vm) < 0 || add_flags(object, mapping.flags) < 0)
@@ -255,16 +314,22 @@ static int fill_mapping(struct json_object *object, const struct entry *entry)
 	return 0;
 }
 
-static int append_mappings(struct json_object *array, const struct vni *vni)
+static int append_mappings(struct json_object *array, const struct directory *directory,
+			   const struct vni *vni)
 {
-	struct table_link *link = NULL;
+	uint32_t ids[INDEX_SEGMENT_MAX];
+	uint64_t position = 0;
 
-	while ((link = table_walk(&vni->entries, link))) {
-		struct json_object *object = json_object_new_object();
+	while (position < INDEX_END) {
+		size_t count = index_walk(&vni->by_mac, position, ids, &position);
 
-		if (append(array, object) < 0 ||
-		    fill_mapping(object, TABLE_ITEM(link, struct entry, link)) < 0)
-			return -ENOMEM;
+		for (size_t i = 0; i < count; i++) {
+			struct json_object *object = json_object_new_object();
+
+			if (append(array, object) < 0 ||
+			    fill_mapping(object, directory, vni, pool_at(&vni->pool, ids[i])) < 0)
+				return -ENOMEM;
+		}
 	}
 	return 0;
 }
@@ -278,7 +343,8 @@ int directory_mappings(const struct directory *directory, uint32_t number,
 	if (!array)
 		return -ENOMEM;
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory)
-		if ((number == 0 || vni->number == number) && append_mappings(array, vni) < 0)
+		if ((number == 0 || vni->number == number) &&
+		    append_mappings(array, directory, vni) < 0)
 			return -ENOMEM;
 	*ret_mappings = TAKE_PTR(array);
 	return 0;

@@ -63,20 +63,21 @@ struct member *member_new(struct directory *directory, struct vni *vni, struct n
 	return member;
 }
 
+static void expire_entry(struct directory *directory, uint64_t now_us, struct vni *vni,
+			 struct entry *entry)
+{
+	struct mac mac = entry->mac;
+
+	entry_remove(directory, now_us, vni, entry);
+	directory->counters[COUNTER_EXPIRED]++;
+	moves_owner_left(directory, now_us, vni, mac);
+}
+
 static void remove_entries_of(struct directory *directory, uint64_t now_us, struct member *member)
 {
-	struct entry *entry, *following;
-
-	QUEUE_FOREACH_SAFE(entry, &member->nve->entries, of_owner, following)
-	{
-		struct mac mac = entry->mac;
-
-		if (entry->vni != member->vni)
-			continue;
-		entry_remove(directory, now_us, entry);
-		directory->counters[COUNTER_EXPIRED]++;
-		moves_owner_left(directory, now_us, member->vni, mac);
-	}
+	while (member->first_entry)
+		expire_entry(directory, now_us, member->vni,
+			     pool_at(&member->vni->pool, member->first_entry));
 }
 
 void member_remove(struct directory *directory, uint64_t now_us, struct member *member)
@@ -91,6 +92,7 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 	convergences_member_left(vni, member->nve);
 
 	journal_member_gone(directory, member);
+	snapshot_end(directory, member);
 	table_remove(&vni->member_table, &member->link);
 	TAILQ_REMOVE(&vni->members, member, of_vni);
 	TAILQ_REMOVE(&member->nve->members, member, of_nve);
@@ -131,9 +133,7 @@ void member_subscribe(struct directory *directory, struct nve *nve,
 		member = member_new(directory, vni, nve);
 	if (!member)
 		return;
-	member->subscribed = true;
-	tell_subscriber(directory, member);
-	convergences_check(directory, vni, true);
+	snapshot_ask(directory, member);
 }
 
 /* --- NVEs --- */
@@ -153,26 +153,31 @@ void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve)
 	free(nve);
 }
 
+/* What the present incarnation of its NVE has not said again. */
+static void remove_unsaid(struct directory *directory, uint64_t now_us, struct member *member)
+{
+	struct vni *vni = member->vni;
+	uint32_t id = member->first_entry;
+
+	while (id) {
+		struct entry *entry = pool_at(&vni->pool, id);
+
+		id = entry->next;
+		if (entry->epoch != member->nve->epoch)
+			expire_entry(directory, now_us, vni, entry);
+	}
+}
+
 void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve)
 {
-	struct member *member, *following_member;
-	struct entry *entry, *following_entry;
+	struct member *member, *following;
 
 	nve->resync_end_us = 0;
-	QUEUE_FOREACH_SAFE(member, &nve->members, of_nve, following_member)
-	if (!member->subscribed)
+	QUEUE_FOREACH_SAFE(member, &nve->members, of_nve, following)
+	if (member->subscribed || member->snapshot != SNAPSHOT_NONE)
+		remove_unsaid(directory, now_us, member);
+	else
 		member_remove(directory, now_us, member);
-	QUEUE_FOREACH_SAFE(entry, &nve->entries, of_owner, following_entry)
-	{
-		struct vni *vni = entry->vni;
-		struct mac mac = entry->mac;
-
-		if (entry->incarnation == nve->incarnation)
-			continue;
-		entry_remove(directory, now_us, entry);
-		directory->counters[COUNTER_EXPIRED]++;
-		moves_owner_left(directory, now_us, vni, mac);
-	}
 }
 
 static void end_session(struct directory *directory, struct nve *nve)
@@ -187,7 +192,9 @@ static void end_session(struct directory *directory, struct nve *nve)
 	TAILQ_FOREACH(member, &nve->members, of_nve) {
 		member->subscribed = false;
 		member->members_version = 0;
+		snapshot_end(directory, member);
 	}
+	handovers_confirmed(directory, nve);
 	TAILQ_FOREACH(member, &nve->members, of_nve)
 		convergences_check(directory, member->vni, false);
 }
@@ -229,6 +236,12 @@ struct nve *nve_find(const struct directory *directory, const char *name)
 	return NULL;
 }
 
+void nve_set_incarnation(struct nve *nve, uint64_t incarnation)
+{
+	nve->epoch += nve->incarnation != incarnation;
+	nve->incarnation = incarnation;
+}
+
 int nve_new(struct directory *directory, const char *name, struct ip vtep, struct nve **ret_nve)
 {
 	struct nve *nve;
@@ -249,7 +262,7 @@ int nve_new(struct directory *directory, const char *name, struct ip vtep, struc
 	(void) snprintf(nve->name, sizeof(nve->name), "%s", name);
 	nve->vtep = vtep;
 	TAILQ_INIT(&nve->members);
-	TAILQ_INIT(&nve->entries);
+	TAILQ_INIT(&nve->handovers);
 	directory->nves[id] = nve;
 	if (id >= directory->nve_end)
 		directory->nve_end = id + 1;
@@ -307,10 +320,11 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 	if (nve->role != hello->role || nve->incarnation != hello->incarnation ||
 	    !nve->journalled) {
 		nve->role = hello->role;
-		nve->incarnation = hello->incarnation;
+		nve_set_incarnation(nve, hello->incarnation);
 		journal_nve(directory, nve);
 		nve->journalled = true;
 	}
+	nve->held = false;
 	nve->resync_end_us = now_us + directory->config.lease_us;
 	memcpy(welcome.name, directory->config.name, sizeof(welcome.name));
 	tell(directory, nve, &welcome);
@@ -346,4 +360,9 @@ int directory_connect(struct directory *directory, uint64_t now_us,
 	*ret_nve = nve->id;
 	*ret_replaced = replaced;
 	return 0;
+}
+
+void directory_hold(struct directory *directory, uint32_t nve_id, bool held)
+{
+	directory->nves[nve_id]->held = held;
 }

@@ -35,7 +35,8 @@ static const char *room_conflict(const struct directory *directory, const struct
 	TAILQ_FOREACH(vni, &from->vnis, of_directory) {
 		const struct vni *here = vni_find(directory, vni->number);
 
-		if (here && here->entries.count + vni->entries.count > DIRECTORY_VNI_MAPPINGS_MAX)
+		if (here &&
+		    here->by_mac.count + vni->by_mac.count > directory->config.limits.vni_mappings)
 			return "a VNI would have more mappings than this NVA has room for";
 		if (here && here->member_count + vni->member_count > DIRECTORY_VNI_MEMBERS_MAX)
 			return "a VNI would have more members than this NVA has room for";
@@ -76,7 +77,7 @@ static void take_nve(struct merging *merging, const struct change *change)
 		return;
 	}
 	nve->role = change->role;
-	nve->incarnation = change->incarnation;
+	nve_set_incarnation(nve, change->incarnation);
 	nve->lease_end_us = merging->now_us + directory->config.lease_us;
 	nve->journalled = true;
 	journal_nve(directory, nve);
@@ -97,9 +98,10 @@ static void take_mapping(struct merging *merging, const struct change *change)
 	struct directory *directory = merging->directory;
 	struct vni *vni = vni_find(directory, change->mapping.vni);
 	struct nve *nve = nve_find(directory, change->name);
+	struct member *member = vni && nve ? member_find(directory, vni, nve) : NULL;
 	struct entry *entry = vni ? entry_find(directory, vni, change->mapping.mac) : NULL;
 
-	if (!vni || !nve)
+	if (!member)
 		return; /* out of memory */
 	if (directory_generation(directory, vni->number, change->mapping.mac) >=
 	    change->mapping.generation) {
@@ -107,14 +109,14 @@ static void take_mapping(struct merging *merging, const struct change *change)
 		return;
 	}
 	if (entry)
-		handover_drop(entry);
-	entry = entry_place(directory, vni, entry, nve, change);
+		handover_drop(vni, entry);
+	entry = entry_place(directory, member, entry, change);
 	if (!entry)
 		return;
 	merging->taken++;
-	journal_entry(directory, entry);
-	tell_entry_later(directory, entry);
-	moves_owner_changed(directory, merging->now_us, entry);
+	journal_entry(directory, vni, entry);
+	tell_entry_later(directory, vni, entry);
+	moves_owner_changed(directory, merging->now_us, vni, entry);
 }
 
 /* What is served is not taken away: its NVE has said so to this directory. */

@@ -3,7 +3,6 @@
  * directory_register.c - who may have a MAC: registrations and withdrawals (draft-ietf-nvo3-vmm
  * sections 4.2 and 6).
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,28 +22,32 @@ uint64_t generation_free(const struct directory *directory, uint64_t now_us, con
 {
 	if (!entry)
 		return generation_next(directory, vni->number, mapping->mac, mapping->generation);
-	if (nve_has_ended(entry->owner, now_us) || is_learned(entry->flags))
+	if (nve_has_ended(entry_owner(directory, entry), now_us) || is_learned(entry->flags))
 		return entry->generation + 1;
 	return 0;
 }
 
 /* Makes @entry what @mapping says; true when that changed anything. */
-static bool entry_describe(struct directory *directory, struct entry *entry,
+static bool entry_describe(struct directory *directory, struct vni *vni, struct entry *entry,
 			   const struct mapping *mapping)
 {
-	bool changed = entry_set_addresses(directory, entry, mapping->ips, mapping->ip_count);
+	bool changed = entry_set_addresses(directory, vni, entry, mapping->ips, mapping->ip_count);
 
 	changed |= entry->flags != mapping->flags || uuid_cmp(entry->vm, mapping->vm) != 0;
-	entry->flags = mapping->flags;
+	entry->flags = (uint8_t) mapping->flags;
 	entry->vm = mapping->vm;
 	return changed;
 }
 
 /* An NVE that has just got a VM may not know its addresses yet; the directory does. */
-static void add_known(struct mapping *mapping, const struct entry *entry)
+static void add_known(const struct directory *directory, struct mapping *mapping,
+		      const struct entry *entry)
 {
-	for (size_t i = 0; i < entry->address_count && mapping->ip_count < MAPPING_IPS_MAX; i++)
-		mapping->ips[mapping->ip_count++] = entry->addresses[i].ip;
+	size_t max = directory->config.limits.mapping_addresses;
+
+	if (mapping->ip_count < max)
+		mapping->ip_count += (uint8_t) entry_ips(entry, mapping->ips + mapping->ip_count,
+							 max - mapping->ip_count);
 	if (uuid_is_none(mapping->vm))
 		mapping->vm = entry->vm;
 	if (mapping->flags == 0)
@@ -57,122 +60,242 @@ bool is_another_vm(const struct entry *entry, const struct mapping *mapping)
 	       uuid_cmp(entry->vm, mapping->vm) != 0;
 }
 
-struct entry *entry_assign(struct directory *directory, struct vni *vni, struct entry *entry,
-			   struct nve *nve, const struct mapping *mapping, uint64_t generation)
+struct entry *entry_assign(struct directory *directory, struct member *member, struct entry *entry,
+			   const struct mapping *mapping, uint64_t generation)
 {
-	struct mapping merged = *mapping;
+	struct mapping merged;
 
-	if (entry && !is_another_vm(entry, mapping))
-		add_known(&merged, entry);
-	if (!entry)
-		entry = entry_new(directory, vni, mapping->mac);
+	if (entry && !is_another_vm(entry, mapping)) {
+		merged = *mapping;
+		add_known(directory, &merged, entry);
+		mapping = &merged;
+	}
+	if (entry)
+		entry_set_owner(directory, entry, member);
+	else
+		entry = entry_new(directory, member, mapping->mac);
 	if (!entry)
 		return NULL;
-	entry_set_owner(entry, nve);
 	entry->generation = generation;
-	entry->incarnation = nve->incarnation;
-	(void) entry_describe(directory, entry, &merged);
-	journal_entry(directory, entry);
-	tell_entry_later(directory, entry);
+	entry->epoch = member->nve->epoch;
+	(void) entry_describe(directory, member->vni, entry, mapping);
+	journal_entry(directory, member->vni, entry);
+	tell_entry_later(directory, member->vni, entry);
 	return entry;
 }
 
-/* --- REGISTER --- */
-
-/* The answer, granted with @entry's generation or, without one, refused with a reason. */
-__attribute__((format(printf, 5, 6))) static void
-answer(struct directory *directory, const struct nve *nve, const struct nvo3_message *request,
-       const struct entry *entry, const char *format, ...)
+bool is_over_a_limit(const struct directory *directory, const struct member *member,
+		     const struct entry *entry, const struct mapping *mapping, char *reterr_text)
 {
-	struct nvo3_message reply = {
-		.kind = NVO3_REGISTERED,
-		.id = request->id,
-		.vni = request->mappings[0].vni,
-		.mac = request->mappings[0].mac,
-		.granted = entry != NULL,
-		.generation = entry ? entry->generation : 0,
-	};
-	va_list arguments;
+	const struct directory_limits *limits = &directory->config.limits;
+	const size_t size = NVO3_TEXT_MAX + 1;
 
-	va_start(arguments, format);
-	(void) vsnprintf(reply.text, sizeof(reply.text), format, arguments);
-	va_end(arguments);
-	directory->counters[entry ? COUNTER_REGISTERED : COUNTER_REFUSED]++;
-	tell(directory, nve, &reply);
+	if (mapping->ip_count > limits->mapping_addresses)
+		(void) snprintf(reterr_text, size, "the NVA keeps at most %u addresses of a MAC",
+				limits->mapping_addresses);
+	else if (entry && entry->owner == member->nve->id)
+		return false;
+	else if (!entry && member->vni->by_mac.count >= limits->vni_mappings)
+		(void) snprintf(reterr_text, size,
+				"VNI %u: the NVA has no room for more than %u mappings",
+				member->vni->number, limits->vni_mappings);
+	else if (member->nve->entry_count >= limits->nve_mappings)
+		(void) snprintf(reterr_text, size,
+				"the NVA has no room for more than %u mappings of one NVE",
+				limits->nve_mappings);
+	else
+		return false;
+	return true;
 }
 
-static void refuse_for_owner(struct directory *directory, const struct nve *nve,
-			     const struct nvo3_message *request, const struct nve *owner)
+/* --- one registration --- */
+
+static void explain_owner(const struct directory *directory, const struct entry *entry,
+			  uint32_t vni, char *text)
 {
+	const struct nve *owner = entry_owner(directory, entry);
 	char mac[MAC_TEXT_SIZE], vtep[IP_TEXT_SIZE];
 
-	answer(directory, nve, request, NULL,
-	       "%s in VNI %u belongs to NVE %s (%s)%s: it must withdraw it or consent to a move",
-	       mac_text(request->mappings[0].mac, mac), request->mappings[0].vni, owner->name,
-	       ip_text(owner->vtep, vtep), owner->connected ? "" : ", whose lease has not ended");
+	(void) snprintf(
+		text, NVO3_TEXT_MAX + 1,
+		"%s in VNI %u belongs to NVE %s (%s)%s: it must withdraw it or consent to a "
+		"move",
+		mac_text(entry->mac, mac), vni, owner->name, ip_text(owner->vtep, vtep),
+		owner->connected ? "" : ", whose lease has not ended");
 }
 
 /*
  * The present owner says it again: only what is new is told. An NVE that has started anew does not
  * know the addresses of a VM that says nothing; it is told them, and withdraws what is wrong.
  */
-static void refresh(struct directory *directory, struct nve *nve,
-		    const struct nvo3_message *request, struct entry *entry)
+static struct entry *refresh(struct directory *directory, const struct member *member,
+			     const struct mapping *mapping, struct entry *entry)
 {
-	bool confirmed = entry->incarnation == nve->incarnation, changed;
-	struct mapping mapping = request->mappings[0];
+	bool confirmed = entry->epoch == member->nve->epoch, changed;
+	struct mapping merged;
 
-	if (!confirmed && !is_another_vm(entry, &mapping))
-		add_known(&mapping, entry);
-	entry->incarnation = nve->incarnation;
-	changed = entry_describe(directory, entry, &mapping);
+	if (!confirmed && !is_another_vm(entry, mapping)) {
+		merged = *mapping;
+		add_known(directory, &merged, entry);
+		mapping = &merged;
+	}
+	entry->epoch = member->nve->epoch;
+	changed = entry_describe(directory, member->vni, entry, mapping);
 	if (changed || !confirmed)
-		journal_entry(directory, entry);
+		journal_entry(directory, member->vni, entry);
 	if (changed)
-		tell_entry_later(directory, entry);
-	answer(directory, nve, request, entry, "%s", "");
+		tell_entry_later(directory, member->vni, entry);
+	return entry;
 }
 
-static void take_over(struct directory *directory, uint64_t now_us, struct nve *nve,
-		      const struct nvo3_message *request, struct vni *vni, struct entry *entry)
+static struct entry *take_over(struct directory *directory, uint64_t now_us, struct member *member,
+			       const struct mapping *mapping, struct entry *entry, bool *ret_taken,
+			       char *reterr_text)
 {
-	const struct mapping *mapping = &request->mappings[0];
-	uint64_t generation = generation_free(directory, now_us, vni, entry, mapping);
+	uint64_t generation = generation_free(directory, now_us, member->vni, entry, mapping);
 
 	if (entry && generation == 0) {
-		refuse_for_owner(directory, nve, request, entry->owner);
-		return;
+		explain_owner(directory, entry, mapping->vni, reterr_text);
+		return NULL;
 	}
-	entry = entry_assign(directory, vni, entry, nve, mapping, generation);
-	if (!entry) {
-		answer(directory, nve, request, NULL,
-		       "VNI %u: the NVA has no room for more than %d mappings", vni->number,
-		       DIRECTORY_VNI_MAPPINGS_MAX);
-		return;
-	}
-	answer(directory, nve, request, entry, "%s", "");
-	moves_owner_changed(directory, now_us, entry);
+	*ret_taken = true;
+	return entry_assign(directory, member, entry, mapping, generation);
 }
+
+/*
+ * The entry as it is registered now, or NULL with the reason in @reterr_text. @member: the sender in
+ * the mapping's VNI, or NULL. *ret_taken: its owner is another than before.
+ */
+static struct entry *judge(struct directory *directory, uint64_t now_us, const struct nve *nve,
+			   struct member *member, const struct mapping *mapping, bool *ret_taken,
+			   char *reterr_text)
+{
+	struct entry *entry = member ? entry_find(directory, member->vni, mapping->mac) : NULL;
+	const size_t size = NVO3_TEXT_MAX + 1;
+
+	*ret_taken = false;
+	if (!member)
+		(void) snprintf(reterr_text, size, "this NVE has not subscribed to VNI %u",
+				mapping->vni);
+	else if (!ip_is_none(mapping->vtep) && ip_cmp(mapping->vtep, nve->vtep) != 0)
+		(void) snprintf(reterr_text, size,
+				"the mapping names a VTEP that is not the sender's");
+	else if (mapping->generation > DIRECTORY_CLAIM_MAX)
+		(void) snprintf(reterr_text, size, "no generation is that high");
+	else if (is_over_a_limit(directory, member, entry, mapping, reterr_text))
+		return NULL;
+	else if (entry && entry->owner == nve->id)
+		return refresh(directory, member, mapping, entry);
+	else
+		return take_over(directory, now_us, member, mapping, entry, ret_taken, reterr_text);
+	return NULL;
+}
+
+static struct member *find_sender(const struct directory *directory, const struct nve *nve,
+				  uint32_t number)
+{
+	const struct vni *vni = vni_find(directory, number);
+
+	return vni ? member_find(directory, vni, nve) : NULL;
+}
+
+/* --- REGISTER --- */
 
 void registration_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		       const struct nvo3_message *message)
 {
 	const struct mapping *mapping = &message->mappings[0];
-	struct vni *vni = vni_find(directory, mapping->vni);
-	struct entry *entry = vni ? entry_find(directory, vni, mapping->mac) : NULL;
+	struct member *member = find_sender(directory, nve, mapping->vni);
+	struct nvo3_message reply = {
+		.kind = NVO3_REGISTERED,
+		.id = message->id,
+		.vni = mapping->vni,
+		.mac = mapping->mac,
+	};
+	bool taken;
+	struct entry *entry = judge(directory, now_us, nve, member, mapping, &taken, reply.text);
 
-	if (!vni || !member_find(directory, vni, nve))
-		answer(directory, nve, message, NULL, "this NVE has not subscribed to VNI %u",
-		       mapping->vni);
-	else if (!ip_is_none(mapping->vtep) && ip_cmp(mapping->vtep, nve->vtep) != 0)
-		answer(directory, nve, message, NULL,
-		       "the mapping names a VTEP that is not the sender's");
-	else if (mapping->generation > DIRECTORY_CLAIM_MAX)
-		answer(directory, nve, message, NULL, "no generation is that high");
-	else if (entry && entry->owner == nve)
-		refresh(directory, nve, message, entry);
-	else
-		take_over(directory, now_us, nve, message, vni, entry);
+	reply.granted = entry != NULL;
+	reply.generation = entry ? entry->generation : 0;
+	directory->counters[entry ? COUNTER_REGISTERED : COUNTER_REFUSED]++;
+	tell(directory, nve, &reply);
+	if (entry && taken)
+		moves_owner_changed(directory, now_us, member->vni, entry);
+}
+
+/* --- REGISTER_BATCH --- */
+
+/*
+ * A million mappings do not stand in a cache: the memory for one that comes later is asked for while
+ * this one waits for its own.
+ */
+static void prefetch(const struct directory *directory, const struct member *member,
+		     const struct nvo3_message *message, size_t index)
+{
+	if (index < message->mapping_count && member &&
+	    member->vni->number == message->mappings[index].vni)
+		entry_prefetch(directory, member->vni, &message->mappings[index]);
+}
+
+/* Adds why the mapping at @index of a batch was refused. */
+static void add_refusal(struct directory *directory, struct nvo3_message *reply, size_t index,
+			const char *reason)
+{
+	struct nvo3_refusal *refusals =
+		realloc(reply->refusals, (reply->refusal_count + 1) * sizeof(*refusals));
+
+	if (!refusals) {
+		directory->out_of_memory = true;
+		return;
+	}
+	reply->refusals = refusals;
+	refusals[reply->refusal_count].index = (uint32_t) index;
+	(void) snprintf(refusals[reply->refusal_count].text, sizeof(refusals->text), "%s", reason);
+	reply->refusal_count++;
+}
+
+/* Each mapping is judged alone, in order; a generation is what has been given, 0: refused. */
+static void judge_batch(struct directory *directory, uint64_t now_us, struct nve *nve,
+			const struct nvo3_message *message, struct nvo3_message *reply)
+{
+	enum { AHEAD = 8 }; /* mappings; each asks for some six lines of the cache */
+	struct member *member = NULL;
+	char reason[NVO3_TEXT_MAX + 1];
+
+	for (size_t i = 0; i < message->mapping_count; i++) {
+		const struct mapping *mapping = &message->mappings[i];
+		struct entry *entry;
+		bool taken;
+
+		if (!member || member->vni->number != mapping->vni)
+			member = find_sender(directory, nve, mapping->vni);
+		prefetch(directory, member, message, i + AHEAD);
+		entry = judge(directory, now_us, nve, member, mapping, &taken, reason);
+		reply->generations[i] = entry ? entry->generation : 0;
+		directory->counters[entry ? COUNTER_REGISTERED : COUNTER_REFUSED]++;
+		if (!entry)
+			add_refusal(directory, reply, i, reason);
+		else if (taken)
+			moves_owner_changed(directory, now_us, member->vni, entry);
+	}
+}
+
+void batch_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		const struct nvo3_message *message)
+{
+	struct nvo3_message reply = {
+		.kind = NVO3_BATCH_REGISTERED,
+		.id = message->id,
+		.generations = malloc((message->mapping_count + 1) * sizeof(*reply.generations)),
+		.generation_count = message->mapping_count,
+	};
+
+	if (!reply.generations) {
+		directory->out_of_memory = true;
+		return;
+	}
+	judge_batch(directory, now_us, nve, message, &reply);
+	tell(directory, nve, &reply);
 }
 
 /* --- WITHDRAW --- */
@@ -184,11 +307,11 @@ void withdrawal_take(struct directory *directory, uint64_t now_us, struct nve *n
 	struct vni *vni = vni_find(directory, message->vni);
 	struct entry *entry = vni ? entry_find(directory, vni, message->mac) : NULL;
 
-	if (!entry || entry->owner != nve)
+	if (!entry || entry->owner != nve->id)
 		return;
 	if (message->generation != 0 && message->generation != entry->generation)
 		return;
-	entry_remove(directory, now_us, entry);
+	entry_remove(directory, now_us, vni, entry);
 	directory->counters[COUNTER_WITHDRAWN]++;
 	moves_owner_left(directory, now_us, vni, message->mac);
 }

@@ -11,6 +11,8 @@
  * snapshot has one too, which makes the confirmation of the snapshot unmistakable.
  */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nva/directory_internal.h"
@@ -84,8 +86,12 @@ void outputs_clear(struct directory *directory)
 {
 	struct directory_output *output;
 
+	char text[DIRECTORY_NOTICE_SIZE];
+
 	while ((output = unqueue_output(directory)))
 		directory_output_free(output);
+	while (directory_next_notice(directory, text))
+		;
 }
 
 void tell(struct directory *directory, const struct nve *nve, struct nvo3_message *message)
@@ -109,14 +115,65 @@ void tell_later(struct directory *directory, struct vni *vni)
 	TAILQ_INSERT_TAIL(&directory->vnis_to_tell, vni, to_tell);
 }
 
-void tell_entry_later(struct directory *directory, struct entry *entry)
+static bool id_list_add(struct id_list *list, uint32_t id)
 {
-	if (entry->handover_from)
-		return; /* told when the old NVE has confirmed */
-	if (!entry->changed)
-		TAILQ_INSERT_TAIL(&entry->vni->changed, entry, to_tell);
-	entry->changed = true;
-	tell_later(directory, entry->vni);
+	if (list->count == list->room) {
+		size_t room = list->room ? list->room * 2 : 64;
+		uint32_t *ids = realloc(list->ids, room * sizeof(*ids));
+
+		if (!ids)
+			return false;
+		list->ids = ids;
+		list->room = room;
+	}
+	list->ids[list->count++] = id;
+	return true;
+}
+
+void tell_entry_later(struct directory *directory, struct vni *vni, struct entry *entry)
+{
+	if (entry->state & (ENTRY_HANDOVER | ENTRY_CHANGED))
+		return; /* told when the old NVE has confirmed; or marked already */
+	if (!id_list_add(&vni->changed, entry_id(entry))) {
+		directory->out_of_memory = true;
+		return;
+	}
+	entry->state |= ENTRY_CHANGED;
+	tell_later(directory, vni);
+}
+
+/* --- the log --- */
+
+void notice(struct directory *directory, const char *format, ...)
+{
+	struct notice *line;
+	va_list arguments;
+
+	if (directory->notice_count >= DIRECTORY_NOTICES_MAX)
+		return;
+	line = malloc(sizeof(*line));
+	if (!line) {
+		directory->out_of_memory = true;
+		return;
+	}
+	va_start(arguments, format);
+	(void) vsnprintf(line->text, sizeof(line->text), format, arguments);
+	va_end(arguments);
+	TAILQ_INSERT_TAIL(&directory->notices, line, link);
+	directory->notice_count++;
+}
+
+bool directory_next_notice(struct directory *directory, char *text)
+{
+	struct notice *line = TAILQ_FIRST(&directory->notices);
+
+	if (!line)
+		return false;
+	memcpy(text, line->text, sizeof(line->text));
+	TAILQ_REMOVE(&directory->notices, line, link);
+	directory->notice_count--;
+	free(line);
+	return true;
 }
 
 /* --- MEMBERS --- */
@@ -172,83 +229,95 @@ static void add_receivers(struct directory *directory, struct directory_output *
 	}
 }
 
-static size_t queue_length(const struct entry_queue *queue, size_t max)
+static size_t at_most(size_t count, size_t max)
 {
-	const struct entry *entry;
-	size_t n = 0;
-
-	TAILQ_FOREACH(entry, queue, to_tell)
-		if (++n == max)
-			break;
-	return n;
+	return count < max ? count : max;
 }
 
-static void take_removed(struct vni *vni, struct nvo3_message *message, size_t count)
+static void take_removed(struct vni *vni, struct nvo3_message *message, size_t from, size_t count)
 {
-	while (message->removed_count < count) {
-		struct entry *entry = TAILQ_FIRST(&vni->removed);
-
+	for (size_t i = from; i < from + count; i++)
 		message->removed[message->removed_count++] = (struct mapping){
 			.vni = vni->number,
-			.mac = entry->mac,
-			.generation = entry->generation,
+			.mac = vni->removed[i].mac,
+			.generation = vni->removed[i].generation,
 		};
-		TAILQ_REMOVE(&vni->removed, entry, to_tell);
-		entry_free(entry);
-	}
 }
 
-static void take_changed(struct vni *vni, struct nvo3_message *message, size_t count)
+static void take_changed(const struct directory *directory, struct vni *vni,
+			 struct nvo3_message *message, size_t from, size_t count)
 {
-	while (message->mapping_count < count) {
-		struct entry *entry = TAILQ_FIRST(&vni->changed);
+	for (size_t i = from; i < from + count; i++) {
+		struct entry *entry = pool_at(&vni->pool, vni->changed.ids[i]);
 
-		entry_mapping(entry, &message->mappings[message->mapping_count++]);
-		TAILQ_REMOVE(&vni->changed, entry, to_tell);
-		entry->changed = false;
+		if (!(entry->state & ENTRY_CHANGED))
+			continue; /* gone, or marked a second time */
+		entry_mapping(directory, vni, entry, &message->mappings[message->mapping_count++]);
+		entry->state &= (uint8_t) ~ENTRY_CHANGED;
 	}
 }
+
+/* What of the marked ones has become messages. */
+struct told {
+	size_t removed, changed;
+};
 
 /*
  * Moves up to a batch from the marked ones to @message. What is removed comes first: it may be
  * back, changed.
  */
-static bool fill_update(struct directory *directory, struct vni *vni, struct nvo3_message *message)
+static bool fill_update(struct directory *directory, struct vni *vni, struct told *told,
+			struct nvo3_message *message)
 {
-	size_t removed = queue_length(&vni->removed, NVO3_BATCH_MAX);
-	size_t changed = removed < NVO3_BATCH_MAX
-				 ? queue_length(&vni->changed, NVO3_BATCH_MAX - removed)
-				 : 0;
+	size_t removed = at_most(vni->removed_count - told->removed, NVO3_BATCH_MAX);
+	size_t changed = at_most(vni->changed.count - told->changed, NVO3_BATCH_MAX - removed);
 
 	*message = (struct nvo3_message){
 		.kind = NVO3_UPDATE,
 		.vni = vni->number,
-		.removed = calloc(removed + 1, sizeof(struct mapping)),
-		.mappings = calloc(changed + 1, sizeof(struct mapping)),
+		.removed = malloc((removed + 1) * sizeof(struct mapping)),
+		.mappings = malloc((changed + 1) * sizeof(struct mapping)),
 	};
 	if (!message->removed || !message->mappings) {
 		directory->out_of_memory = true;
 		nvo3_message_clear(message);
 		return false;
 	}
-	take_removed(vni, message, removed);
-	take_changed(vni, message, changed);
-	message->revision = ++directory->revision;
+	take_removed(vni, message, told->removed, removed);
+	take_changed(directory, vni, message, told->changed, changed);
+	told->removed += removed;
+	told->changed += changed;
 	return true;
 }
 
-static void tell_update(struct directory *directory, struct vni *vni)
+static void tell_update(struct directory *directory, struct vni *vni, struct told *told)
 {
 	struct directory_output *output;
 	struct nvo3_message message;
 
-	if (!fill_update(directory, vni, &message))
+	if (!fill_update(directory, vni, told, &message))
 		return;
+	if (message.mapping_count + message.removed_count == 0) {
+		nvo3_message_clear(&message);
+		return;
+	}
+	message.revision = ++directory->revision;
 	output = queue_output(directory, &message, vni->member_count);
 	if (!output)
 		return;
 	add_receivers(directory, output, vni, NVO3_ROLE_GATEWAY);
 	add_receivers(directory, output, vni, NVO3_ROLE_NVE);
+}
+
+static void tell_changes(struct directory *directory, struct vni *vni)
+{
+	struct told told = { 0 };
+
+	while (!directory->out_of_memory &&
+	       (told.removed < vni->removed_count || told.changed < vni->changed.count))
+		tell_update(directory, vni, &told);
+	vni->removed_count = 0;
+	vni->changed.count = 0;
 }
 
 static void tell_vni(struct directory *directory, struct vni *vni)
@@ -257,71 +326,14 @@ static void tell_vni(struct directory *directory, struct vni *vni)
 	vni->telling = false;
 
 	tell_members(directory, vni);
-	while (!directory->out_of_memory &&
-	       (!TAILQ_EMPTY(&vni->removed) || !TAILQ_EMPTY(&vni->changed)))
-		tell_update(directory, vni);
+	tell_changes(directory, vni);
 	convergences_told(directory, vni, directory->revision);
 	convergences_check(directory, vni, false);
 	if (vni_is_unused(vni))
 		vni_free(directory, vni);
 }
 
-/* --- snapshot --- */
-
-/*
- * Fills one batch from where the last one ended; returns the link to go on after, NULL at the end.
- */
-static struct table_link *fill_snapshot(struct vni *vni, struct table_link *link,
-					struct nvo3_message *message)
-{
-	struct table_link *last = link;
-
-	while (message->mapping_count < NVO3_BATCH_MAX &&
-	       (link = table_walk(&vni->entries, last))) {
-		entry_mapping(TABLE_ITEM(link, struct entry, link),
-			      &message->mappings[message->mapping_count++]);
-		last = link;
-	}
-	return table_walk(&vni->entries, last) ? last : NULL;
-}
-
-static size_t batch_size(size_t count)
-{
-	return count < NVO3_BATCH_MAX ? count : NVO3_BATCH_MAX;
-}
-
-static void tell_snapshot(struct directory *directory, struct member *member)
-{
-	struct table_link *link = NULL;
-	size_t left = member->vni->entries.count;
-	bool first = true;
-
-	do {
-		struct nvo3_message message = {
-			.kind = NVO3_UPDATE,
-			.vni = member->vni->number,
-			.snapshot = first,
-			.mappings = calloc(batch_size(left) + 1, sizeof(struct mapping)),
-		};
-
-		if (!message.mappings) {
-			directory->out_of_memory = true;
-			return;
-		}
-		link = left ? fill_snapshot(member->vni, link, &message) : NULL;
-		left -= message.mapping_count;
-		message.snapshot_end = !link;
-		message.revision = ++directory->revision;
-		first = false;
-		member->nve->sent = directory->revision;
-		directory->counters[COUNTER_UPDATES]++;
-		tell(directory, member->nve, &message);
-	} while (link && !directory->out_of_memory);
-	member->snapshot_revision = directory->revision;
-	directory->counters[COUNTER_SNAPSHOTS]++;
-}
-
-void tell_subscriber(struct directory *directory, struct member *member)
+void tell_members_to(struct directory *directory, struct member *member)
 {
 	struct nvo3_message message;
 
@@ -329,15 +341,26 @@ void tell_subscriber(struct directory *directory, struct member *member)
 		return;
 	tell(directory, member->nve, &message);
 	member->members_version = member->vni->members_version;
-	tell_snapshot(directory, member);
+}
+
+bool directory_hold_changes(struct directory *directory, bool held)
+{
+	directory->changes_held = held;
+	return !TAILQ_EMPTY(&directory->vnis_to_tell);
 }
 
 int directory_next_output(struct directory *directory, struct directory_output **ret_output)
 {
 	struct directory_output *output;
 
-	while (TAILQ_EMPTY(&directory->outputs) && !TAILQ_EMPTY(&directory->vnis_to_tell))
+	/* A snapshot begins before changes are told, so that nothing comes before it. */
+	while (TAILQ_EMPTY(&directory->outputs) && snapshot_begin_one(directory))
+		;
+	while (TAILQ_EMPTY(&directory->outputs) && !directory->changes_held &&
+	       !TAILQ_EMPTY(&directory->vnis_to_tell))
 		tell_vni(directory, TAILQ_FIRST(&directory->vnis_to_tell));
+	if (TAILQ_EMPTY(&directory->outputs))
+		(void) snapshot_continue_one(directory);
 	if (directory->out_of_memory)
 		return -ENOMEM;
 	output = unqueue_output(directory);

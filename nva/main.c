@@ -2,6 +2,7 @@
 /* main.c - nva, the network virtualization authority. */
 #include <argp.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -48,6 +49,17 @@ static const struct argp_option options[] = {
 	  0 },
 	{ 0 },
 };
+
+/*
+ * Frames for a thousand NVEs come and go together. Given back to the kernel each time, their memory
+ * costs a page fault for every 4 KiB of the next ones: half of the time of a fan-out.
+ */
+static void keep_freed_memory(void)
+{
+	(void) mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	(void) mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void) mallopt(M_TOP_PAD, 1 << 20);
+}
 
 static int exit_status(int error)
 {
@@ -109,6 +121,7 @@ int main(int argc, char **argv)
 	if (arguments.check)
 		return check(&config);
 	log_open("nva", config.log_level);
+	keep_freed_memory();
 	(void) signal(SIGPIPE, SIG_IGN); /* a peer that closed shows as an error of write() */
 	return serve(&config);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "nva/nva_config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,53 @@ static int parse_insecure_plain(void *target, const char *value, char *reterr_me
 	return 0;
 }
 
+/* --- [limits] --- */
+
+static int parse_mappings(const char *value, uint32_t *ret_mappings, char *reterr_message)
+{
+	unsigned long mappings;
+
+	if (parse_number(value, DIRECTORY_MAPPINGS_MAX, &mappings) < 0)
+		return fail(reterr_message, "should be a number of mappings, 1 to 268435456");
+	*ret_mappings = (uint32_t) mappings;
+	return 0;
+}
+static_assert(DIRECTORY_MAPPINGS_MAX == 268435456, "as the message says");
+
+static int parse_vni_mappings(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	return parse_mappings(value, &config->limits.vni_mappings, reterr_message);
+}
+
+static int parse_nve_mappings(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	return parse_mappings(value, &config->limits.nve_mappings, reterr_message);
+}
+
+static int parse_mapping_addresses(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+	unsigned long addresses;
+
+	if (parse_number(value, MAPPING_IPS_MAX, &addresses) < 0)
+		return fail(reterr_message, "should be a number of addresses, 1 to 16");
+	config->limits.mapping_addresses = (uint32_t) addresses;
+	return 0;
+}
+static_assert(MAPPING_IPS_MAX == 16, "as the message says");
+
+static const struct config_key limit_keys[] = {
+	{ "vni-mappings", parse_vni_mappings },
+	{ "nve-mappings", parse_nve_mappings },
+	{ "mapping-addresses", parse_mapping_addresses },
+};
+
+/* --- [nva] --- */
+
 static const struct config_key nva_keys[] = {
 	{ "name", parse_name },
 	{ "listen", parse_listen },
@@ -200,6 +248,12 @@ static const struct config_section sections[] = {
 		.name = "store",
 		.keys = store_keys,
 		.key_count = ARRAY_SIZE(store_keys),
+		.open = open_section,
+	},
+	{
+		.name = "limits",
+		.keys = limit_keys,
+		.key_count = ARRAY_SIZE(limit_keys),
 		.open = open_section,
 	},
 };

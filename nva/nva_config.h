@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nva_config.h - the NVA's configuration file: sections [nva] and [store]. */
+/* nva_config.h - the NVA's configuration file: sections [nva], [store] and [limits]. */
 #ifndef REHOME_NVA_NVA_CONFIG_H
 #define REHOME_NVA_NVA_CONFIG_H
 
@@ -11,6 +11,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "net/addr.h"
+#include "nva/directory.h"
 #include "nva/wire.h"
 
 #define NVA_CONFIG_DEFAULT_PATH "/etc/rehome/nva.conf"
@@ -40,6 +41,7 @@ struct nva_config {
 	enum nva_store store;
 	char store_path[NVA_STORE_PATH_SIZE];
 	enum log_level log_level;
+	struct directory_limits limits;
 	bool insecure_plain; /* sessions without TLS may come from other hosts */
 };
 

@@ -4,9 +4,14 @@
  *
  *   accept ──▶ session (session.c) ──message──▶ directory ──outputs──▶ sessions of the NVEs they
  *   are for
- *                  └──idle──▶ deliver: whatever arrived together is answered together
  *
  *   directory ──changes──▶ store ──durable──▶ the sessions may send what was held for that
+ *
+ * The loop turns: all that has arrived from all sessions, then all outputs of the directory, then
+ * one write to each session that has something. So the busier it is, the more changes travel in one
+ * UPDATE, and the fewer messages each of them costs. For the same reason a round of UPDATEs that took
+ * long is followed by a pause in which changes are collected; an idle NVA tells at once. A session that has enough to read is held: the
+ * directory makes no more of its snapshot until it has drained.
  *
  * A session ends inside its own events, or inside a delivery to it, so it is only taken out of
  * nve_sessions[] then; the tick frees it. A directory without memory ends the daemon: see
@@ -39,6 +44,8 @@ struct server {
 	struct nva_config config;
 	struct event_base *base;
 	struct event *signals[2], *tick;
+	struct event *pause; /* ends the pause between two rounds of UPDATEs */
+	uint64_t pause_end_us;
 	struct evconnlistener *listeners[NVA_LISTEN_MAX];
 	struct control *control;
 	struct directory *directory;
@@ -48,13 +55,18 @@ struct server {
 	struct session *sessions[SESSIONS_MAX];
 	size_t session_count;
 	struct session *nve_sessions[DIRECTORY_NVES_MAX]; /* by the directory's number */
+	uint32_t to_flush[DIRECTORY_NVES_MAX];
+	bool flush_marked[DIRECTORY_NVES_MAX]; /* stands in to_flush[] */
+	size_t flush_count;
 	uint64_t turned_away; /* connections over SESSIONS_MAX, since the last tick */
-	int result;	      /* why the loop ended */
+	bool stopped;
+	int result; /* why the loop ended */
 };
 
 static void stop(struct server *server, int result)
 {
 	server->result = result;
+	server->stopped = true;
 	(void) event_base_loopbreak(server->base);
 }
 
@@ -88,6 +100,17 @@ static void note_store_state(struct server *server)
 		stop(server, -EIO);
 }
 
+/* It may have been held for what has just left. */
+static void release(struct server *server, struct session *session, uint64_t durable)
+{
+	uint32_t nve;
+
+	session_release(session, durable);
+	if (session_is_open(session, &nve) && server->nve_sessions[nve] == session &&
+	    !session_is_full(session))
+		directory_hold(server->directory, nve, false);
+}
+
 /* More has become durable, or nothing will for a while. */
 static void on_store(evutil_socket_t fd, short what, void *userdata)
 {
@@ -98,11 +121,26 @@ static void on_store(evutil_socket_t fd, short what, void *userdata)
 	note_store_state(server);
 	durable = store_durable(server->store);
 	for (size_t i = 0; i < server->session_count; i++)
-		session_release(server->sessions[i], durable);
+		release(server, server->sessions[i], durable);
 	control_release(server->control, durable);
 }
 
 /* --- delivery --- */
+
+static void send_to(struct server *server, uint32_t nve, const uint8_t *frame, size_t size,
+		    uint64_t ticket)
+{
+	struct session *session = server->nve_sessions[nve];
+
+	if (!session)
+		return;
+	if (!server->flush_marked[nve])
+		server->to_flush[server->flush_count++] = nve;
+	server->flush_marked[nve] = true;
+	session_send(session, frame, size, ticket);
+	if (server->nve_sessions[nve] && session_is_full(session))
+		directory_hold(server->directory, nve, true);
+}
 
 static void deliver_one(struct server *server, const struct directory_output *output,
 			uint64_t ticket)
@@ -117,18 +155,28 @@ static void deliver_one(struct server *server, const struct directory_output *ou
 		return;
 	}
 	for (size_t i = 0; i < output->to_count; i++)
-		if (server->nve_sessions[output->to[i]])
-			session_send(server->nve_sessions[output->to[i]], frame, size, ticket);
+		send_to(server, output->to[i], frame, size, ticket);
+}
+
+static void log_notices(struct server *server)
+{
+	char text[DIRECTORY_NOTICE_SIZE];
+
+	while (directory_next_notice(server->directory, text))
+		log_warning("%s", text);
 }
 
 /* Whatever the directory says now may tell of any change until now: it waits for all of them. */
 static void deliver(struct server *server)
 {
+	bool held = clock_monotonic_us() < server->pause_end_us;
 	uint64_t ticket = store_commit(server->store);
 	int r;
 
 	if (ticket <= store_durable(server->store))
 		ticket = 0;
+	(void) directory_hold_changes(server->directory, held);
+
 	do {
 		_cleanup_(directory_output_freep) struct directory_output *output = NULL;
 
@@ -138,6 +186,62 @@ static void deliver(struct server *server)
 	} while (r > 0);
 	if (r < 0)
 		stop(server, log_errno(r, "The directory cannot go on"));
+	log_notices(server);
+}
+
+/* Returns whether there is more to deliver at once: a session takes a snapshot as fast as it is made. */
+static bool flush(struct server *server)
+{
+	bool more = false;
+
+	for (size_t i = 0; i < server->flush_count; i++) {
+		uint32_t nve = server->to_flush[i];
+		struct session *session = server->nve_sessions[nve];
+		bool was_full = session && session_is_full(session);
+
+		server->flush_marked[nve] = false;
+		if (session)
+			session_flush(session);
+		if (!was_full || session_is_full(session))
+			continue;
+		directory_hold(server->directory, nve, false);
+		more = true;
+	}
+	server->flush_count = 0;
+	return more;
+}
+
+/* One turn's outputs. Returns whether there is more to do at once. */
+static bool deliver_and_flush(struct server *server)
+{
+	uint64_t began_us = clock_monotonic_us(), now_us, pause_us;
+	size_t receivers;
+	bool more;
+
+	deliver(server);
+	receivers = server->flush_count;
+	more = flush(server);
+	now_us = clock_monotonic_us();
+	if (now_us < server->pause_end_us || receivers == 0)
+		return more;
+	pause_us = (now_us - began_us) * SERVER_PAUSE_PERCENT / 100;
+	if (pause_us > SERVER_PAUSE_MAX_MS * UINT64_C(1000))
+		pause_us = SERVER_PAUSE_MAX_MS * UINT64_C(1000);
+	server->pause_end_us = now_us + pause_us;
+	return more;
+}
+
+/* Wakes the loop at the end of the pause, when there is something to tell then. */
+static void await_pause(struct server *server)
+{
+	uint64_t now_us = clock_monotonic_us();
+	bool held = now_us < server->pause_end_us;
+	struct timeval timeout = { .tv_usec = held ? (suseconds_t) (server->pause_end_us - now_us)
+						   : 0 };
+
+	if (directory_hold_changes(server->directory, held) &&
+	    !evtimer_pending(server->pause, NULL))
+		(void) event_add(server->pause, &timeout);
 }
 
 /* --- sessions' events --- */
@@ -193,14 +297,21 @@ static int on_message(void *userdata, struct session *session, const struct nvo3
 				nvo3_kind_name(message->kind), what);
 	if (r == -ENOMEM)
 		stop(server, log_errno(r, "The directory cannot go on"));
-	if (message->kind == NVO3_SUBSCRIBE)
-		deliver(server); /* a snapshot is large: the session may have to pause before the next */
 	return r == -EPROTO ? r : 0;
 }
 
-static void on_idle(void *userdata)
+static void on_last_words(void *userdata)
 {
 	deliver(userdata);
+}
+
+static void on_drained(void *userdata, struct session *session)
+{
+	struct server *server = userdata;
+	uint32_t nve;
+
+	if (session_is_open(session, &nve) && server->nve_sessions[nve] == session)
+		directory_hold(server->directory, nve, false);
 }
 
 static void on_closed(void *userdata, struct session *session, const char *reason)
@@ -217,7 +328,8 @@ static void on_closed(void *userdata, struct session *session, const char *reaso
 
 static const struct session_events session_events = {
 	.message = on_message,
-	.idle = on_idle,
+	.last_words = on_last_words,
+	.drained = on_drained,
 	.closed = on_closed,
 };
 
@@ -368,8 +480,11 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 	r = directory_tick(server->directory, now_us);
 	if (r < 0)
 		stop(server, log_errno(r, "The directory cannot go on"));
-	else
-		deliver(server);
+}
+
+static void on_pause(evutil_socket_t fd, short what, void *userdata)
+{
+	/* It only had to wake the loop. */
 }
 
 static void on_signal(evutil_socket_t number, short what, void *userdata)
@@ -388,6 +503,9 @@ static int add_events(struct server *server)
 		if (!server->signals[i] || event_add(server->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
+	server->pause = evtimer_new(server->base, on_pause, server);
+	if (!server->pause)
+		return -ENOMEM;
 	server->tick = event_new(server->base, -1, EV_PERSIST, on_tick, server);
 	if (!server->tick || event_add(server->tick, &tick) < 0)
 		return -ENOMEM;
@@ -402,6 +520,7 @@ static int make_directory(struct server *server)
 		.lease_us = server->config.lease_s * UINT64_C(1000000),
 		.consent_timeout_us = server->config.consent_timeout_s * UINT64_C(1000000),
 		.incarnation = clock_realtime_us(),
+		.limits = server->config.limits,
 	};
 
 	memcpy(config.name, server->config.name, sizeof(config.name));
@@ -516,6 +635,8 @@ struct server *server_free(struct server *server)
 			event_free(server->signals[i]);
 	if (server->tick)
 		event_free(server->tick);
+	if (server->pause)
+		event_free(server->pause);
 	if (server->store_event)
 		event_free(server->store_event);
 	server->store = store_free(server->store);
@@ -556,8 +677,16 @@ static void log_ready(const struct server *server)
 
 int server_run(struct server *server)
 {
+	bool more = false;
+
 	log_ready(server);
-	if (event_base_dispatch(server->base) < 0)
-		return log_errno(-EIO, "The event loop failed");
+	while (!server->stopped) {
+		int how = EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0);
+
+		if (event_base_loop(server->base, how) < 0)
+			return log_errno(-EIO, "The event loop failed");
+		more = deliver_and_flush(server);
+		await_pause(server);
+	}
 	return server->result;
 }

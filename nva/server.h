@@ -15,6 +15,9 @@ enum {
 		64,	      /* beyond one per NVE: those that greet, linger, or are refused */
 	SERVER_BACKLOG = 512, /* every NVE of a rack connects at once after an NVA's restart */
 	SERVER_TICK_MS = 100,
+	/* A round of UPDATEs to all is followed by a pause for new changes, in percent of its time. */
+	SERVER_PAUSE_PERCENT = 150,
+	SERVER_PAUSE_MAX_MS = 50,
 	SERVER_SPARE_FDS = 64, /* listeners, control clients, libraries */
 };
 

@@ -87,7 +87,7 @@ static void say_what_is_there(const struct nva_config *config, const struct stor
 
 int server_store_check(const struct nva_config *config, char *message)
 {
-	const struct directory_config empty = { .incarnation = 1 };
+	const struct directory_config empty = { .incarnation = 1, .limits = config->limits };
 	_cleanup_(directory_freep) struct directory *directory = NULL;
 	_cleanup_(store_freep) struct store *store = NULL;
 	int r = server_store_open(config, true, &store, message);

@@ -85,12 +85,47 @@ static void linger(struct session *session, const char *reason)
 	session->events->closed(session->userdata, session, reason);
 	session->state = SESSION_LINGERING;
 	session->began_us = clock_monotonic_us();
-	bufferevent_enable(session->stream, EV_READ | EV_WRITE);
+	bufferevent_enable(session->stream, EV_READ);
 	if (bytes_waiting(session) == 0)
 		(void) shutdown(bufferevent_getfd(session->stream), SHUT_WR);
 }
 
 /* --- output --- */
+
+bool session_is_full(const struct session *session)
+{
+	return bytes_waiting(session) > SESSION_OUTPUT_FULL;
+}
+
+/* What arrived before the pause has its turn in the loop, like what arrives after it. */
+static void resume_if_drained(struct session *session)
+{
+	if (!session->paused || bytes_waiting(session) > SESSION_OUTPUT_FULL / 2)
+		return;
+	session->paused = false;
+	bufferevent_enable(session->stream, EV_READ);
+	bufferevent_trigger(session->stream, EV_READ,
+			    BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+/*
+ * Most messages fit into the socket at once: writing them here spares the event loop two calls to
+ * epoll for each. A stream that is no plain socket would have to be left to libevent alone.
+ */
+void session_flush(struct session *session)
+{
+	struct evbuffer *output = bufferevent_get_output(session->stream);
+
+	if (session->state == SESSION_CLOSED || evbuffer_get_length(output) == 0 ||
+	    (bufferevent_get_enabled(session->stream) & EV_WRITE))
+		return;
+	(void) evbuffer_unfreeze(output, 1);
+	(void) evbuffer_write(output, bufferevent_getfd(session->stream));
+	(void) evbuffer_freeze(output, 1);
+	if (evbuffer_get_length(output) > 0)
+		bufferevent_enable(session->stream, EV_WRITE); /* which meets the error, if any */
+	resume_if_drained(session);
+}
 
 static void pause_reading(struct session *session)
 {
@@ -151,8 +186,10 @@ void session_send(struct session *session, const uint8_t *frame, size_t size, ui
 
 void session_release(struct session *session, uint64_t ticket)
 {
-	struct held *first;
+	struct held *first = TAILQ_FIRST(&session->held);
 
+	if (!first || first->ticket > ticket)
+		return;
 	while ((first = TAILQ_FIRST(&session->held)) && first->ticket <= ticket) {
 		size_t size = evbuffer_get_length(first->frames);
 
@@ -164,6 +201,7 @@ void session_release(struct session *session, uint64_t ticket)
 		session->held_size -= size - evbuffer_get_length(first->frames);
 		held_free(session, first);
 	}
+	session_flush(session);
 }
 
 static void send_message(struct session *session, const struct nvo3_message *message)
@@ -171,8 +209,10 @@ static void send_message(struct session *session, const struct nvo3_message *mes
 	_cleanup_free_ uint8_t *frame = NULL;
 	size_t size;
 
-	if (nvo3_pack(message, &frame, &size) == 0)
-		session_send(session, frame, size, 0);
+	if (nvo3_pack(message, &frame, &size) < 0)
+		return;
+	session_send(session, frame, size, 0);
+	session_flush(session);
 }
 
 /* Life signs tell of nothing but life: they wait for no disk. */
@@ -181,9 +221,12 @@ static void send_sign(struct session *session, const struct nvo3_message *messag
 	_cleanup_free_ uint8_t *frame = NULL;
 	size_t size;
 
-	if (nvo3_pack(message, &frame, &size) == 0 &&
-	    bufferevent_write(session->stream, frame, size) < 0)
+	if (nvo3_pack(message, &frame, &size) < 0)
+		return;
+	if (bufferevent_write(session->stream, frame, size) < 0)
 		end(session, "out of memory");
+	else
+		session_flush(session);
 }
 
 void session_refuse(struct session *session, const char *text)
@@ -192,7 +235,7 @@ void session_refuse(struct session *session, const char *text)
 
 	if (session->state == SESSION_CLOSED || session->state == SESSION_LINGERING)
 		return;
-	session->events->idle(session->userdata); /* the answers to what came before it, first */
+	session->events->last_words(session->userdata);
 	(void) snprintf(error.text, sizeof(error.text), "%s", text);
 	send_message(session, &error);
 	if (session->state != SESSION_CLOSED)
@@ -271,7 +314,6 @@ static void take_input(struct session *session)
 		take_frame(session, input, size);
 	if (session->state == SESSION_LINGERING)
 		(void) evbuffer_drain(input, evbuffer_get_length(input));
-	session->events->idle(session->userdata);
 }
 
 static void on_readable(struct bufferevent *stream, void *userdata)
@@ -282,18 +324,19 @@ static void on_readable(struct bufferevent *stream, void *userdata)
 	take_input(session);
 }
 
-/* Called when less than half of SESSION_OUTPUT_PAUSE waits. */
+/* Called when at most half of SESSION_OUTPUT_FULL waits in the stream. */
 static void on_writable(struct bufferevent *stream, void *userdata)
 {
 	struct session *session = userdata;
 
+	if (evbuffer_get_length(bufferevent_get_output(stream)) == 0)
+		bufferevent_disable(stream,
+				    EV_WRITE); /* until session_flush() leaves a rest again */
 	if (session->state == SESSION_LINGERING && bytes_waiting(session) == 0)
 		(void) shutdown(bufferevent_getfd(stream), SHUT_WR);
-	if (!session->paused || bytes_waiting(session) > SESSION_OUTPUT_PAUSE / 2)
-		return;
-	session->paused = false;
-	bufferevent_enable(stream, EV_READ);
-	take_input(session); /* what arrived before the pause */
+	if (session->state == SESSION_OPEN && !session_is_full(session))
+		session->events->drained(session->userdata, session);
+	resume_if_drained(session);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *userdata)
@@ -304,7 +347,6 @@ static void on_event(struct bufferevent *stream, short what, void *userdata)
 		end(session, "it closed the connection");
 	else if (what & BEV_EVENT_ERROR)
 		end(session, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-	session->events->idle(session->userdata);
 }
 
 /* --- time --- */
@@ -371,8 +413,10 @@ int session_new(struct bufferevent *stream, struct ip peer, uint16_t port, uint6
 	(void) snprintf(session->name, sizeof(session->name), "%s", session->address);
 	bufferevent_setcb(stream, on_readable, on_writable, on_event, session);
 	bufferevent_setwatermark(stream, EV_READ, 0, NVO3_FRAME_MAX);
-	bufferevent_setwatermark(stream, EV_WRITE, SESSION_OUTPUT_PAUSE / 2, 0);
-	bufferevent_enable(stream, EV_READ | EV_WRITE);
+	bufferevent_setwatermark(stream, EV_WRITE, SESSION_OUTPUT_FULL / 2, 0);
+	(void) bufferevent_set_max_single_read(stream, SESSION_READ_MAX);
+	bufferevent_disable(stream, EV_WRITE);
+	bufferevent_enable(stream, EV_READ);
 	*ret_session = session;
 	return 0;
 }

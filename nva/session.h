@@ -22,12 +22,14 @@
 #include "nva/wire.h"
 
 enum {
-	SESSION_GREETING_S = 5,		/* the HELLO must be there by then */
-	SESSION_PING_S = 5,		/* of silence, then a PING */
-	SESSION_DEAD_S = 15,		/* of silence, then the end */
-	SESSION_LINGER_S = 2,		/* for a peer to read why it was refused */
-	SESSION_OUTPUT_PAUSE = 1 << 20, /* bytes that wait; over it nothing more is read */
-	SESSION_OUTPUT_MAX = 64 << 20,	/* eight full VNIs that a peer has not taken */
+	SESSION_GREETING_S = 5,		 /* the HELLO must be there by then */
+	SESSION_PING_S = 5,		 /* of silence, then a PING */
+	SESSION_DEAD_S = 15,		 /* of silence, then the end */
+	SESSION_LINGER_S = 2,		 /* for a peer to read why it was refused */
+	SESSION_OUTPUT_PAUSE = 1 << 20,	 /* bytes that wait; over it nothing more is read */
+	SESSION_OUTPUT_MAX = 64 << 20,	 /* what a peer has not taken, before it is given up */
+	SESSION_OUTPUT_FULL = 512 << 10, /* over it no more of a snapshot is made */
+	SESSION_READ_MAX = 256 << 10,	 /* bytes of one session, before others have their turn */
 	SESSION_NAME_SIZE = NVO3_NAME_MAX + ENDPOINT_TEXT_SIZE + 4,
 };
 
@@ -40,8 +42,10 @@ struct session_events {
 	 */
 	int (*message)(void *userdata, struct session *session, const struct nvo3_message *message,
 		       char *reterr_text);
-	/* What had arrived has been dealt with. */
-	void (*idle)(void *userdata);
+	/* The session is going to be refused: answers to what came before it should be sent now. */
+	void (*last_words)(void *userdata);
+	/* It has taken what waited: session_is_full() no more. */
+	void (*drained)(void *userdata, struct session *session);
 	/*
 	 * The session ends now, for @reason; no event of it follows. It may still have to linger:
 	 * free it when session_is_over().
@@ -68,12 +72,16 @@ bool session_is_over(const struct session *session);
 const char *session_name(const struct session *session);
 
 /*
- * Queues a packed frame, to be sent after session_release() of @ticket, and of whatever was queued before it; 0: no need
- * to wait for more than that. Tickets do not fall, but for 0. May end the session.
+ * Queues a packed frame, to be sent after session_release() of @ticket, and of whatever was queued
+ * before it; 0: no need to wait for more than that. Tickets do not fall, but for 0. May end the
+ * session. It leaves with session_flush().
  */
 void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket);
-/* Everything up to @ticket may be sent. */
+/* Everything up to @ticket may be sent; what waited for that leaves at once. */
 void session_release(struct session *session, uint64_t ticket);
+/* Writes what is queued, as far as the peer takes it; the rest follows by itself. */
+void session_flush(struct session *session);
+bool session_is_full(const struct session *session);
 /* Sends ERROR with @text, and ends once the peer has had a chance to read it. */
 void session_refuse(struct session *session, const char *text);
 void session_close(struct session *session, const char *reason);

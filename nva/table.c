@@ -17,13 +17,19 @@ static uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t) product ^ (uint64_t) (product >> 64);
 }
 
+/*
+ * Odd constants with about half of their bits set: 2^64 over the golden ratio, and over the root of
+ * 2.
+ */
+static const uint64_t k1 = UINT64_C(0x9e3779b97f4a7c15), k2 = UINT64_C(0xb504f333f9de6485);
+
+uint64_t table_hash_words(uint64_t seed, uint64_t a, uint64_t b)
+{
+	return fold(fold(fold(seed ^ a, k1) ^ b, k2), seed | 1);
+}
+
 uint64_t table_hash(uint64_t seed, const void *data, size_t size)
 {
-	/*
-	 * Odd constants with about half of their bits set: 2^64 over the golden ratio, and over the
-	 * root of 2.
-	 */
-	static const uint64_t k1 = UINT64_C(0x9e3779b97f4a7c15), k2 = UINT64_C(0xb504f333f9de6485);
 	uint64_t hash = seed ^ fold(size + k1, k2), word;
 
 	for (; size >= sizeof(word);

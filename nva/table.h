@@ -30,6 +30,8 @@ struct table {
  * collide.
  */
 uint64_t table_hash(uint64_t seed, const void *data, size_t size);
+/* The same for what fits into two words; another hash than that of their bytes. */
+uint64_t table_hash_words(uint64_t seed, uint64_t a, uint64_t b);
 
 /*
  * Returns 0, or -ENOMEM when there is no bucket at all; a table that cannot grow gets slower, not

@@ -29,8 +29,7 @@ struct scene {
 
 static const enum nvo3_kind kinds[] = {
 	NVO3_SUBSCRIBE, NVO3_REGISTER, NVO3_WITHDRAW, NVO3_MOVE_INTENT, NVO3_CONSENTED, NVO3_COMMIT,
-	NVO3_ABORT,	NVO3_ACK,      NVO3_QUERY,    NVO3_STATUS,	NVO3_UPDATE,
-	NVO3_FLOWS,
+	NVO3_ABORT,	NVO3_ACK,      NVO3_QUERY,    NVO3_STATUS,	NVO3_UPDATE,	NVO3_FLOWS,
 };
 
 static void check_output(struct scene *scene, const struct directory_output *output)
@@ -94,6 +93,7 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.generation = step[4] % 8,
 		.flags = step[5] % 4,
 	};
+	struct mapping batch[2] = { mapping, mapping };
 	uint8_t flows[] = { step[3], step[4] };
 	struct nvo3_message message = {
 		.kind = kinds[step[1] % ARRAY_SIZE(kinds)],
@@ -103,7 +103,7 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.generation = step[4] % 8,
 		.granted = step[5] & 1,
 		.revision = step[5] & 2 ? step[4] : scene->sent[scene->ids[i]],
-		.mappings = &mapping,
+		.mappings = batch,
 		.mapping_count = 1,
 		.flows = flows,
 		.flows_size = sizeof(flows),
@@ -113,6 +113,13 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 
 	if (!scene->connected[i])
 		return;
+	if (message.kind == NVO3_REGISTER && (step[5] & 16)) {
+		message.kind = NVO3_REGISTER_BATCH;
+		batch[1].mac.octet[5] ^= 1;
+		batch[1].ips[0].octet[3] ^= step[5] & 4;
+		message.mapping_count = 2;
+	}
+	directory_hold(scene->directory, scene->ids[i], step[5] & 8);
 	r = directory_receive(scene->directory, scene->now_us, scene->ids[i], &message, &what);
 	FUZZ_CHECK(r == 0 || r == -EPROTO);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "nva/directory.h"
 #include "tests/unit/unit.h"
 
@@ -49,7 +50,7 @@ static inline struct ip ip_of(const char *text)
 	return ip;
 }
 
-static inline struct world *world_new(void)
+static inline struct world *world_with(struct directory_limits limits)
 {
 	const struct directory_config config = {
 		.name = "nva1",
@@ -57,6 +58,7 @@ static inline struct world *world_new(void)
 		.hash_seed = 42,
 		.lease_us = SECONDS(WORLD_LEASE_S),
 		.consent_timeout_us = SECONDS(WORLD_CONSENT_S),
+		.limits = limits,
 	};
 	struct world *world = calloc(1, sizeof(*world));
 
@@ -64,6 +66,11 @@ static inline struct world *world_new(void)
 	world->now_us = SECONDS(1000);
 	CU_ASSERT_EQUAL_FATAL(directory_new(&config, world->now_us, &world->directory), 0);
 	return world;
+}
+
+static inline struct world *world_new(void)
+{
+	return world_with((struct directory_limits){ 0 });
 }
 
 static inline void delivery_free(struct delivery *delivery)

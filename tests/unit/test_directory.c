@@ -319,27 +319,173 @@ static void registers_both_families_and_answers_by_each(void)
 	}
 }
 
-static void an_address_claimed_twice_is_the_later_claims(void)
+static const struct mac mac2 = { { 0x52, 0x54, 0, 0, 0, 2 } };
+static const struct mac mac3 = { { 0x52, 0x54, 0, 0, 0, 3 } };
+
+/* Who answers for @ip now. */
+static struct mac holder_of(struct world *world, uint32_t nve, const char *ip)
 {
-	const struct mac mac2 = { { 0x52, 0x54, 0, 0, 0, 2 } };
-	const struct nvo3_message query = { .kind = NVO3_QUERY,
-					    .vni = VNI,
-					    .ip = ip_of("10.0.0.1") };
-	WORLD(world);
-	uint32_t a = join(world, "hv1", "192.0.2.1");
+	const struct nvo3_message query = { .kind = NVO3_QUERY, .vni = VNI, .ip = ip_of(ip) };
 	const struct nvo3_message *answer;
 
+	deliver(world);
+	forget(world);
+	send_from(world, nve, &query);
+	answer = take(world, nve, NVO3_ANSWER);
+	return answer->mapping_count > 0 ? answer->mappings[0].mac : (struct mac){ 0 };
+}
+
+static size_t count_notices(struct world *world, const char *part)
+{
+	char text[DIRECTORY_NOTICE_SIZE];
+	size_t count = 0;
+
+	while (directory_next_notice(world->directory, text))
+		count += strstr(text, part) != NULL;
+	return count;
+}
+
+static void an_address_claimed_twice_stays_with_the_first(void)
+{
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "2001:db8::2");
+
+	own(world, a, mac1, MAPPING_VM);
+	own(world, b, mac2, MAPPING_VM);
+	own(world, b, mac3, MAPPING_VM);
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, b, "10.0.0.1"), mac1), 0);
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "fd00::1"), mac1), 0);
+	own(world, b, mac2, MAPPING_VM); /* said again: nothing changes */
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, b, "10.0.0.1"), mac1), 0);
+	CU_ASSERT_EQUAL(counter(world, "conflicts"), 2); /* one for each address */
+	CU_ASSERT_EQUAL(count_notices(world, "10.0.0.1 is claimed by 52:54:00:00:00:01 (NVE hv1), "
+					     "which keeps it, and by 52:54:00:00:00:02 (NVE hv2)"),
+			1);
+
+	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 1);
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "10.0.0.1"), mac2), 0);
+	CU_ASSERT_EQUAL(counter(world, "conflicts_resolved"), 0);
+	CU_ASSERT_EQUAL(count_notices(world, "conflict"), 0);
+	send_endpoint(world, b, NVO3_WITHDRAW, mac3, 1); /* one that waits */
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "fd00::1"), mac2), 0);
+	CU_ASSERT_EQUAL(counter(world, "conflicts_resolved"), 2);
+	CU_ASSERT_EQUAL(count_notices(world, "has ended: only 52:54:00:00:00:02 (NVE hv2)"), 2);
+	send_endpoint(world, b, NVO3_WITHDRAW, mac2, 1);
+	CU_ASSERT_TRUE(mac_is_zero(holder_of(world, a, "10.0.0.1")));
+}
+
+static void a_conflict_ends_when_an_address_is_given_up(void)
+{
+	struct mapping fewer = mapping_of(mac1, MAPPING_VM);
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1");
+
+	fewer.ip_count = 1; /* without fd00::1 */
 	own(world, a, mac1, MAPPING_VM);
 	own(world, a, mac2, MAPPING_VM);
-	send_from(world, a, &query);
-	answer = take(world, a, NVO3_ANSWER);
-	CU_ASSERT_EQUAL(mac_cmp(answer->mappings[0].mac, mac2), 0);
-	send_endpoint(world, a, NVO3_WITHDRAW, mac2, 1);
-	(void) take(world, a, NVO3_UPDATE);
-	send_from(world, a, &query);
-	answer = take(world, a, NVO3_ANSWER);
-	CU_ASSERT_EQUAL_FATAL(answer->mapping_count, 1);
-	CU_ASSERT_EQUAL(mac_cmp(answer->mappings[0].mac, mac1), 0);
+	send_mapping(world, a, NVO3_REGISTER, fewer);
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "fd00::1"), mac2), 0);
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "10.0.0.1"), mac1), 0);
+	CU_ASSERT_EQUAL(counter(world, "conflicts_resolved"), 1);
+	own(world, a, mac1, MAPPING_VM); /* has it again, and is the later claim now */
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "fd00::1"), mac2), 0);
+	CU_ASSERT_EQUAL(counter(world, "conflicts"), 3);
+}
+
+static void a_status_shows_who_is_in_conflict(void)
+{
+	_cleanup_(json_unrefp) struct json_object *status = NULL;
+	const char *text;
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "2001:db8::2");
+
+	own(world, a, mac1, MAPPING_VM);
+	own(world, b, mac2, MAPPING_VM);
+	CU_ASSERT_EQUAL_FATAL(directory_status(world->directory, world->now_us, &status), 0);
+	text = json_object_to_json_string_ext(status, JSON_C_TO_STRING_PLAIN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"conflicts_open\":2"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text, "{\"vni\":100,\"ip\":\"fd00::1\",\"claim_count\":2,\"claims\":["
+			     "{\"mac\":\"52:54:00:00:00:01\",\"nve\":\"hv1\"},"
+			     "{\"mac\":\"52:54:00:00:00:02\",\"nve\":\"hv2\"}]}"));
+}
+
+/* More than an entry has room for, of both families, and back. */
+static void an_endpoint_may_have_many_addresses(void)
+{
+	struct mapping many = mapping_of(mac1, MAPPING_VM);
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1");
+	char text[IP_TEXT_SIZE];
+	const struct nvo3_message *update;
+
+	for (unsigned i = 0; i < MAPPING_IPS_MAX; i++) {
+		(void) snprintf(text, sizeof(text), i % 2 ? "fd00::%u" : "10.0.0.%u", i + 1);
+		many.ips[i] = ip_of(text);
+	}
+	many.ip_count = MAPPING_IPS_MAX;
+	send_mapping(world, a, NVO3_REGISTER, many);
+	(void) take(world, a, NVO3_REGISTERED);
+	update = take(world, a, NVO3_UPDATE);
+	CU_ASSERT_EQUAL_FATAL(update->mappings[0].ip_count, MAPPING_IPS_MAX);
+	for (unsigned i = 0; i < MAPPING_IPS_MAX; i++)
+		CU_ASSERT_EQUAL(ip_cmp(update->mappings[0].ips[i], many.ips[i]), 0);
+	for (unsigned i = 0; i < MAPPING_IPS_MAX; i++)
+		CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, ip_text(many.ips[i], text)), mac1), 0);
+	own(world, a, mac1, MAPPING_VM); /* 10.0.0.1 and fd00::1 again */
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "10.0.0.1"), mac1), 0);
+	CU_ASSERT_EQUAL(mac_cmp(holder_of(world, a, "fd00::1"), mac1), 0);
+	CU_ASSERT_TRUE(mac_is_zero(holder_of(world, a, "fd00::2")));
+	CU_ASSERT_TRUE(mac_is_zero(holder_of(world, a, "10.0.0.3")));
+}
+
+/* --- batches --- */
+
+static void send_batch(struct world *world, uint32_t nve, struct mapping *mappings, size_t count)
+{
+	const struct nvo3_message message = {
+		.kind = NVO3_REGISTER_BATCH,
+		.id = ++world->last_id,
+		.mappings = mappings,
+		.mapping_count = count,
+	};
+
+	send_from(world, nve, &message);
+}
+
+static void a_batch_is_judged_mapping_by_mapping(void)
+{
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "2001:db8::2");
+	struct mapping batch[] = {
+		mapping_of(mac1, MAPPING_VM), mapping_of(mac2, MAPPING_VM),
+		mapping_of(mac3, MAPPING_VM), mapping_of(mac3, MAPPING_VM),
+		mapping_of(mac3, MAPPING_VM),
+	};
+	const struct nvo3_message *reply;
+
+	own(world, b, mac2, MAPPING_VM);
+	batch[2].generation = 7; /* it remembers */
+	batch[3].vni = VNI + 1;	 /* not subscribed */
+	batch[4].ip_count = 1;	 /* the same again, with less */
+	send_batch(world, a, batch, ARRAY_SIZE(batch));
+	reply = take(world, a, NVO3_BATCH_REGISTERED);
+	CU_ASSERT_EQUAL(reply->id, world->last_id);
+	CU_ASSERT_EQUAL_FATAL(reply->generation_count, 5);
+	CU_ASSERT_EQUAL(reply->generations[0], 1);
+	CU_ASSERT_EQUAL(reply->generations[1], 0);
+	CU_ASSERT_EQUAL(reply->generations[2], 7);
+	CU_ASSERT_EQUAL(reply->generations[3], 0);
+	CU_ASSERT_EQUAL(reply->generations[4], 7);
+	CU_ASSERT_EQUAL_FATAL(reply->refusal_count, 2);
+	CU_ASSERT_EQUAL(reply->refusals[0].index, 1);
+	CU_ASSERT_STRING_EQUAL(reply->refusals[0].text,
+			       "52:54:00:00:00:02 in VNI 100 belongs to NVE hv2 (2001:db8::2): it "
+			       "must withdraw it or consent to a move");
+	CU_ASSERT_EQUAL(reply->refusals[1].index, 3);
+	CU_ASSERT_STRING_EQUAL(reply->refusals[1].text, "this NVE has not subscribed to VNI 101");
+	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->mapping_count, 2);
+	CU_ASSERT_EQUAL(counter(world, "refused"), 2);
 }
 
 static void saying_the_same_again_tells_nobody(void)
@@ -529,10 +675,12 @@ static void a_mapping_names_its_senders_vtep_or_none(void)
 static void refuses_what_only_an_nva_says(void)
 {
 	static const bool allowed[NVO3_KIND_COUNT] = {
-		[NVO3_SUBSCRIBE] = true,   [NVO3_REGISTER] = true,  [NVO3_WITHDRAW] = true,
-		[NVO3_MOVE_INTENT] = true, [NVO3_CONSENTED] = true, [NVO3_COMMIT] = true,
-		[NVO3_ABORT] = true,	   [NVO3_ACK] = true,	    [NVO3_QUERY] = true,
-		[NVO3_STATUS] = true,	   [NVO3_FLOWS] = true,
+		[NVO3_SUBSCRIBE] = true,      [NVO3_REGISTER] = true,
+		[NVO3_WITHDRAW] = true,	      [NVO3_MOVE_INTENT] = true,
+		[NVO3_CONSENTED] = true,      [NVO3_COMMIT] = true,
+		[NVO3_ABORT] = true,	      [NVO3_ACK] = true,
+		[NVO3_QUERY] = true,	      [NVO3_STATUS] = true,
+		[NVO3_REGISTER_BATCH] = true, [NVO3_FLOWS] = true,
 	};
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
@@ -555,30 +703,23 @@ static struct mac nth_mac(unsigned i)
 			       (uint8_t) i } };
 }
 
+enum { FEW = 100 };
+
 static void caps_the_mappings_of_a_vni(void)
 {
-	WORLD(world);
+	_cleanup_(world_freep) struct world *world =
+		world_with((struct directory_limits){ .vni_mappings = FEW });
 	uint32_t a = join(world, "hv1", "192.0.2.1");
 	const struct nvo3_message *message;
 
-	for (unsigned i = 0; i < DIRECTORY_VNI_MAPPINGS_MAX; i++) {
-		struct mapping mapping = mapping_of(nth_mac(i), MAPPING_VM);
-
-		mapping.ip_count = i % 3;
-		send_mapping(world, a, NVO3_REGISTER, mapping);
-		if (i % 4096 == 0) {
-			deliver(world);
-			forget(world);
-		}
-	}
-	deliver(world);
-	forget(world);
+	for (unsigned i = 0; i < FEW; i++)
+		own(world, a, nth_mac(i), MAPPING_VM);
 	CU_ASSERT_EQUAL(counter(world, "refused"), 0);
 	send_mapping(world, a, NVO3_REGISTER, mapping_of(mac1, MAPPING_VM));
 	message = take(world, a, NVO3_REGISTERED);
 	CU_ASSERT_FALSE(message->granted);
 	CU_ASSERT_STRING_EQUAL(message->text,
-			       "VNI 100: the NVA has no room for more than 65536 mappings");
+			       "VNI 100: the NVA has no room for more than 100 mappings");
 	send_mapping(world, a, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
 	CU_ASSERT_TRUE(take(world, a, NVO3_MOVE_GRANTED)->granted);
 	send_endpoint(world, a, NVO3_COMMIT, mac1, 1);
@@ -588,6 +729,45 @@ static void caps_the_mappings_of_a_vni(void)
 	send_endpoint(world, a, NVO3_WITHDRAW, nth_mac(5), 1);
 	(void) take(world, a, NVO3_UPDATE);
 	send_mapping(world, a, NVO3_REGISTER, mapping_of(mac1, MAPPING_VM));
+	CU_ASSERT_TRUE(take(world, a, NVO3_REGISTERED)->granted);
+}
+
+static void caps_the_mappings_of_an_nve(void)
+{
+	_cleanup_(world_freep) struct world *world =
+		world_with((struct directory_limits){ .nve_mappings = FEW });
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "192.0.2.2");
+	const struct nvo3_message *message;
+
+	for (unsigned i = 0; i < FEW; i++)
+		own(world, a, nth_mac(i), MAPPING_LEARNED);
+	own(world, a, nth_mac(3), MAPPING_LEARNED); /* one it has */
+	CU_ASSERT_EQUAL(counter(world, "refused"), 0);
+	own(world, b, mac1, MAPPING_LEARNED); /* another NVE has its own */
+	send_mapping(world, a, NVO3_REGISTER, mapping_of(mac1, MAPPING_LEARNED));
+	message = take(world, a, NVO3_REGISTERED);
+	CU_ASSERT_FALSE(message->granted);
+	CU_ASSERT_STRING_EQUAL(message->text,
+			       "the NVA has no room for more than 100 mappings of one NVE");
+	own(world, b, nth_mac(7), MAPPING_LEARNED); /* leaves room at the first */
+	own(world, a, mac1, MAPPING_LEARNED);
+	CU_ASSERT_EQUAL(counter(world, "refused"), 1);
+}
+
+static void caps_the_addresses_of_a_mac(void)
+{
+	_cleanup_(world_freep) struct world *world =
+		world_with((struct directory_limits){ .mapping_addresses = 1 });
+	uint32_t a = join(world, "hv1", "192.0.2.1");
+	struct mapping mapping = mapping_of(mac1, MAPPING_VM);
+	const struct nvo3_message *message;
+
+	send_mapping(world, a, NVO3_REGISTER, mapping);
+	message = take(world, a, NVO3_REGISTERED);
+	CU_ASSERT_FALSE(message->granted);
+	CU_ASSERT_STRING_EQUAL(message->text, "the NVA keeps at most 1 addresses of a MAC");
+	mapping.ip_count = 1;
+	send_mapping(world, a, NVO3_REGISTER, mapping);
 	CU_ASSERT_TRUE(take(world, a, NVO3_REGISTERED)->granted);
 }
 
@@ -710,23 +890,26 @@ static void the_status_tells_all(void)
 	send_from(world, a, &request);
 	reply = take(world, a, NVO3_STATUS_REPLY);
 	CU_ASSERT_EQUAL(reply->id, 9);
-	CU_ASSERT_STRING_EQUAL(reply->json,
-			       "{\"name\":\"nva1\",\"incarnation\":7,\"uptime_s\":5,\"revision\":3,\"nves\":["
-			       "{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\","
-			       "\"connected\":true,\"acked_revision\":3,"
-			       "\"vni_count\":1,\"vnis\":[100]},"
-			       "{\"name\":\"hv2\",\"vtep\":\"2001:db8::2\",\"role\":\"nve\","
-			       "\"connected\":false,\"acked_revision\":0,"
-			       "\"vni_count\":1,\"vnis\":[100]}],"
-			       "\"vnis\":[{\"vni\":100,\"members\":2,\"mappings\":1}],\"moves\":[],"
-			       "\"moves_pending\":0,"
-			       "\"moves_converging\":0,\"counters\":{\"registered\":1,\"refused\":"
-			       "0,\"withdrawn\":0,\"expired\":0,"
-			       "\"intents\":0,\"moves_granted\":0,\"moves_refused\":0,\"moves_"
-			       "committed\":0,\"commits_refused\":0,"
-			       "\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
-			       "\"updates\":4,\"snapshots\":2,\"queries\":0,"
-			       "\"answered\":0,\"flows\":0,\"flows_dropped\":0}}");
+	CU_ASSERT_STRING_EQUAL(
+		reply->json,
+		"{\"name\":\"nva1\",\"incarnation\":7,\"uptime_s\":5,\"revision\":3,\"nves\":["
+		"{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\","
+		"\"connected\":true,\"acked_revision\":3,"
+		"\"vni_count\":1,\"mappings\":1,\"vnis\":[100]},"
+		"{\"name\":\"hv2\",\"vtep\":\"2001:db8::2\",\"role\":\"nve\","
+		"\"connected\":false,\"acked_revision\":0,"
+		"\"vni_count\":1,\"mappings\":0,\"vnis\":[100]}],"
+		"\"vnis\":[{\"vni\":100,\"members\":2,\"mappings\":1}],\"moves\":[],"
+		"\"moves_pending\":0,"
+		"\"moves_converging\":0,\"conflicts\":[],\"conflicts_open\":0,"
+		"\"counters\":{\"registered\":1,\"refused\":"
+		"0,\"withdrawn\":0,\"expired\":0,"
+		"\"intents\":0,\"moves_granted\":0,\"moves_refused\":0,\"moves_"
+		"committed\":0,\"commits_refused\":0,"
+		"\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
+		"\"updates\":4,\"snapshots\":2,\"queries\":0,"
+		"\"answered\":0,\"flows\":0,\"flows_dropped\":0,"
+		"\"conflicts\":0,\"conflicts_resolved\":0}}");
 }
 
 static void lists_the_mappings(void)
@@ -763,7 +946,11 @@ UNIT_MAIN("directory", UNIT_TEST(welcomes_and_names_itself),
 	  UNIT_TEST(what_a_restarted_nve_does_not_say_again_goes),
 	  UNIT_TEST(a_vni_that_is_not_subscribed_again_is_left),
 	  UNIT_TEST(registers_both_families_and_answers_by_each),
-	  UNIT_TEST(an_address_claimed_twice_is_the_later_claims),
+	  UNIT_TEST(an_address_claimed_twice_stays_with_the_first),
+	  UNIT_TEST(a_conflict_ends_when_an_address_is_given_up),
+	  UNIT_TEST(a_status_shows_who_is_in_conflict),
+	  UNIT_TEST(an_endpoint_may_have_many_addresses),
+	  UNIT_TEST(a_batch_is_judged_mapping_by_mapping),
 	  UNIT_TEST(saying_the_same_again_tells_nobody), UNIT_TEST(the_refusal_names_the_owner),
 	  UNIT_TEST(only_a_learned_endpoint_is_taken_over),
 	  UNIT_TEST(a_takeover_keeps_the_addresses_of_the_same_vm),
@@ -772,6 +959,8 @@ UNIT_MAIN("directory", UNIT_TEST(welcomes_and_names_itself),
 	  UNIT_TEST(an_nva_that_forgot_goes_on_from_the_claim),
 	  UNIT_TEST(a_mapping_names_its_senders_vtep_or_none),
 	  UNIT_TEST(refuses_what_only_an_nva_says), UNIT_TEST(caps_the_mappings_of_a_vni),
+	  UNIT_TEST(caps_the_mappings_of_an_nve), UNIT_TEST(caps_the_addresses_of_a_mac),
+
 	  UNIT_TEST(caps_the_tombstones), UNIT_TEST(caps_the_vnis), UNIT_TEST(caps_the_nves),
 	  UNIT_TEST(a_status_too_long_for_a_message_says_so), UNIT_TEST(the_status_tells_all),
 	  UNIT_TEST(lists_the_mappings))

@@ -110,6 +110,7 @@ static void an_empty_table_finds_nothing(void)
 static void hashes_spread_and_depend_on_the_seed(void)
 {
 	enum { BUCKETS = 1024, KEYS = 8 * BUCKETS };
+	unsigned used_words[BUCKETS] = { 0 }, used_high[BUCKETS] = { 0 };
 	unsigned used[BUCKETS] = { 0 }, fullest = 0, same = 0;
 
 	for (unsigned i = 0; i < KEYS; i++) {
@@ -118,9 +119,15 @@ static void hashes_spread_and_depend_on_the_seed(void)
 
 		used[hash % BUCKETS]++;
 		same += hash % BUCKETS == table_hash(2, mac, sizeof(mac)) % BUCKETS;
+		used_words[table_hash_words(1, i, 6) >> 54]++;
+		used_high[table_hash_words(1, (uint64_t) i << 32, 6) >> 54]++;
 	}
 	for (unsigned i = 0; i < BUCKETS; i++)
-		fullest = used[i] > fullest ? used[i] : fullest;
+		for (unsigned k = 0; k < 3; k++) {
+			unsigned count = k == 0 ? used[i] : k == 1 ? used_words[i] : used_high[i];
+
+			fullest = count > fullest ? count : fullest;
+		}
 	CU_ASSERT_TRUE(
 		fullest <
 		32); /* 8 on average; a random function exceeds 31 once in a billion buckets */

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* directory_move_around.c - what happens around moves: owners and members that change, time. */
+#include <stdio.h>
+
+#include "nva/directory_move.h"
+
+void moves_owner_changed(struct directory *directory, uint64_t now_us, struct vni *vni,
+			 struct entry *entry)
+{
+	const struct mapping endpoint = { .vni = vni->number, .mac = entry->mac };
+	struct move *moves[MOVES_OF_MAX];
+	size_t count = moves_of(directory, vni, entry->mac, moves);
+
+	for (size_t i = 0; i < count; i++) {
+		struct move *move = moves[i];
+
+		if (move->to->id != entry->owner) {
+			move_ask(directory, now_us, move, entry);
+			continue;
+		}
+		if (move->commit_held)
+			tell_yes(directory, move->to, NVO3_COMMITTED, move->commit_id, &endpoint,
+				 entry->generation, move->from);
+		move_free(directory, move);
+	}
+}
+
+static struct move *find_asked(const struct directory *directory, const struct vni *vni,
+			       struct mac mac)
+{
+	struct move *moves[MOVES_OF_MAX];
+	size_t count = moves_of(directory, vni, mac, moves);
+
+	for (size_t i = 0; i < count; i++)
+		if (moves[i]->state == MOVE_ASKED)
+			return moves[i];
+	return NULL;
+}
+
+void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *vni, struct mac mac)
+{
+	struct move *move;
+
+	/*
+	 * A grant can lead to a commit, whose new owner the others then ask: so look anew each
+	 * time.
+	 */
+	while (!entry_find(directory, vni, mac) && (move = find_asked(directory, vni, mac)))
+		move_grant(directory, now_us, move,
+			   generation_next(directory, vni->number, mac, 0));
+}
+
+void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve)
+{
+	struct move *move, *following;
+
+	QUEUE_FOREACH_SAFE(move, &vni->moves, of_vni, following)
+	{
+		if (move->to == nve)
+			move_abort(directory, move, move->from, "the new NVE is gone");
+		else if (move->from == nve)
+			move->from = NULL;
+	}
+}
+
+void moves_ask_again(struct directory *directory, const struct nve *nve)
+{
+	const struct member *member;
+	const struct move *move;
+
+	TAILQ_FOREACH(member, &nve->members, of_nve)
+		TAILQ_FOREACH(move, &member->vni->moves, of_vni)
+			if (move->state == MOVE_ASKED && move->from == nve)
+				ask_owner(directory, move);
+}
+
+/* The deadline of a question has passed. Frees @move. */
+static void give_up(struct directory *directory, uint64_t now_us, struct move *move)
+{
+	const struct entry *entry = entry_find(directory, move->vni, move->mapping.mac);
+	bool connected = move->from && move->from->connected;
+	char reason[NVO3_TEXT_MAX + 1];
+
+	if (move->commit_held && entry && !connected) {
+		move_grant(directory, now_us, move, entry->generation + 1);
+		return;
+	}
+	(void) snprintf(reason, sizeof(reason), "NVE %s %s",
+			move->from ? move->from->name : "(gone)",
+			connected ? "did not consent in time"
+				  : "could not be asked in time: it has no session");
+	move_refuse(directory, move, reason);
+}
+
+static struct move *find_overdue(const struct vni *vni, uint64_t now_us)
+{
+	struct move *move;
+
+	TAILQ_FOREACH(move, &vni->moves, of_vni)
+		if (move->state == MOVE_ASKED && now_us >= move->deadline_us)
+			return move;
+	return NULL;
+}
+
+void moves_tick(struct directory *directory, uint64_t now_us, struct vni *vni)
+{
+	struct move *move;
+
+	/*
+	 * A commit may change the queue anywhere: look anew each time. Each turn ends or postpones
+	 * one question.
+	 */
+	while (!directory->out_of_memory && (move = find_overdue(vni, now_us)))
+		give_up(directory, now_us, move);
+}
+
+void moves_clear(struct directory *directory, struct vni *vni)
+{
+	while (!TAILQ_EMPTY(&vni->moves))
+		move_free(directory, TAILQ_FIRST(&vni->moves));
+	table_clear(&vni->move_table);
+}
