@@ -176,7 +176,7 @@ class Conntrack(Case):
         """Aborted in pre-copy, nothing of it stays at the other host; the call goes on."""
         room, call = self.furnish(4, 4)
         self.close_the_door(room.lab, call)
-        room.baseline = leftovers.snapshot(room.lab, room.guest, room.home)
+        room.baseline = leftovers.snapshot(room.lab, room.homes())
         migration = room.lab.migration(room.guest, room.home, room.other(), extra=["--bandwidth", "1"])
         wait_until(lambda: [port["state"] for port in ledger.ports(room.lab, room.home, room.guest.mac)] == ["armed"],
                    "armed old NVE", AGREE_TIMEOUT_S)
