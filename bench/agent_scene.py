@@ -17,7 +17,7 @@ from lab import LabError, wait_until
 
 VNI, PORT = 100, 7365
 VTEPS = 16
-UPDATE_MAPPINGS = 512  # fake_nva.c
+UPDATE_MAPPINGS = 256  # fake_nva.c
 NVA = {4: "127.0.0.1", 6: "::1"}
 VTEP = {4: "192.0.2.1", 6: "2001:db8::1"}
 NEW_NVE = {4: "192.0.2.2", 6: "2001:db8::2"}

@@ -205,7 +205,10 @@ static void on_update(struct agent *agent, const struct nvo3_message *message)
 				    message->vni, strerror(-r));
 	}
 	agent->unconfirmed = message->revision;
-	if (vn)
+	/* What is large has just been decoded: it does not make the loop wait for the kernel as well. */
+	if (vn && message->mapping_count + message->removed_count > AGENT_SLICE)
+		agent_vn_flush_soon(vn);
+	else if (vn)
 		agent_vn_flush(vn);
 	else
 		agent_nva_confirm(agent);

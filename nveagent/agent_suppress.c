@@ -13,9 +13,8 @@
 #include "nveagent/suppress.h"
 
 enum {
-	FRAMES_PER_TURN =
-		32, /* of the loop; then a pause, so that no flood of a guest's holds it */
-	PAUSE_US = 5000,
+	FRAMES_MAX = 32, /* in a window; the rest is lost: a guest that floods must not hold us */
+	WINDOW_US = 5000,
 	ETHER_HEADER_SIZE = 14,
 	GATEWAYS_MAX = 16, /* addresses of the bridge itself */
 };
@@ -24,7 +23,9 @@ struct suppressor {
 	struct agent_vn *vn;
 	struct kernel_ear *ear;
 	struct loop_watch *watch;
-	struct loop_timer *pause;
+	struct loop_timer *pause; /* until the end of a window in which enough was heard */
+	uint64_t window_us;	  /* when the present one began */
+	unsigned heard;		  /* in it */
 	struct query_table *queries;
 	struct suppress_counters counters;
 };
@@ -133,8 +134,13 @@ static void on_readable(void *userdata, unsigned ready)
 {
 	struct suppressor *suppressor = userdata;
 	uint8_t data[KERNEL_EAR_FRAME_MAX];
+	uint64_t now_us = clock_monotonic_us();
 
-	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
+	if (now_us - suppressor->window_us >= WINDOW_US) {
+		suppressor->window_us = now_us;
+		suppressor->heard = 0;
+	}
+	for (; suppressor->heard < FRAMES_MAX; suppressor->heard++) {
 		ssize_t n = kernel_ear_read(suppressor->ear, data, sizeof(data));
 
 		if (n <= 0)
@@ -142,7 +148,7 @@ static void on_readable(void *userdata, unsigned ready)
 		heard(suppressor, data, (size_t) n);
 	}
 	(void) loop_watch_set(suppressor->watch, 0);
-	(void) loop_timer_start(suppressor->pause, PAUSE_US);
+	(void) loop_timer_start(suppressor->pause, suppressor->window_us + WINDOW_US - now_us);
 }
 
 static void on_pause_over(void *userdata)

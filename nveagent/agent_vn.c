@@ -230,7 +230,7 @@ void agent_vn_flush(struct agent_vn *vn)
 
 void agent_vn_flush_soon(struct agent_vn *vn)
 {
-	if (vn_has_changes(vn->vn) && !loop_timer_is_running(vn->more))
+	if (!loop_timer_is_running(vn->more))
 		(void) loop_timer_start(vn->more, 0);
 }
 

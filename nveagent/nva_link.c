@@ -12,7 +12,7 @@ enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 enum {
 	READ_SIZE = 64 << 10,
-	TURN_SIZE = 32 << 10, /* bytes of frames dealt with at once: half a millisecond of mappings */
+	TURN_SIZE = 16 << 10, /* bytes of frames dealt with at once: some 200 mappings */
 };
 
 /* Bytes that wait, first in first out. */

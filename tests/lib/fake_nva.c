@@ -34,7 +34,7 @@
 enum {
 	WORDS_MAX = 32,
 	LINE_SIZE = 4096,
-	UPDATE_MAPPINGS = 512, /* docs/protocol.md, Membership and push */
+	UPDATE_MAPPINGS = 256, /* docs/protocol.md, Membership and push */
 	INPUT_SIZE = 2 * NVO3_FRAME_MAX,
 };
 
