@@ -228,7 +228,7 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 
 	if (!inflight->tail || !inflight->stopped_us || inflight->recovered)
 		return;
-	r = tail_settle(inflight->tail);
+	r = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
 	if (r == 0)
 		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, tap_queue_count(inflight->tap), was_late(inflight),
 				      &inflight->parked, &found);

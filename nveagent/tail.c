@@ -16,12 +16,12 @@
 
 struct tail {
 	int fd;
-	uint8_t *ring;	   /* TAIL_BLOCKS * TAIL_BLOCK_SIZE */
-	unsigned first;	   /* the oldest block that is ours */
-	unsigned count;	   /* how many are ours, looked at so far */
-	uint64_t trimmed;  /* frames in blocks given back */
-	uint64_t captured; /* frames the kernel has taken */
-	bool overflowed;
+	uint8_t *ring;		/* TAIL_BLOCKS * TAIL_BLOCK_SIZE */
+	unsigned first;		/* the oldest block that is ours */
+	unsigned count;		/* how many are ours, looked at so far */
+	uint64_t trimmed;	/* frames in blocks given back */
+	uint64_t captured;	/* frames the kernel has taken */
+	uint64_t full_until_us; /* CLOCK_REALTIME: by then the ring had been full; 0: never */
 };
 
 /* --- opening --- */
@@ -159,7 +159,8 @@ static void count_captured(struct tail *tail)
 	if (getsockopt(tail->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) < 0)
 		return;
 	tail->captured += stats.tp_packets - stats.tp_drops;
-	tail->overflowed |= stats.tp_drops > 0;
+	if (stats.tp_drops > 0)
+		tail->full_until_us = clock_realtime_us();
 }
 
 static uint64_t visible(const struct tail *tail)
@@ -182,13 +183,14 @@ void tail_trim(struct tail *tail)
 {
 	uint64_t now = clock_realtime_us();
 
+	count_captured(tail);
 	look(tail);
 	while (tail->count > TAIL_BLOCKS - TAIL_BLOCKS_FREE ||
 	       (tail->count > 0 && is_old(tail, now)))
 		give_back_oldest(tail);
 }
 
-int tail_settle(struct tail *tail)
+int tail_settle(struct tail *tail, uint64_t since_us)
 {
 	uint64_t deadline = clock_monotonic_us() + TAIL_SETTLE_MS * 1000;
 
@@ -198,7 +200,7 @@ int tail_settle(struct tail *tail)
 		count_captured(tail);
 		look(tail);
 		if (tail->trimmed + visible(tail) >= tail->captured)
-			return tail->overflowed ? -EOVERFLOW : 0;
+			return tail->full_until_us > since_us ? -EOVERFLOW : 0;
 		if (clock_monotonic_us() >= deadline)
 			return -ETIMEDOUT;
 		(void) poll(&wait, 1, 1);

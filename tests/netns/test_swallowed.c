@@ -88,7 +88,7 @@ static void drain(struct scene *scene)
 
 	while (next_frame(scene, frame))
 		CU_ASSERT_EQUAL_FATAL(parked_add(&scene->parked, &no_vnet, frame, FRAME_SIZE, false), 0);
-	CU_ASSERT_EQUAL(tail_settle(scene->tail), 0);
+	CU_ASSERT_EQUAL(tail_settle(scene->tail, 0), 0);
 }
 
 /* When the newest frame of that number left by the tap. */

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "nveagent/raw_port.h"
 #include "nveagent/tail.h"
 #include "tests/netns/netns.h"
@@ -75,7 +76,7 @@ static void keeps_what_went_to_the_mac(void)
 	struct scene scene = begin();
 	struct tail_frame frame;
 
-	CU_ASSERT_EQUAL(tail_settle(scene.tail), 0);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
 	CU_ASSERT_FALSE(tail_get(scene.tail, 0, &frame));
 
 	for (uint32_t i = 0; i < 10; i++) {
@@ -83,7 +84,7 @@ static void keeps_what_went_to_the_mac(void)
 		send_numbered(&scene, other, 1000 + i, SMALL);
 		send_numbered(&scene, mac_broadcast, 2000 + i, SMALL);
 	}
-	CU_ASSERT_EQUAL(tail_settle(scene.tail), 0);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
 	for (uint32_t i = 0; i < 10; i++)
 		expect(&scene, 9 - i, i, i % 2 ? SMALL : LARGE);
 	CU_ASSERT_FALSE(tail_get(scene.tail, 10, &frame));
@@ -99,7 +100,7 @@ static void what_comes_in_is_not_kept(void)
 	CU_ASSERT_EQUAL_FATAL(raw_port_open(if_nametoindex("a1"), false, &from_outside.port), 0);
 	send_numbered(&from_outside, vm, 1, SMALL);
 	raw_port_free(from_outside.port);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail), 0);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
 	CU_ASSERT_FALSE(tail_get(scene.tail, 0, &frame));
 	end(&scene);
 }
@@ -115,7 +116,7 @@ static void trimming_keeps_the_newest(void)
 		if (i % BETWEEN_TRIMS == 0)
 			tail_trim(scene.tail);
 	}
-	CU_ASSERT_EQUAL(tail_settle(scene.tail), 0);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
 	for (uint32_t age = 0; age < 16; age++)
 		expect(&scene, age, FRAMES - 1 - age, LARGE);
 	end(&scene);
@@ -128,7 +129,27 @@ static void a_full_ring_says_so(void)
 
 	for (uint32_t i = 0; i < FRAMES; i++)
 		send_numbered(&scene, vm, i, LARGE);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail), -EOVERFLOW);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), -EOVERFLOW);
+	end(&scene);
+}
+
+/* Once there is room again, what came since is all there. */
+static void a_ring_that_was_full_recovers(void)
+{
+	enum { FRAMES = 2 * TAIL_BLOCKS * TAIL_BLOCK_SIZE / LARGE, LATER = 100 };
+	struct scene scene = begin();
+	uint64_t trimmed_us;
+
+	for (uint32_t i = 0; i < FRAMES; i++)
+		send_numbered(&scene, vm, i, LARGE);
+	tail_trim(scene.tail);
+	trimmed_us = clock_realtime_us();
+	for (uint32_t i = 0; i < LATER; i++)
+		send_numbered(&scene, vm, FRAMES + i, SMALL);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, trimmed_us), 0);
+	for (uint32_t age = 0; age < LATER; age++)
+		expect(&scene, age, FRAMES + LATER - 1 - age, SMALL);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, trimmed_us - 1000000), -EOVERFLOW);
 	end(&scene);
 }
 
@@ -150,4 +171,5 @@ NETNS_MAIN("tail", needs,
 	UNIT_TEST(what_comes_in_is_not_kept),
 	UNIT_TEST(trimming_keeps_the_newest),
 	UNIT_TEST(a_full_ring_says_so),
+	   UNIT_TEST(a_ring_that_was_full_recovers),
 	UNIT_TEST(refuses_a_device_that_is_not_there))
