@@ -6,7 +6,8 @@
  */
 #include <string.h>
 
-#include "nva/directory_move.h"
+#include "nva/directory_internal.h"
+#include "nva/directory_move_step.h"
 
 /* What a move has had passed on, and to whom. */
 struct route {

@@ -18,7 +18,8 @@
  */
 #include <stdio.h>
 
-#include "nva/directory_move.h"
+#include "nva/directory_internal.h"
+#include "nva/directory_move_step.h"
 
 /* --- MOVE_INTENT --- */
 

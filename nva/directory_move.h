@@ -1,48 +1,70 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* directory_move.h - the steps of one move; for directory_move*.c. */
+/* directory_move.h - moves by consent, until they are committed; for directory*.c. */
 #ifndef REHOME_NVA_DIRECTORY_MOVE_H
 #define REHOME_NVA_DIRECTORY_MOVE_H
 
-#include "nva/directory_internal.h"
+#include <sys/queue.h>
 
-enum {
-	MOVES_OF_MAX =
-		DIRECTORY_MAC_MOVES_MAX + 1, /* a COMMIT without an intent is one for a moment */
+#include "nva/directory.h"
+#include "nva/table.h"
+
+struct entry;
+struct nve;
+struct vni;
+
+/* clang-format off */
+enum move_state {
+	MOVE_ASKED,			/* the owner has not answered */
+	MOVE_GRANTED,
+	MOVE_STATE_COUNT,
 };
 
-/* The moves of @mac, the oldest first, in an array of MOVES_OF_MAX. Returns how many they are. */
-size_t moves_of(const struct directory *directory, const struct vni *vni, struct mac mac,
-		struct move **ret_moves);
-struct move *move_find(const struct directory *directory, const struct vni *vni, struct mac mac,
-		       const struct nve *to);
-/* NULL without memory. */
-struct move *move_new(struct directory *directory, struct vni *vni, struct nve *nve,
-		      const struct mapping *mapping);
-void move_free(struct directory *directory, struct move *move);
+/* An NVE wants to serve a MAC. */
+struct move {
+	struct table_link link;		/* vni->move_table, by MAC */
+	TAILQ_ENTRY(move) of_vni;
+	struct vni *vni;
+	struct nve *from;		/* the owner asked; NULL: nobody serves it */
+	struct nve *to;
+	struct mapping mapping;		/* of the intent */
+	uint64_t intent_id, consent_id;
+	enum move_state state;
+	uint64_t deadline_us;		/* MOVE_ASKED */
+	uint64_t generation;		/* MOVE_GRANTED: the one to commit */
+	bool commit_held;		/* a COMMIT waits for the answer */
+	uint64_t commit_id;
+	size_t flows_size;		/* passed on so far */
+};
+TAILQ_HEAD(move_queue, move);
+/* clang-format on */
 
-/* Asks the owner of @entry, or another one anew. */
-void move_ask(struct directory *directory, uint64_t now_us, struct move *move,
-	      const struct entry *entry);
-/* May free @move: a COMMIT that waited is done. */
-void move_grant(struct directory *directory, uint64_t now_us, struct move *move,
-		uint64_t generation);
-/* The VM runs at move->to from now on. Frees @move. */
-void move_commit(struct directory *directory, uint64_t now_us, struct move *move,
-		 uint64_t commit_id);
-/* Frees @move. */
-void move_refuse(struct directory *directory, struct move *move, const char *reason);
-/* Tells @other that @move is off, and frees it. */
-void move_abort(struct directory *directory, struct move *move, const struct nve *other,
-		const char *reason);
+const char *move_state_name(enum move_state state);
 
-/* MOVE_GRANTED or COMMITTED with a yes. */
-void tell_yes(struct directory *directory, const struct nve *nve, enum nvo3_kind kind, uint64_t id,
-	      const struct mapping *mapping, uint64_t generation, const struct nve *old);
-void refuse_intent(struct directory *directory, const struct nve *nve,
-		   const struct nvo3_message *intent, const char *reason);
-void refuse_commit(struct directory *directory, const struct nve *nve, uint64_t id, uint32_t vni,
-		   struct mac mac, const char *reason);
-/* CONSENT, again if need be. */
-void ask_owner(struct directory *directory, const struct move *move);
+/* --- directory_move.c: moves --- */
+void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		 const struct nvo3_message *message);
+void consented_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		    const struct nvo3_message *message);
+void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		 const struct nvo3_message *message);
+void abort_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		const struct nvo3_message *message);
+/* @entry has another owner than before (or is new): whoever wants it too must ask that one. */
+void moves_owner_changed(struct directory *directory, uint64_t now_us, struct vni *vni,
+			 struct entry *entry);
+/* Nobody serves @mac any more: whoever asked for it gets it. */
+void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *vni,
+		      struct mac mac);
+/* @nve is no longer a member of @vni. */
+void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve);
+/* Asks @nve, which is back, again. */
+void moves_ask_again(struct directory *directory, const struct nve *nve);
+void moves_tick(struct directory *directory, uint64_t now_us, struct vni *vni);
+void moves_clear(struct directory *directory, struct vni *vni);
+
+/* --- directory_flows.c: what follows a VM --- */
+/* Passes FLOWS on to the NVE that was granted @nve's VM, or has it since. */
+void flows_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		const struct nvo3_message *message);
 
 #endif

@@ -2,7 +2,8 @@
 /* directory_move_around.c - what happens around moves: owners and members that change, time. */
 #include <stdio.h>
 
-#include "nva/directory_move.h"
+#include "nva/directory_internal.h"
+#include "nva/directory_move_step.h"
 
 void moves_owner_changed(struct directory *directory, uint64_t now_us, struct vni *vni,
 			 struct entry *entry)

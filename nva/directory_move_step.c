@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nva/directory_move.h"
+#include "nva/directory_internal.h"
+#include "nva/directory_move_step.h"
 
 static const char *const move_state_names[] = {
 	[MOVE_ASKED] = "asked",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "nva/session.h"
+#include "nva/session_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,55 +12,14 @@
 
 #include "common/clock.h"
 
-enum session_state { SESSION_GREETING, SESSION_OPEN, SESSION_LINGERING, SESSION_CLOSED };
-
-/* Frames that may be sent when @ticket is released. */
-struct held {
-	TAILQ_ENTRY(held) link;
-	uint64_t ticket;
-	struct evbuffer *frames;
-};
-TAILQ_HEAD(held_queue, held);
-
-struct session {
-	struct bufferevent *stream; /* owned */
-	struct held_queue held;	    /* oldest first, at most one of each ticket */
-	size_t held_size;	    /* bytes in it */
-	const struct session_events *events;
-	void *userdata;
-	enum session_state state;
-	uint32_t nve; /* when open */
-	char address[ENDPOINT_TEXT_SIZE];
-	char name[SESSION_NAME_SIZE];
-	bool paused;	   /* not read from: too much waits to be sent */
-	uint64_t began_us; /* of the present state */
-	uint64_t alive_us; /* when it was last heard, or took something */
-	uint64_t pinged_us;
-	uint64_t last_id; /* of our PINGs */
-	size_t waiting;	  /* bytes to send, at the last tick */
-};
-
 static uint64_t seconds(uint64_t s)
 {
 	return s * 1000000;
 }
 
-static size_t bytes_waiting(const struct session *session)
-{
-	return session->held_size + evbuffer_get_length(bufferevent_get_output(session->stream));
-}
-
-static void held_free(struct session *session, struct held *held)
-{
-	session->held_size -= evbuffer_get_length(held->frames);
-	TAILQ_REMOVE(&session->held, held, link);
-	evbuffer_free(held->frames);
-	free(held);
-}
-
 /* --- the end --- */
 
-static void end(struct session *session, const char *reason)
+void session_end(struct session *session, const char *reason)
 {
 	if (session->state == SESSION_CLOSED)
 		return;
@@ -73,7 +32,7 @@ static void end(struct session *session, const char *reason)
 
 void session_close(struct session *session, const char *reason)
 {
-	end(session, reason);
+	session_end(session, reason);
 }
 
 /*
@@ -86,122 +45,8 @@ static void linger(struct session *session, const char *reason)
 	session->state = SESSION_LINGERING;
 	session->began_us = clock_monotonic_us();
 	bufferevent_enable(session->stream, EV_READ);
-	if (bytes_waiting(session) == 0)
+	if (session_bytes_waiting(session) == 0)
 		(void) shutdown(bufferevent_getfd(session->stream), SHUT_WR);
-}
-
-/* --- output --- */
-
-bool session_is_full(const struct session *session)
-{
-	return bytes_waiting(session) > SESSION_OUTPUT_FULL;
-}
-
-/* What arrived before the pause has its turn in the loop, like what arrives after it. */
-static void resume_if_drained(struct session *session)
-{
-	if (!session->paused || bytes_waiting(session) > SESSION_OUTPUT_FULL / 2)
-		return;
-	session->paused = false;
-	bufferevent_enable(session->stream, EV_READ);
-	bufferevent_trigger(session->stream, EV_READ,
-			    BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
-}
-
-/*
- * Most messages fit into the socket at once: writing them here spares the event loop two calls to
- * epoll for each. A stream that is no plain socket would have to be left to libevent alone.
- */
-void session_flush(struct session *session)
-{
-	struct evbuffer *output = bufferevent_get_output(session->stream);
-
-	if (session->state == SESSION_CLOSED || evbuffer_get_length(output) == 0 ||
-	    (bufferevent_get_enabled(session->stream) & EV_WRITE))
-		return;
-	(void) evbuffer_unfreeze(output, 1);
-	(void) evbuffer_write(output, bufferevent_getfd(session->stream));
-	(void) evbuffer_freeze(output, 1);
-	if (evbuffer_get_length(output) > 0)
-		bufferevent_enable(session->stream, EV_WRITE); /* which meets the error, if any */
-	resume_if_drained(session);
-}
-
-static void pause_reading(struct session *session)
-{
-	session->paused = true;
-	bufferevent_disable(session->stream, EV_READ);
-}
-
-/* The queue's end, for @ticket; NULL without memory. */
-static struct held *held_get(struct session *session, uint64_t ticket)
-{
-	struct held *last = TAILQ_LAST(&session->held, held_queue);
-	struct held *held;
-
-	if (last && last->ticket >= ticket)
-		return last;
-	held = calloc(1, sizeof(*held));
-	if (!held)
-		return NULL;
-	held->ticket = ticket;
-	held->frames = evbuffer_new();
-	if (!held->frames) {
-		free(held);
-		return NULL;
-	}
-	TAILQ_INSERT_TAIL(&session->held, held, link);
-	return held;
-}
-
-static int hold(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket)
-{
-	struct held *held = held_get(session, ticket);
-
-	if (!held || evbuffer_add(held->frames, frame, size) < 0)
-		return -ENOMEM;
-	session->held_size += size;
-	return 0;
-}
-
-void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket)
-{
-	int r;
-
-	if (session->state == SESSION_CLOSED || session->state == SESSION_LINGERING)
-		return;
-	if (bytes_waiting(session) + size > SESSION_OUTPUT_MAX) {
-		end(session, "it does not take what it is sent");
-		return;
-	}
-	if (ticket > 0 || !TAILQ_EMPTY(&session->held))
-		r = hold(session, frame, size, ticket);
-	else
-		r = bufferevent_write(session->stream, frame, size);
-	if (r < 0)
-		end(session, "out of memory");
-	else if (bytes_waiting(session) > SESSION_OUTPUT_PAUSE)
-		pause_reading(session);
-}
-
-void session_release(struct session *session, uint64_t ticket)
-{
-	struct held *first = TAILQ_FIRST(&session->held);
-
-	if (!first || first->ticket > ticket)
-		return;
-	while ((first = TAILQ_FIRST(&session->held)) && first->ticket <= ticket) {
-		size_t size = evbuffer_get_length(first->frames);
-
-		if (session->state != SESSION_CLOSED &&
-		    bufferevent_write_buffer(session->stream, first->frames) < 0) {
-			end(session, "out of memory");
-			return;
-		}
-		session->held_size -= size - evbuffer_get_length(first->frames);
-		held_free(session, first);
-	}
-	session_flush(session);
 }
 
 static void send_message(struct session *session, const struct nvo3_message *message)
@@ -213,20 +58,6 @@ static void send_message(struct session *session, const struct nvo3_message *mes
 		return;
 	session_send(session, frame, size, 0);
 	session_flush(session);
-}
-
-/* Life signs tell of nothing but life: they wait for no disk. */
-static void send_sign(struct session *session, const struct nvo3_message *message)
-{
-	_cleanup_free_ uint8_t *frame = NULL;
-	size_t size;
-
-	if (nvo3_pack(message, &frame, &size) < 0)
-		return;
-	if (bufferevent_write(session->stream, frame, size) < 0)
-		end(session, "out of memory");
-	else
-		session_flush(session);
 }
 
 void session_refuse(struct session *session, const char *text)
@@ -259,9 +90,9 @@ static void take_message(struct session *session, const struct nvo3_message *mes
 
 	if (message->kind == NVO3_ERROR) {
 		(void) snprintf(text, sizeof(text), "it says: %.200s", message->text);
-		end(session, text);
+		session_end(session, text);
 	} else if (message->kind == NVO3_PING) {
-		send_sign(session, &pong);
+		session_send_sign(session, &pong);
 	} else if (message->kind != NVO3_PONG &&
 		   session->events->message(session->userdata, session, message, text) < 0) {
 		session_refuse(session, text);
@@ -301,7 +132,7 @@ static void take_frame(struct session *session, struct evbuffer *input, size_t s
 	else if (r == -EBADMSG)
 		refuse_field(session, what);
 	else
-		end(session, "out of memory");
+		session_end(session, "out of memory");
 }
 
 static void take_input(struct session *session)
@@ -332,11 +163,11 @@ static void on_writable(struct bufferevent *stream, void *userdata)
 	if (evbuffer_get_length(bufferevent_get_output(stream)) == 0)
 		bufferevent_disable(stream,
 				    EV_WRITE); /* until session_flush() leaves a rest again */
-	if (session->state == SESSION_LINGERING && bytes_waiting(session) == 0)
+	if (session->state == SESSION_LINGERING && session_bytes_waiting(session) == 0)
 		(void) shutdown(bufferevent_getfd(stream), SHUT_WR);
 	if (session->state == SESSION_OPEN && !session_is_full(session))
 		session->events->drained(session->userdata, session);
-	resume_if_drained(session);
+	session_resume_if_drained(session);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *userdata)
@@ -344,9 +175,9 @@ static void on_event(struct bufferevent *stream, short what, void *userdata)
 	struct session *session = userdata;
 
 	if (what & BEV_EVENT_EOF)
-		end(session, "it closed the connection");
+		session_end(session, "it closed the connection");
 	else if (what & BEV_EVENT_ERROR)
-		end(session, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+		session_end(session, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
 }
 
 /* --- time --- */
@@ -357,7 +188,7 @@ static void tick_open(struct session *session, uint64_t now_us)
 	uint64_t silence_us = now_us > session->alive_us ? now_us - session->alive_us : 0;
 
 	if (silence_us >= seconds(SESSION_DEAD_S)) {
-		end(session, "it has been silent too long");
+		session_end(session, "it has been silent too long");
 		return;
 	}
 	if (silence_us < seconds(SESSION_PING_S) ||
@@ -365,12 +196,12 @@ static void tick_open(struct session *session, uint64_t now_us)
 		return;
 	session->pinged_us = now_us;
 	session->last_id++;
-	send_sign(session, &ping);
+	session_send_sign(session, &ping);
 }
 
 void session_tick(struct session *session, uint64_t now_us)
 {
-	size_t waiting = bytes_waiting(session);
+	size_t waiting = session_bytes_waiting(session);
 
 	if (waiting < session->waiting)
 		session->alive_us = now_us; /* it reads: a pause of ours is no silence of its */
@@ -386,7 +217,7 @@ void session_tick(struct session *session, uint64_t now_us)
 		break;
 	case SESSION_LINGERING:
 		if (now_us > session->began_us + seconds(SESSION_LINGER_S))
-			end(session, "it was refused");
+			session_end(session, "it was refused");
 		break;
 	case SESSION_CLOSED:
 		break;
@@ -425,8 +256,7 @@ struct session *session_free(struct session *session)
 {
 	if (!session)
 		return NULL;
-	while (!TAILQ_EMPTY(&session->held))
-		held_free(session, TAILQ_FIRST(&session->held));
+	session_clear_output(session);
 	bufferevent_free(session->stream);
 	free(session);
 	return NULL;
