@@ -142,6 +142,17 @@ class Cells:
         return [self._result(cell_of(system, underlay, load))
                 for system, underlay, loads in self._plan for load in loads]
 
+    @property
+    def overview(self):
+        """A summary for each system, rate and frame size: the moves of all its families together."""
+        groups = {}
+        for system, underlay, loads in self._plan:
+            for load in loads:
+                cell = cell_of(system, underlay, load)
+                groups.setdefault(summary.group_of(cell), []).append(cell)
+        return [summary.of_group(cells, [move for cell in cells for move in self._store.moves(cell)])
+                for cells in groups.values()]
+
     def latencies(self):
         """Of all switches of the run, those of resumed cells included."""
         return summary.latencies([figures for system, underlay, loads in self._plan for load in loads

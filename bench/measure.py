@@ -187,6 +187,13 @@ def _tcp(move):
                for key, value in counters.items()}}
 
 
+def _numbers(stream):
+    """Which packets, by number: to see where in a move something happened."""
+    silence = max(stream["events"], key=lambda event: event["ms"], default={})
+    return {"last_before_silence": silence.get("after_seq"), "lost_ranges": stream["lost_ranges"],
+            "duplicated_list": stream["duplicated_list"], "reordered_list": stream["reordered_list"]}
+
+
 def record(room, move):
     """The figures of MOVE as a JSON object; docs: bench/move --help."""
     load, report, converged = move.load, move.report, move.converged()
@@ -197,6 +204,7 @@ def record(room, move):
         "peer_on": load.peer_on, "direction": f"{move.source.name}->{move.target.name}",
         **_direction(report["down"], "", report["down"]["host"]["longest_gap_ms"]),
         **_direction(report["up"], "_from_guest", report["up"]["longest_gap_ms"]),
+        **_numbers(report["down"]),
         "lost_early": min(move.early_drops, report["down"]["lost"]),
         "guest_downtime_ms": _rounded(move.downtime_ms),
         "converged_ms": None if None in converged.values() else _rounded(max(converged.values())),

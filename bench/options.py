@@ -27,6 +27,8 @@ One JSON object per move (--json):
   sent lost duplicated reordered              to the guest, by sequence numbers at both ends
   lost_early           those of lost that the guest's full tap queue dropped before STOP: it was too slow, the move
                        is not to blame
+  lost_ranges duplicated_list reordered_list last_before_silence    which ones, by number, and the last one that
+                       arrived before the longest silence in the guest
   sent_from_guest lost_from_guest ...         the same from the guest
   longest_gap_ms, longest_gap_from_guest_ms   longest silence: in what the guest had received, as it reported;
                                               in what came from it (both by the peer's clock)

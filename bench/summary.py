@@ -4,6 +4,8 @@
 import math
 from statistics import median
 
+from .options import FRAME_MIN_IPV6
+
 
 def spread(values, digits=None):
     values = [value for value in values if value is not None]
@@ -52,6 +54,19 @@ def summarise(cell, records, tcp_held=None):
         "leftovers": sum(record["leftovers"] for record in records),
         "tcp_alive": all(record.get("tcp_alive", True) for record in records), "tcp_held": tcp_held,
     }
+
+
+def group_of(cell):
+    """What names the group of a cell: all but the address families. The shortest frame is longer in IPv6."""
+    shortest = cell["frame_size"] <= FRAME_MIN_IPV6
+    return tuple(cell[key] for key in ("system", "pps", "pps_from_guest", "postcopy", "peer_on", "tcp",
+                                       "max_downtime_ms")) + (FRAME_MIN_IPV6 if shortest else cell["frame_size"],)
+
+
+def of_group(cells, records):
+    """The same as summarise() for the moves of several cells that differ in address families."""
+    first = {**cells[0], "underlay": None, "family": None, "frame_size": sorted({c["frame_size"] for c in cells})}
+    return summarise(first, records) if records else unavailable(first, "unsupported", "no move")
 
 
 def unavailable(cell, key, reason):

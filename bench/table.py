@@ -142,6 +142,34 @@ def moves(summaries, as_markdown):
     return (_markdown if as_markdown else _plain)(*_rows(summaries, WHERE, _figures_of(summaries)))
 
 
+def _total_and_most(figure):
+    return "-" if figure is None else f"{figure['total']:.0f} / {figure['max']:.0f}"
+
+
+_OVERVIEW_WHERE = (
+    WHERE[0],
+    WHERE[3],
+    ("frame", lambda s: ", ".join(map(str, s["frame_size"])) + " B"),
+)
+_OVERVIEW = (
+    ("moves", _moves),
+    ("moves with loss", lambda s: str(s["moves_with_loss"])),
+    ("lost to guest: total / most", lambda s: _total_and_most(s["lost"])),
+    ("came in downtime: total / most", lambda s: _total_and_most(s["downtime_packets"])),
+    ("lost from guest: total", lambda s: _total(s["lost_from_guest"])),
+    ("doubled: total / most", lambda s: _total_and_most(s["duplicated"])),
+    ("reordered: total / most", lambda s: _total_and_most(s["reordered"])),
+    ("downtime ms: median / max", lambda s: _middle(s["guest_downtime_ms"])),
+    ("FDBs right, ms from RESUME", _converged),
+    ("left over", lambda s: str(s["leftovers"])),
+)
+
+
+def overview(summaries, as_markdown):
+    """Of groups of cells that differ in address families only."""
+    return (_markdown if as_markdown else _plain)(*_rows(summaries, _OVERVIEW_WHERE, _OVERVIEW))
+
+
 def faults(summaries, as_markdown):
     return (_markdown if as_markdown else _plain)(*_rows(summaries, WHERE, _FAULT_FIGURES))
 
