@@ -39,6 +39,11 @@ def beyond_downtime(told):
     return max(0, told["lost"] - round(told["pps"] * told["guest_downtime_ms"] / 1000))
 
 
+def flooded(moves):
+    """(ARP requests, NS): copies flooded over VXLAN in MOVES, as far as they were counted."""
+    return tuple(sum(move.get(f"flooded_{kind}", 0) for move in moves) for kind in ("arp", "ns"))
+
+
 def faults(told):
     """What a move should not have done, as texts; empty for a good one."""
     found = []
@@ -48,6 +53,8 @@ def faults(told):
         found.append(f"{told['lost_from_guest']} packets from the guest were lost")
     if not told.get("tcp_alive", True):
         found.append("the TCP connection died")
+    if told["system"] == "rehome" and any(flooded([told])):
+        found.append(f"ARP requests and NS for known addresses were flooded over VXLAN: {_flooded_text([told])}")
     if told["converged_ms"] is None:
         found.append("an NVE does not send to the new host")
     return found + [f"left over: {item}" for item in told["leftover_items"]]
@@ -80,6 +87,22 @@ def _fdbs(told):
         yield f"    {name:6} {place['before']:18} -> {place['after']}"
 
 
+def _flooded_text(moves):
+    return "{} + {} copies".format(*flooded(moves))
+
+
+def comparison(whole):
+    """What was flooded with each system, as a line; WHOLE: system -> its moves."""
+    return "ARP requests + NS flooded over VXLAN during the moves: " + ", ".join(
+        f"{system} {_flooded_text(moves)}" for system, moves in whole.items())
+
+
+def _flooded(told):
+    if "flooded_arp" in told:
+        yield (f"  flooded over VXLAN: {told['flooded_arp']} ARP requests, {told['flooded_ns']} NS, "
+               f"{told['flooded_other']} other frames, each copy counted; all tenants asked anew before and after")
+
+
 def _left(told):
     yield "  left over: " + ("nothing" if not told["leftover_items"] else "")
     yield from (f"    {item}" for item in told["leftover_items"])
@@ -93,5 +116,5 @@ def lines(told, number):
     yield "  ms from STOP"
     for event in told["timeline"]:
         yield f"  {event['ms']:12.3f}  {event['host']:6} {event['what']:18} {event['detail']}".rstrip()
-    for part in (_packets, _summary, _fdbs, _left):
+    for part in (_packets, _summary, _fdbs, _flooded, _left):
         yield from part(told)

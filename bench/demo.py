@@ -20,12 +20,14 @@ from bench.room import NAMES, Room  # noqa: E402
 from lab import LabError, Unsupported, guide  # noqa: E402
 
 SETUP = os.path.join(ROOT, "tests/lab/setup")
+BESIDE = "flood"  # what the number of flooded questions is compared with
 EXIT_FAULT, EXIT_USAGE, EXIT_UNSUPPORTED, EXIT_INTERRUPTED = 1, 2, 77, 130
 
 DESCRIPTION = """\
 Installs what is missing from Debian, builds, makes two hypervisors with a libvirtd each, a peer and an NVA in
 namespaces of this machine, boots a guest, streams numbered UDP packets to it and from it, holds a TCP connection,
-moves the guest with `virsh migrate --live` there and back, and prints what happened. Takes everything down again.
+moves the guest with `virsh migrate --live` there and back, and prints what happened. Then does the same once more with
+a plain bridge and VXLAN, to show how many ARP requests and NS are flooded with it. Takes everything down again.
 Needs root. Nothing leaves the machine but apt's downloads."""
 EPILOG = """\
 Exit status: 0 all went well; 1 packets were lost beyond the guest's own downtime, or something was left over, or a
@@ -55,7 +57,8 @@ def parse():
     add("--underlay", type=int, choices=(4, 6), default=4, help="family of the hosts' addresses (default: 4)")
     add("--system", choices=sorted(NAMES), default="rehome",
         help="see the same without rehome: flood is a plain bridge and VXLAN, frr-evpn is FRR (default: rehome)")
-    add("--keep", action="store_true", help="leave the lab up until Ctrl-C, and say how to look around")
+    add("--no-compare", dest="compare", action="store_false", help="leave out the run with flood")
+    add("--keep", action="store_true", help="leave the lab up until Ctrl-C, and say how to look around; no run with flood")
     add("--json", metavar="FILE", help="write the account there")
     add("--build", default=programs.DEFAULT, metavar="DIR", help="build directory, made if there is none")
     return top.parse_args()
@@ -73,9 +76,13 @@ def show(told, number_of_move):
     print("\n" + "\n".join(account.lines(told, number_of_move)), flush=True)
 
 
+def load_of(options):
+    return Load(options.pps, family=options.family, tcp=True, questions=True)
+
+
 def moves(room, options, steps):
     """There and back; the accounts."""
-    load = Load(options.pps, family=options.family, tcp=True)
+    load = load_of(options)
     told = []
     for count in (1, 2):
         steps.say(f"move {count}: {room.home.name} to {room.other().name}, under load")
@@ -95,6 +102,17 @@ def perform(room, options, steps):
     if options.system == "rehome":
         faults += ledger.disagreements(room.lab)
     return {"system": options.system, "moves": told, "tcp_held": held.result, "faults": faults}
+
+
+def compare(whole, options, steps):
+    """The same moves with flood; puts into WHOLE what was flooded with each."""
+    flooded = {options.system: whole["moves"]}
+    if options.compare and options.system != BESIDE:
+        steps.say(f"the same with {BESIDE}, to see what it floods")
+        with Room(BESIDE, options.underlay, options.build, steps.say_of_lab) as room:
+            flooded[BESIDE] = [account.as_object(room, measure(room, load_of(options))) for _ in range(2)]
+    whole["flooded"] = {system: dict(zip(("arp", "ns"), account.flooded(told))) for system, told in flooded.items()}
+    print("\n" + account.comparison(flooded), flush=True)
 
 
 def conclude(whole, options):
@@ -133,9 +151,12 @@ def run(options, steps):
     prepare(options, steps)
     with Room(options.system, options.underlay, options.build, steps.say_of_lab) as room:
         whole = perform(room, options, steps)
-        conclude(whole, options)
         if options.keep:
+            conclude(whole, options)
             keep(room)
+    if not options.keep:
+        compare(whole, options, steps)
+        conclude(whole, options)
     return EXIT_FAULT if whole["faults"] else 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lab import LabError, TimedOut, wait_until
 
-from . import ledger, leftovers, tcp
+from . import ledger, leftovers, questions, tcp
 from .events import require_one
 from .stream import Stream, artefacts
 
@@ -36,6 +36,7 @@ class Load:
     extra: tuple = ()  # words for `virsh migrate`
     way: str = "p2p"  # of lab.guest.WAYS
     during: object = None  # called once the migration has begun
+    questions: bool = False  # tenants ask by ARP and ND before and after, and what is flooded is counted
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Move:
     ledger: list = field(default_factory=list)
     leftover: list = field(default_factory=list)
     tcp: dict = None  # what became of the kernels' TCP counters, {"peer": {...}, "guest": {...}}
+    flooded: dict = field(default_factory=dict)  # questions.Flooded.counts
 
     @property
     def downtime_ms(self):
@@ -133,18 +135,37 @@ def open_stream(room, load):
                   load.frame_size, load.tcp, load.pps_from_guest)
 
 
+def _stream_and_watch(room, move):
+    before = _tcp_counters(room, move.load)
+    with open_stream(room, move.load) as stream:
+        stream.run_for(SIDE_S)
+        _watch(room, move)
+        stream.run_for(SIDE_S)
+        move.report = stream.finish()
+    move.tcp = tcp.difference(before, _tcp_counters(room, move.load))
+
+
+@contextlib.contextmanager
+def _asked(room, move):
+    """Tenants ask before and after the block, and what is flooded is counted, if the load wants that."""
+    if not move.load.questions:
+        yield
+        return
+    questions.introduce(room)
+    with questions.Flooded(room) as flooded:
+        questions.ask_around(room)
+        yield
+        questions.ask_around(room)
+    move.flooded = flooded.counts
+
+
 def measure(room, load):
     """Moves the guest to the other hypervisor under LOAD; a Move."""
     move = Move(room.home, room.other(), load, began_us=time.time_ns() // 1000)
     room.widen()
     try:
-        before = _tcp_counters(room, load)
-        with open_stream(room, load) as stream:
-            stream.run_for(SIDE_S)
-            _watch(room, move)
-            stream.run_for(SIDE_S)
-            move.report = stream.finish()
-        move.tcp = tcp.difference(before, _tcp_counters(room, load))
+        with _asked(room, move):
+            _stream_and_watch(room, move)
     except LabError as error:
         raise LabError(f"{error}\n{room.console()}") from None
     _settle(room, move)
@@ -212,5 +233,5 @@ def record(room, move):
         "leftovers": len(move.leftover), "leftover_items": move.leftover,
         "migration_s": round(move.seconds, 3), "machine_drops": report["up"]["backlog_drops"],
         "invalid": to_guest, "invalid_from_guest": from_guest,
-        **ledger.figures(move.ledger), **(_tcp(move) if load.tcp else {}),
+        **ledger.figures(move.ledger), **(_tcp(move) if load.tcp else {}), **move.flooded,
     }

@@ -51,6 +51,9 @@ One JSON object per move (--json):
                        QEMU has translated nothing yet), and then sends no UDP either
   retransmissions_peer timeouts_peer retransmissions_guest timeouts_guest   of each end's kernel, all its connections
                        (RetransSegs, TCPTimeouts): with --tcp there is one more, held through all moves of the cell
+  flooded_arp flooded_ns flooded_other   copies of ARP requests, of NS to solicited-node groups and of all else that
+                       NVEs sent one another because the inner destination is a group (VXLAN on the underlay), from
+                       before the stream until after it: all tenants forget their neighbours and ask anew, both times
   machine_drops        packets that the whole machine meanwhile dropped from full backlogs (/proc/net/softnet_stat):
                        not 0 on a machine that does other things; then a loss may be of the lab's making
   invalid, invalid_from_guest   why this move's counts are the lab's fault (a full socket buffer, a rate that was
@@ -150,5 +153,5 @@ def loads(options):
     """A Load per cell of one system and underlay."""
     sizes = {4: options.frame_size, 6: dict.fromkeys(max(size, FRAME_MIN_IPV6) for size in options.frame_size)}
     return [Load(pps, options.pps_from_guest, family, size, options.tcp, options.postcopy, options.peer_on,
-                 options.max_downtime)
+                 options.max_downtime, questions=True)
             for family in options.family for pps in options.pps for size in sizes[family]]

@@ -35,6 +35,7 @@ def latencies(records):
 
 _TCP = ("longest_stall_ms", "stall_beyond_downtime_ms", "stall_beyond_silence_ms", "retransmissions", "timeouts",
         "retransmissions_peer", "timeouts_peer", "retransmissions_guest", "timeouts_guest")
+_FLOODED = ("flooded_arp", "flooded_ns", "flooded_other")
 _AGENT = ("pulled", "swallowed", "doubtful", "dropped_by_agent")
 
 
@@ -47,7 +48,7 @@ def summarise(cell, records, tcp_held=None):
         **_figures(to_guest, ("sent", "lost", "duplicated", "reordered", "lost_early", "longest_gap_ms")),
         **_figures(from_guest, ("sent_from_guest", "lost_from_guest", "duplicated_from_guest",
                                 "reordered_from_guest", "longest_gap_from_guest_ms")),
-        **_figures(records, ("guest_downtime_ms", "converged_ms", *_TCP, *_AGENT)), **latencies(records),
+        **_figures(records, ("guest_downtime_ms", "converged_ms", *_TCP, *_AGENT, *_FLOODED)), **latencies(records),
         "moves_with_loss": sum(record["lost"] > record["lost_early"] for record in to_guest),
         "downtime_packets": spread([record["pps"] * record["guest_downtime_ms"] / 1000 for record in to_guest], 1),
         "not_converged": sum(record["converged_ms"] is None for record in records),

@@ -63,6 +63,7 @@ _FIGURES = (
 )
 _EARLY = (("of those lost, before STOP", lambda s: _total(s["lost_early"])),)
 _SWITCH = (("switch us: p50 / p99 / max", lambda s: _percentiles(s.get("switch_us"))),)
+_FLOODED = (("ARP + NS flooded over VXLAN", lambda s: f"{_total(s.get('flooded_arp'))} + {_total(s.get('flooded_ns'))}"),)
 _TCP = (
     ("TCP stall ms: median / max", lambda s: _middle(s["longest_stall_ms"])),
     ("beyond downtime ms: median / max", lambda s: _middle(s["stall_beyond_downtime_ms"])),
@@ -77,6 +78,7 @@ def _figures_of(summaries):
     """The columns that have something to tell."""
     return (_FIGURES[:2] + (_EARLY if any((s.get("lost_early") or {}).get("total") for s in summaries) else ()) +
             _FIGURES[2:] + (_SWITCH if any(s.get("switch_us") for s in summaries) else ()) +
+            (_FLOODED if any(s.get("flooded_arp") for s in summaries) else ()) +
             (_TCP if any(s.get("longest_stall_ms") for s in summaries) else ()))
 
 
