@@ -51,9 +51,10 @@ One JSON object per move (--json):
                        QEMU has translated nothing yet), and then sends no UDP either
   retransmissions_peer timeouts_peer retransmissions_guest timeouts_guest   of each end's kernel, all its connections
                        (RetransSegs, TCPTimeouts): with --tcp there is one more, held through all moves of the cell
-  flooded_arp flooded_ns flooded_other   copies of ARP requests, of NS to solicited-node groups and of all else that
-                       NVEs sent one another because the inner destination is a group (VXLAN on the underlay), from
-                       before the stream until after it: all tenants forget their neighbours and ask anew, both times
+  flooded_arp flooded_ns flooded_other   with --questions: copies of ARP requests, of NS to solicited-node groups and
+                       of all else that NVEs sent one another because the inner destination is a group (VXLAN on the
+                       underlay), from before the stream until after it: all tenants forget their neighbours and ask
+                       anew, both times
   machine_drops        packets that the whole machine meanwhile dropped from full backlogs (/proc/net/softnet_stat):
                        not 0 on a machine that does other things; then a loss may be of the lab's making
   invalid, invalid_from_guest   why this move's counts are the lab's fault (a full socket buffer, a rate that was
@@ -105,6 +106,8 @@ def parser():
     add("--frame-size", type=number(FRAME_MIN, FRAME_MAX), action="append", metavar="B",
         help=f"bytes of each Ethernet frame without FCS (default: 64; on IPv6 at least {FRAME_MIN_IPV6})")
     add("--tcp", action="store_true", help="also hold a TCP connection")
+    add("--questions", action="store_true",
+        help="also let all tenants ask by ARP and ND before and after, and count what is flooded over VXLAN")
     add("--max-downtime", type=number(1, 10000), metavar="MS",
         help="tell QEMU to stop the guest only when the rest will take less (virsh migrate-setmaxdowntime; "
              "default: QEMU's, 300)")
@@ -153,5 +156,5 @@ def loads(options):
     """A Load per cell of one system and underlay."""
     sizes = {4: options.frame_size, 6: dict.fromkeys(max(size, FRAME_MIN_IPV6) for size in options.frame_size)}
     return [Load(pps, options.pps_from_guest, family, size, options.tcp, options.postcopy, options.peer_on,
-                 options.max_downtime, questions=True)
+                 options.max_downtime, questions=options.questions)
             for family in options.family for pps in options.pps for size in sizes[family]]
