@@ -58,7 +58,8 @@ struct inflight {
 	bool recovered;			/* and what QEMU swallowed of it has been parked */
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
-	uint64_t stopped_us, drained_us; /* CLOCK_REALTIME: QEMU's STOP, and when the tap's queue was first read */
+	uint64_t stopped_us; /* CLOCK_REALTIME: QEMU's STOP */
+	uint64_t drained_us, emptied_us; /* when the tap's queue was first read, and was empty */
 	uint64_t unlocked_us;		/* and when QEMU's main loop could go on; 0: not known */
 	uint64_t taken_us;		/* CLOCK_MONOTONIC of t0 */
 	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
@@ -207,7 +208,7 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 /* swallowed.h tells why. Not knowing when QEMU's main loop went on is as bad as being late. */
 static bool was_late(const struct inflight *inflight)
 {
-	return inflight->drained_us + UNLOCKED_US >= inflight->unlocked_us;
+	return inflight->emptied_us + UNLOCKED_US >= inflight->unlocked_us;
 }
 
 void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us)
@@ -264,6 +265,7 @@ int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 
 	inflight->drained_us = clock_realtime_us();
 	drain(inflight);
+	inflight->emptied_us = clock_realtime_us();
 	inflight->counters.park_us = (uint32_t) (clock_monotonic_us() - started);
 	return 0;
 }

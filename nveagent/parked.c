@@ -75,20 +75,6 @@ bool parked_next(const struct parked *parked, size_t *at, struct parked_frame *r
 	return true;
 }
 
-int parked_append(struct parked *parked, struct parked *from)
-{
-	int r = from->used ? reserve(parked, from->used) : 0;
-
-	if (r < 0)
-		return r;
-	if (from->used)
-		memcpy(parked->bytes + parked->used, from->bytes, from->used);
-	parked->used += from->used;
-	parked->count += from->count;
-	parked_clear(from);
-	return 0;
-}
-
 void parked_clear(struct parked *parked)
 {
 	free(parked->bytes);

@@ -31,12 +31,6 @@ int parked_add(struct parked *parked, const struct virtio_net_hdr *vnet, const u
 /* The frame at *@at, which starts at 0 and is moved on; false at the end. */
 bool parked_next(const struct parked *parked, size_t *at, struct parked_frame *ret_frame);
 
-/*
- * Appends all of @from, which is empty afterwards. 0, -ENOSPC or -ENOMEM: then both keep what
- * they had or took.
- */
-int parked_append(struct parked *parked, struct parked *from);
-
 void parked_clear(struct parked *parked);
 
 #endif

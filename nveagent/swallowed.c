@@ -20,17 +20,32 @@ static size_t doubts_max(const struct window *window, const struct swallowed_cou
 	return window->late && counters->certain == 0 ? 2 * window->queues : window->queues;
 }
 
-/* What was in the ring, newest first, each to be found once. */
+/* What was in the tap's queue, newest first, each to be found once. */
 struct ring {
 	struct parked_frame *frames;
 	bool *found;
 	size_t count;
+	size_t first;	/* all before it are found */
+	size_t to_find; /* of those that the tail has, too */
+	size_t place;	/* in the order they were parked: of the one found last; count before that */
+};
+
+/* A frame that QEMU swallowed. */
+struct missing {
+	size_t age;   /* in the tail */
+	size_t place; /* it belongs in front of the parked frame of that number */
+	bool certain;
 };
 
 static void ring_clear(struct ring *ring)
 {
 	free(ring->frames);
 	free(ring->found);
+}
+
+static bool is_group(const struct parked_frame *frame)
+{
+	return frame->data[0] & 1; /* IEEE 802 section 8.2.2 */
 }
 
 static int ring_of(const struct parked *parked, struct ring *ring)
@@ -41,11 +56,12 @@ static int ring_of(const struct parked *parked, struct ring *ring)
 		.frames = calloc(parked->count + 1, sizeof(*ring->frames)),
 		.found = calloc(parked->count + 1, sizeof(*ring->found)),
 		.count = parked->count,
+		.place = parked->count,
 	};
 	if (!ring->frames || !ring->found)
 		return -ENOMEM;
 	while (i > 0 && parked_next(parked, &at, &ring->frames[i - 1]))
-		i--;
+		ring->to_find += !is_group(&ring->frames[--i]);
 	return 0;
 }
 
@@ -55,72 +71,99 @@ static int ring_of(const struct parked *parked, struct ring *ring)
  */
 static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 {
-	for (size_t i = 0; i < ring->count; i++) {
+	while (ring->first < ring->count && ring->found[ring->first])
+		ring->first++;
+	for (size_t i = ring->first; i < ring->count; i++) {
 		const struct parked_frame *candidate = &ring->frames[i];
 
 		if (ring->found[i] || candidate->size != frame->size ||
 		    memcmp(candidate->data, frame->data, frame->size) != 0)
 			continue;
 		ring->found[i] = true;
+		ring->to_find -= !is_group(candidate);
+		ring->place = ring->count - 1 - i;
 		return true;
 	}
 	return false;
 }
 
-/* Ages in @tail of the frames that are missing, newest first; how many. */
+/* An older frame was still in the queue when this one was not, or it came after STOP. */
+static bool is_certain(const struct window *window, const struct ring *ring,
+		       const struct tail_frame *frame)
+{
+	return frame->at_us > window->stopped_us || (window->queues == 1 && ring->to_find > 0);
+}
+
+/* The frames in @tail that are missing, newest first; how many. */
 static size_t find_missing(const struct tail *tail, const struct window *window, struct ring *ring,
-			   size_t *ages, struct swallowed_counters *counters)
+			   struct missing *missing, struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
 	size_t n = 0;
 
 	for (size_t age = 0; age < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
+		bool certain;
+
 		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us ||
 		    counters->doubtful == doubts_max(window, counters))
 			break;
 		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
 			continue;
-		if (frame.at_us > window->stopped_us)
-			counters->certain++;
-		else
-			counters->doubtful++;
-		ages[n++] = age;
+		certain = is_certain(window, ring, &frame);
+		counters->certain += certain;
+		counters->doubtful += !certain;
+		/* What was read from several queues is not in the order in which it came. */
+		missing[n++] = (struct missing){ age, window->queues == 1 ? ring->place : 0, certain };
 	}
 	return n;
 }
 
-/* The missing ones, oldest first. What QEMU read last of all is still in its own queue. */
-static int collect(const struct tail *tail, uint64_t stopped_us, const size_t *ages, size_t count,
-		   struct parked *missing)
+/* What QEMU read last of all is still in its own queue. */
+static int add_missing(const struct tail *tail, const struct missing *missing, bool newest,
+		       struct parked *whole)
 {
 	struct tail_frame frame;
+
+	if (!tail_get(tail, missing->age, &frame))
+		return 0;
+	return parked_add(whole, &frame.vnet, frame.data, frame.size, newest && missing->certain);
+}
+
+/* @parked with each of @missing, newest first, in its place. */
+static int merge(const struct tail *tail, const struct missing *missing, size_t count,
+		 const struct parked *parked, struct parked *whole)
+{
+	struct parked_frame frame;
+	size_t at = 0;
 	int r = 0;
 
-	for (size_t i = count; i-- > 0 && r == 0;)
-		if (tail_get(tail, ages[i], &frame))
-			r = parked_add(missing, &frame.vnet, frame.data, frame.size,
-				       i == 0 && frame.at_us > stopped_us);
+	for (size_t i = 0; r == 0; i++) {
+		for (; r == 0 && count > 0 && missing[count - 1].place <= i; count--)
+			r = add_missing(tail, &missing[count - 1], count == 1, whole);
+		if (r < 0 || !parked_next(parked, &at, &frame))
+			break;
+		r = parked_add(whole, &frame.vnet, frame.data, frame.size, frame.in_qemu);
+	}
 	return r;
 }
 
 static int recover(const struct tail *tail, const struct window *window, struct ring *ring,
 		   struct parked *parked, struct swallowed_counters *counters)
 {
-	_cleanup_free_ size_t *ages = calloc(SWALLOWED_MAX, sizeof(*ages));
-	struct parked missing = { 0 };
+	_cleanup_free_ struct missing *missing = calloc(SWALLOWED_MAX, sizeof(*missing));
+	struct parked whole = { 0 };
 	size_t count;
 	int r;
 
-	if (!ages)
+	if (!missing)
 		return -ENOMEM;
-	count = find_missing(tail, window, ring, ages, counters);
-	r = collect(tail, window->stopped_us, ages, count, &missing);
+	count = find_missing(tail, window, ring, missing, counters);
+	if (count == 0)
+		return 0;
+	r = merge(tail, missing, count, parked, &whole);
+	parked_clear(r < 0 ? &whole : parked);
 	if (r == 0)
-		r = parked_append(&missing, parked);
-	if (r < 0)
-		parked_clear(&missing);
-	else
-		*parked = missing;
+		*parked = whole;
 	return r;
 }
 

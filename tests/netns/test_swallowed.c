@@ -208,6 +208,49 @@ static void doubts_one_more_when_late(void)
 	end(&scene);
 }
 
+/*
+ * The guest was behind: all came before STOP. QEMU read 0 to 3, the last of which found the guest's ring full; we read
+ * 4 and 5, QEMU went on and read 6, and we read the rest.
+ */
+static void puts_what_was_read_amid_the_queue_in_its_place(void)
+{
+	struct scene scene = begin();
+	uint8_t frame[FRAME_SIZE];
+
+	send_frames(&scene, 0, FRAMES - 1);
+	take_frames(&scene, 0, 3);
+	for (uint32_t number = 4; number <= 5; number++) {
+		CU_ASSERT_TRUE_FATAL(next_frame(&scene, frame));
+		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+	}
+	take_frames(&scene, 6, 6);
+	drain(&scene);
+
+	recover_when(&scene, time_of(&scene, FRAMES - 1), UINT64_MAX, 1, true, 1, 1);
+	expect_all_but(&scene, 3, 0, 0, 6);
+	end(&scene);
+}
+
+/* What QEMU read after the queue had been emptied stands before what came still later. */
+static void puts_what_was_read_amid_two_drains_in_its_place(void)
+{
+	struct scene scene = begin();
+	uint64_t stopped_us;
+
+	send_frames(&scene, 0, 3);
+	take_frames(&scene, 0, 1);
+	stopped_us = clock_realtime_us();
+	drain(&scene);
+	send_frames(&scene, 4, 4);
+	take_frames(&scene, 4, 4);
+	send_frames(&scene, 5, FRAMES - 1);
+	drain(&scene);
+
+	recover(&scene, stopped_us, UINT64_MAX, 1, 1, 1);
+	expect_all_but(&scene, 1, 0, 0, 4);
+	end(&scene);
+}
+
 static void doubts_nothing_older_than_its_limit(void)
 {
 	struct scene young = scene_with(4), old;
@@ -310,6 +353,8 @@ NETNS_MAIN("swallowed", needs,
 	   UNIT_TEST(doubts_the_last_frame_before_stop),
 	   UNIT_TEST(doubts_one_frame_for_each_queue),
 	   UNIT_TEST(doubts_one_more_when_late),
+	   UNIT_TEST(puts_what_was_read_amid_the_queue_in_its_place),
+	   UNIT_TEST(puts_what_was_read_amid_two_drains_in_its_place),
 	   UNIT_TEST(doubts_nothing_older_than_its_limit),
 	   UNIT_TEST(the_limit_cuts_between_two_frames),
 	   UNIT_TEST(nothing_was_swallowed),

@@ -100,34 +100,6 @@ static void is_usable_after_clearing(void)
 	parked_clear(&parked);
 }
 
-static void appends_another_list(void)
-{
-	struct parked first = { 0 }, second = { 0 };
-
-	for (uint32_t number = 0; number < 400; number++)
-		add(number < 150 ? &first : &second, number);
-	CU_ASSERT_EQUAL(parked_append(&first, &second), 0);
-	expect(&first, 0, 400);
-	expect_empty(&second);
-	parked_clear(&first);
-}
-
-static void appends_to_and_from_an_empty_list(void)
-{
-	struct parked full = { 0 }, empty = { 0 };
-
-	CU_ASSERT_EQUAL(parked_append(&empty, &full), 0);
-	expect_empty(&empty);
-
-	add(&full, 5);
-	CU_ASSERT_EQUAL(parked_append(&full, &empty), 0);
-	expect(&full, 5, 1);
-	CU_ASSERT_EQUAL(parked_append(&empty, &full), 0);
-	expect(&empty, 5, 1);
-	expect_empty(&full);
-	parked_clear(&empty);
-}
-
 /* Adds frames of BIG bytes until the list refuses; how many it took. */
 static size_t fill(struct parked *parked, const uint8_t *data)
 {
@@ -170,34 +142,9 @@ static void refuses_more_than_the_cap(void)
 	parked_clear(&parked);
 }
 
-static void an_append_that_does_not_fit_changes_nothing(void)
-{
-	_cleanup_free_ uint8_t *data = calloc(1, BIG);
-	const struct virtio_net_hdr vnet = { 0 };
-	struct parked full = { 0 }, more = { 0 };
-	size_t count;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(data);
-	count = fill(&full, data);
-	CU_ASSERT_EQUAL(parked_add(&more, &vnet, data, BIG, false), 0);
-	CU_ASSERT_EQUAL(parked_append(&full, &more), -ENOSPC);
-	CU_ASSERT_EQUAL(full.count, count);
-	CU_ASSERT_EQUAL(more.count, 1);
-	parked_clear(&more);
-
-	add(&more, 7);
-	CU_ASSERT_EQUAL(parked_append(&more, &full), 0); /* as many bytes, the other way round: fits */
-	CU_ASSERT_EQUAL(more.count, count + 1);
-	expect_empty(&full);
-	parked_clear(&more);
-}
-
 /* clang-format off */
 UNIT_MAIN("parked",
 	UNIT_TEST(keeps_frames_of_any_size_in_order),
 	UNIT_TEST(keeps_a_copy),
 	UNIT_TEST(is_usable_after_clearing),
-	UNIT_TEST(appends_another_list),
-	UNIT_TEST(appends_to_and_from_an_empty_list),
-	UNIT_TEST(refuses_more_than_the_cap),
-	UNIT_TEST(an_append_that_does_not_fit_changes_nothing))
+	UNIT_TEST(refuses_more_than_the_cap))
