@@ -27,6 +27,7 @@ struct ring {
 	size_t count;
 	size_t first;	/* all before it are found */
 	size_t to_find; /* of those that the tail has, too */
+	uint64_t oldest_us; /* when the oldest one found left by the tap */
 	size_t place;	/* in the order they were parked: of the one found last; count before that */
 };
 
@@ -57,6 +58,7 @@ static int ring_of(const struct parked *parked, struct ring *ring)
 		.found = calloc(parked->count + 1, sizeof(*ring->found)),
 		.count = parked->count,
 		.place = parked->count,
+		.oldest_us = UINT64_MAX,
 	};
 	if (!ring->frames || !ring->found)
 		return -ENOMEM;
@@ -82,16 +84,31 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 		ring->found[i] = true;
 		ring->to_find -= !is_group(candidate);
 		ring->place = ring->count - 1 - i;
+		ring->oldest_us = frame->at_us;
 		return true;
 	}
 	return false;
 }
 
-/* An older frame was still in the queue when this one was not, or it came after STOP. */
-static bool is_certain(const struct window *window, const struct ring *ring,
-		       const struct tail_frame *frame)
+/* QEMU reads one frame in B; older ones were still in the queue then. */
+static bool read_amid_queue(const struct window *window, const struct ring *ring,
+			    const struct swallowed_counters *counters)
 {
-	return frame->at_us > window->stopped_us || (window->queues == 1 && ring->to_find > 0);
+	return window->queues == 1 && ring->to_find > 0 && counters->certain == 0;
+}
+
+/*
+ * No older frame can have been read in A or B. One that waited in the queue for long may have been
+ * read just then, so age counts from the oldest one that was still in it.
+ */
+static bool is_end(const struct window *window, const struct ring *ring,
+		   const struct tail_frame *frame, const struct swallowed_counters *counters)
+{
+	uint64_t since_us = ring->oldest_us < window->stopped_us ? ring->oldest_us : window->stopped_us;
+
+	return counters->doubtful == doubts_max(window, counters) ||
+	       counters->certain + counters->doubtful == SWALLOWED_MAX ||
+	       (ring->to_find == 0 && frame->at_us + SWALLOWED_DOUBT_US < since_us);
 }
 
 /* The frames in @tail that are missing, newest first; how many. */
@@ -101,15 +118,15 @@ static size_t find_missing(const struct tail *tail, const struct window *window,
 	struct tail_frame frame;
 	size_t n = 0;
 
-	for (size_t age = 0; age < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
+	for (size_t age = 0; tail_get(tail, age, &frame); age++) {
 		bool certain;
 
-		if (frame.at_us + SWALLOWED_DOUBT_US < window->stopped_us ||
-		    counters->doubtful == doubts_max(window, counters))
+		if (is_end(window, ring, &frame, counters))
 			break;
 		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
 			continue;
-		certain = is_certain(window, ring, &frame);
+		certain = frame.at_us > window->stopped_us ||
+			  read_amid_queue(window, ring, counters);
 		counters->certain += certain;
 		counters->doubtful += !certain;
 		/* What was read from several queues is not in the order in which it came. */

@@ -23,8 +23,8 @@
  *   - of the others only the newest ones can have been read in A or B: one per queue, two when the
  *     tap's queue was emptied after the lock was released, unless B's is one of the certain ones.
  *     Whether they were cannot be seen from outside: they are sent again (at least once rather than
- *     at most once), and counted as doubtful. A frame older than SWALLOWED_DOUBT_US was read long
- *     before any of that.
+ *     at most once), and counted as doubtful. A frame older by SWALLOWED_DOUBT_US than STOP, and
+ *     than all that were still in the queue, was read long before any of that.
  * A guest whose receive ring is full makes QEMU queue a frame before STOP, which ends like one of A.
  *
  * Measured with 10,000 packets/s on a busy host, where STOP was heard after the lock had been released
@@ -42,7 +42,7 @@
 
 enum {
 	SWALLOWED_DOUBT_US = 100000,	/* vCPUs take no longer to stop */
-	SWALLOWED_MAX = 4096,		/* frames looked at; QEMU reads a handful */
+	SWALLOWED_MAX = 4096,		/* frames recovered; QEMU reads a handful */
 };
 
 struct swallowed_counters {

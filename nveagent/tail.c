@@ -22,6 +22,8 @@ struct tail {
 	uint64_t trimmed;	/* frames in blocks given back */
 	uint64_t captured;	/* frames the kernel has taken */
 	uint64_t full_until_us; /* CLOCK_REALTIME: by then the ring had been full; 0: never */
+	const struct tpacket3_hdr **frames; /* of the blocks that are ours, oldest first, once settled */
+	size_t frame_count;
 };
 
 /* --- opening --- */
@@ -115,6 +117,7 @@ struct tail *tail_free(struct tail *tail)
 	if (tail->ring)
 		(void) munmap(tail->ring, (size_t) TAIL_BLOCKS * TAIL_BLOCK_SIZE);
 	closer_close(tail->fd);
+	free(tail->frames);
 	free(tail);
 	return NULL;
 }
@@ -183,6 +186,7 @@ void tail_trim(struct tail *tail)
 {
 	uint64_t now = clock_realtime_us();
 
+	tail->frame_count = 0;
 	count_captured(tail);
 	look(tail);
 	while (tail->count > TAIL_BLOCKS - TAIL_BLOCKS_FREE ||
@@ -190,7 +194,8 @@ void tail_trim(struct tail *tail)
 		give_back_oldest(tail);
 }
 
-int tail_settle(struct tail *tail, uint64_t since_us)
+/* Waits until the kernel has closed the block with the last frame. 0 or -ETIMEDOUT. */
+static int await_last(struct tail *tail)
 {
 	uint64_t deadline = clock_monotonic_us() + TAIL_SETTLE_MS * 1000;
 
@@ -200,42 +205,63 @@ int tail_settle(struct tail *tail, uint64_t since_us)
 		count_captured(tail);
 		look(tail);
 		if (tail->trimmed + visible(tail) >= tail->captured)
-			return tail->full_until_us > since_us ? -EOVERFLOW : 0;
+			return 0;
 		if (clock_monotonic_us() >= deadline)
 			return -ETIMEDOUT;
 		(void) poll(&wait, 1, 1);
 	}
 }
 
-/* The frame number @index of @block, by walking from its first. */
-static const struct tpacket3_hdr *frame_at(const struct tpacket_block_desc *block, size_t index)
+static void list_block(struct tail *tail, const struct tpacket_block_desc *block)
 {
 	const uint8_t *at = (const uint8_t *) block + block->hdr.bh1.offset_to_first_pkt;
 
-	for (size_t i = 0; i < index; i++)
-		at += ((const struct tpacket3_hdr *) (const void *) at)->tp_next_offset;
-	return (const struct tpacket3_hdr *) (const void *) at;
+	for (uint32_t i = 0; i < block->hdr.bh1.num_pkts; i++) {
+		const struct tpacket3_hdr *frame = (const struct tpacket3_hdr *) (const void *) at;
+
+		tail->frames[tail->frame_count++] = frame;
+		at += frame->tp_next_offset;
+	}
+}
+
+static int list_frames(struct tail *tail)
+{
+	const struct tpacket3_hdr **frames =
+		reallocarray(tail->frames, visible(tail) + 1, sizeof(const struct tpacket3_hdr *));
+
+	if (!frames)
+		return -ENOMEM;
+	tail->frames = frames;
+	tail->frame_count = 0;
+	for (unsigned i = 0; i < tail->count; i++)
+		list_block(tail, block_at(tail, tail->first + i));
+	return 0;
+}
+
+int tail_settle(struct tail *tail, uint64_t since_us)
+{
+	int r = await_last(tail);
+
+	if (r == 0)
+		r = list_frames(tail);
+	if (r == 0 && tail->full_until_us > since_us)
+		r = -EOVERFLOW;
+	return r;
 }
 
 bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame)
 {
-	for (unsigned i = tail->count; i-- > 0;) {
-		const struct tpacket_block_desc *block = block_at(tail, tail->first + i);
-		const struct tpacket3_hdr *frame;
+	const struct tpacket3_hdr *frame;
 
-		if (age >= block->hdr.bh1.num_pkts) {
-			age -= block->hdr.bh1.num_pkts;
-			continue;
-		}
-		frame = frame_at(block, block->hdr.bh1.num_pkts - 1 - age);
-		if (frame->tp_snaplen < frame->tp_len)
-			return false;
-		ret_frame->data = (const uint8_t *) frame + frame->tp_mac;
-		ret_frame->size = frame->tp_snaplen;
-		ret_frame->at_us = frame->tp_sec * UINT64_C(1000000) + frame->tp_nsec / 1000;
-		memcpy(&ret_frame->vnet, ret_frame->data - sizeof(ret_frame->vnet),
-		       sizeof(ret_frame->vnet));
-		return true;
-	}
-	return false;
+	if (age >= tail->frame_count)
+		return false;
+	frame = tail->frames[tail->frame_count - 1 - age];
+	if (frame->tp_snaplen < frame->tp_len)
+		return false;
+	ret_frame->data = (const uint8_t *) frame + frame->tp_mac;
+	ret_frame->size = frame->tp_snaplen;
+	ret_frame->at_us = frame->tp_sec * UINT64_C(1000000) + frame->tp_nsec / 1000;
+	memcpy(&ret_frame->vnet, ret_frame->data - sizeof(ret_frame->vnet),
+	       sizeof(ret_frame->vnet));
+	return true;
 }

@@ -29,9 +29,9 @@
 
 enum {
 	TAIL_BLOCK_SIZE = 256 << 10,	/* a GSO bundle of 64 KiB fits */
-	TAIL_BLOCKS = 32,		/* 8 MiB: 100 ms of 80 MB/s in 64 KiB bundles */
+	TAIL_BLOCKS = 64,		/* 16 MiB */
 	TAIL_BLOCKS_FREE = 24,		/* always kept for the kernel by tail_trim(): 60 MB/s */
-	TAIL_KEEP_US = 300000,		/* frames younger than that are kept if there is room */
+	TAIL_KEEP_US = 1000000,		/* frames younger than that are kept if there is room */
 	TAIL_RETIRE_MS = 20,		/* after that the kernel closes a block that has frames */
 	TAIL_TRIM_MS = 100,		/* how often tail_trim() wants to be called */
 	TAIL_SETTLE_MS = 100,		/* tail_settle() waits no longer */
@@ -56,14 +56,14 @@ void tail_trim(struct tail *tail);
 
 /*
  * Waits until every frame captured so far can be seen; call it when no more are coming. Returns 0,
- * -ETIMEDOUT after TAIL_SETTLE_MS, or -EOVERFLOW when the ring was full, so that frames may be
- * missing that left after @since_us (CLOCK_REALTIME).
+ * -ETIMEDOUT after TAIL_SETTLE_MS, -EOVERFLOW when the ring was full, so that frames may be missing
+ * that left after @since_us (CLOCK_REALTIME), or -ENOMEM.
  */
 int tail_settle(struct tail *tail, uint64_t since_us);
 
 /*
- * The frame that is @age frames older than the newest one (0: the newest). False when there is
- * none, or it was cut.
+ * The frame that is @age frames older than the newest one (0: the newest) of those that
+ * tail_settle() saw. False when there is none, or it was cut.
  */
 bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame);
 

@@ -253,27 +253,37 @@ static void puts_what_was_read_amid_two_drains_in_its_place(void)
 
 static void doubts_nothing_older_than_its_limit(void)
 {
-	struct scene young = scene_with(4), old;
-	uint64_t edge = time_of(&young, 3) + SWALLOWED_DOUBT_US;
+	struct scene young = scene_with(FRAMES), old;
+	uint64_t edge = time_of(&young, FRAMES - 1) + SWALLOWED_DOUBT_US;
 
 	recover(&young, edge, UINT64_MAX, 1, 0, 1);
-	expect_all_but(&young, 3, 0, 0, -1);
+	expect_all_but(&young, FRAMES - 1, 0, 0, -1);
 	end(&young);
 
-	old = scene_with(4);
-	edge = time_of(&old, 3) + SWALLOWED_DOUBT_US;
+	old = scene_with(FRAMES);
+	edge = time_of(&old, FRAMES - 1) + SWALLOWED_DOUBT_US;
 	recover(&old, edge + 1, UINT64_MAX, 4, 0, 0);
-	expect_all_but(&old, 4, 0, 0, -1);
+	expect_all_but(&old, FRAMES, 0, 0, -1);
 	end(&old);
 }
 
 /* With room for more doubt, age alone ends it. */
 static void the_limit_cuts_between_two_frames(void)
 {
-	struct scene scene = scene_with(5);
+	struct scene scene = scene_with(FRAMES);
 
-	recover(&scene, time_of(&scene, 2) + SWALLOWED_DOUBT_US, UINT64_MAX, 4, 0, 3);
-	expect_all_but(&scene, 2, 0, 0, -1);
+	recover(&scene, time_of(&scene, FRAMES - 3) + SWALLOWED_DOUBT_US, UINT64_MAX, 4, 0, 3);
+	expect_all_but(&scene, FRAMES - 3, 0, 0, -1);
+	end(&scene);
+}
+
+/* The queue's oldest frame has waited for longer than the limit: the one before it may have been read just then. */
+static void a_long_queue_moves_the_limit(void)
+{
+	struct scene scene = scene_with(4);
+
+	recover(&scene, time_of(&scene, FRAMES - 1) + 2 * SWALLOWED_DOUBT_US, UINT64_MAX, 1, 0, 1);
+	expect_all_but(&scene, 3, 0, 0, -1);
 	end(&scene);
 }
 
@@ -357,6 +367,7 @@ NETNS_MAIN("swallowed", needs,
 	   UNIT_TEST(puts_what_was_read_amid_two_drains_in_its_place),
 	   UNIT_TEST(doubts_nothing_older_than_its_limit),
 	   UNIT_TEST(the_limit_cuts_between_two_frames),
+	   UNIT_TEST(a_long_queue_moves_the_limit),
 	   UNIT_TEST(nothing_was_swallowed),
 	   UNIT_TEST(what_left_later_does_not_count),
 	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
