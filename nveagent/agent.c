@@ -85,7 +85,12 @@ static int watch_kernel(struct agent *agent)
 					 LOOP_READ, on_kernel, agent);
 	if (!agent->watch_fd)
 		return -ENOMEM;
-	return kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
+	for (size_t i = 0; i < agent->vn_count; i++) {
+		r = agent_vn_listen(agent->vns[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int connect_nva(struct agent *agent)

@@ -39,7 +39,7 @@ static void unplug(struct port *port)
 	port_input(port, MOBILITY_UNPLUG);
 }
 
-static void port_left(struct agent_vn *vn, size_t index)
+void agent_local_port_left(struct agent_vn *vn, size_t index)
 {
 	uint32_t ifindex = vn->ports[index];
 	struct port *port, *next;
@@ -81,7 +81,7 @@ static void on_link(void *userdata, const struct kernel_port *link, bool gone)
 			if (member)
 				port_joined(vn, link);
 		} else if (!member) {
-			port_left(vn, index);
+			agent_local_port_left(vn, index);
 		}
 	}
 }
@@ -134,7 +134,8 @@ void agent_local_relearn(void *userdata)
 	struct agent *agent = userdata;
 
 	agent_neighbour_relearn(agent);
-	(void) kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
+	for (size_t i = 0; i < agent->vn_count; i++)
+		agent_vn_resync(agent->vns[i], RESYNC_LEARNED);
 }
 
 static void on_overrun(void *userdata)
@@ -143,9 +144,8 @@ static void on_overrun(void *userdata)
 
 	log_warning("The kernel's notifications came faster than they were read: looking at "
 		    "everything again");
-	(void) kernel_watch_replay(agent->kernel, &agent_kernel_events, agent);
 	for (size_t i = 0; i < agent->vn_count; i++)
-		agent_vn_reconcile(agent->vns[i]);
+		agent_vn_resync(agent->vns[i], RESYNC_PORTS | RESYNC_LEARNED | RESYNC_TABLES);
 }
 
 static void on_neighbour_gone(void *userdata, uint32_t ifindex, struct ip ip)
@@ -159,9 +159,37 @@ static void on_neighbour_gone(void *userdata, uint32_t ifindex, struct ip ip)
 		}
 }
 
+/* Whose FDB @entry is in; NULL: in none of ours. */
+static struct agent_vn *vn_of_entry(struct agent *agent, const struct fdb_entry *entry)
+{
+	for (size_t i = 0; i < agent->vn_count; i++)
+		if (entry->ifindex == agent->vns[i]->devices.vxlan_ifindex)
+			return agent->vns[i];
+	return entry->layer == FDB_LAYER_BRIDGE ? vn_by_port(agent, entry->ifindex) : NULL;
+}
+
+/* Somebody makes an entry permanent, or takes it away again. */
+static void on_fixed(void *userdata, const struct fdb_entry *entry, bool gone)
+{
+	struct agent_vn *vn = vn_of_entry(userdata, entry);
+	char mac[MAC_TEXT_SIZE];
+
+	if (!vn || (entry->sticky && !gone))
+		return;
+	if (entry->layer == FDB_LAYER_VXLAN && mac_is_zero(entry->mac))
+		agent_vn_note_foreign(vn, entry->vtep, gone);
+	if (gone)
+		vn_theirs_gone(vn->vn, entry);
+	else if (vn_note_theirs(vn->vn, entry) < 0)
+		log_warning("VNI %u: no memory to note that somebody made %s static",
+			    vn->devices.vni, mac_text(entry->mac, mac));
+	agent_vn_flush_soon(vn);
+}
+
 const struct kernel_watch_events agent_kernel_events = {
 	.fdb = on_fdb,
 	.link = on_link,
 	.overrun = on_overrun,
 	.neighbour_gone = on_neighbour_gone,
+	.fixed = on_fixed,
 };

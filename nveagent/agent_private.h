@@ -4,6 +4,7 @@
  *
  *   agent.c          makes and frees it all
  *   agent_vn.c       a VNI's devices and tables
+ *   agent_resync.c   looking at them again
  *   agent_nva.c      what the NVA says
  *   agent_vm.c       what libvirt, QEMU and the hook say
  *   agent_local.c    what the kernel says
@@ -45,6 +46,7 @@ enum {
 	AGENT_RELEARN_S = 30,		/* after a MAC was refused for its port's limit, until there may be room */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
+	AGENT_FOREIGN_MAX = 4096,	/* flood destinations of somebody else's that are told of a VM's arrival */
 	AGENT_WAITERS_MAX = 64,
 	AGENT_SLICE = 64,		/* changes of the kernel's tables at once: some 200 us */
 };
@@ -60,9 +62,15 @@ struct agent_vn {
 	struct late *late;		/* what still comes for endpoints that left */
 	int conntrack_zone;		/* of its VMs' connections; AGENT_CONNTRACK_NONE */
 	bool behind;			/* the kernel refused something; the next reconcile brings it in */
-	struct loop_timer *reconcile;
+	struct loop_timer *reconcile;	/* until what the kernel refused is tried again */
+	unsigned retry;			/* of which parts */
+	struct {
+		unsigned todo, again;	/* enum resync_part */
+		size_t port;		/* the next one of @ports */
+		struct loop_timer *timer;
+	} resync;
 	struct loop_timer *more;	/* runs while changes wait for the next slice */
-	struct ip *foreign;		/* flood destinations that somebody else configured, at the last reconcile; owned */
+	struct ip *foreign;		/* flood destinations that somebody else configured; owned */
 	size_t foreign_count;
 	struct ip rarp_server;
 	struct loop_timer *verify;
@@ -135,11 +143,27 @@ void agent_vn_settle(struct agent_vn *vn, struct mac mac);
  * of the agent left and nobody claims goes.
  */
 void agent_vn_release(struct agent_vn *vn);
+/* Somebody else's entry of the flood list, which came or went. */
+void agent_vn_note_foreign(struct agent_vn *vn, struct ip vtep, bool gone);
+/* After an error, which is logged as "cannot look at @what": the @parts again, a little later. */
+void agent_vn_try_again(struct agent_vn *vn, unsigned parts, const char *what, int error);
+
+/* agent_resync.c */
+enum resync_part {
+	RESYNC_PORTS = 1,	/* the bridge's ports */
+	RESYNC_LEARNED = 2,	/* the MACs that it learned on them */
+	RESYNC_TABLES = 4,	/* what we told the kernel; then confirms what waited */
+};
 /*
- * After an error, or a loss of notifications: dump, diff, apply; then confirms what waited. Does nothing
- * before all that may be deleted is known.
+ * Looks at the wanted parts again, in pieces as the loop comes round. RESYNC_TABLES waits until all that may be
+ * deleted is known.
  */
-void agent_vn_reconcile(struct agent_vn *vn);
+void agent_vn_resync(struct agent_vn *vn, unsigned wanted);
+/* At the start: the ports and what was learned on them, at once. 0 or an errno. */
+int agent_vn_listen(struct agent_vn *vn);
+/* The timer of its next piece. */
+void agent_vn_resync_step(void *vn);
+bool agent_vn_may_delete(const struct agent_vn *vn);
 
 /* agent_nva.c */
 extern const struct nva_link_events agent_nva_events;
@@ -163,6 +187,8 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event);
 extern const struct kernel_watch_events agent_kernel_events;
 /* The timer that looks again at MACs that were refused. */
 void agent_local_relearn(void *agent);
+/* vn->ports[@index] is in the bridge no more; the last one takes its place. */
+void agent_local_port_left(struct agent_vn *vn, size_t index);
 
 /* agent_neighbour.c */
 /* Hears what endpoints behind a bridge port say; a failure is logged. */

@@ -8,7 +8,11 @@
 
 static void on_reconcile(void *userdata)
 {
-	agent_vn_reconcile(userdata);
+	struct agent_vn *vn = userdata;
+	unsigned parts = vn->retry;
+
+	vn->retry = 0;
+	agent_vn_resync(vn, parts | RESYNC_TABLES);
 }
 
 static void on_more(void *userdata)
@@ -68,6 +72,24 @@ static int note_foreign(struct agent_vn *vn, const struct fdb_table *actual)
 		if (is_foreign(vn, &entries[i]))
 			foreign[vn->foreign_count++] = entries[i].vtep;
 	return 0;
+}
+
+void agent_vn_note_foreign(struct agent_vn *vn, struct ip vtep, bool gone)
+{
+	size_t at = 0;
+	struct ip *foreign;
+
+	while (at < vn->foreign_count && ip_cmp(vn->foreign[at], vtep) != 0)
+		at++;
+	if (gone && at < vn->foreign_count)
+		vn->foreign[at] = vn->foreign[--vn->foreign_count];
+	if (gone || at < vn->foreign_count || at == AGENT_FOREIGN_MAX)
+		return;
+	foreign = reallocarray(vn->foreign, vn->foreign_count + 1, sizeof(*foreign));
+	if (!foreign)
+		return;
+	foreign[vn->foreign_count++] = vtep;
+	vn->foreign = foreign;
 }
 
 /* Takes over what an earlier life of this agent left in the tables. */
@@ -146,9 +168,10 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	vn->rarp_server = config->rarp_server;
 	vn->conntrack_zone = config->conntrack_zone;
 	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
+	vn->resync.timer = loop_timer_new(agent->loop, agent_vn_resync_step, vn);
 	vn->more = loop_timer_new(agent->loop, on_more, vn);
 	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
-	if (vn->reconcile && vn->more && vn->verify)
+	if (vn->reconcile && vn->resync.timer && vn->more && vn->verify)
 		r = begin(vn, config, reterr_message);
 	if (r < 0) {
 		(void) agent_vn_free(vn);
@@ -163,6 +186,7 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 	if (!vn)
 		return NULL;
 	vn->reconcile = loop_timer_free(vn->reconcile);
+	vn->resync.timer = loop_timer_free(vn->resync.timer);
 	vn->more = loop_timer_free(vn->more);
 	vn->suppressor = agent_suppress_free(vn->suppressor);
 	vn->late = late_free(vn->late);
@@ -189,11 +213,13 @@ struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge)
 	return NULL;
 }
 
-static void try_again_later(struct agent_vn *vn, const char *what, int error)
+void agent_vn_try_again(struct agent_vn *vn, unsigned parts, const char *what, int error)
 {
 	vn->behind = true;
+	vn->retry |= parts;
 	vn->agent->counters.kernel_errors++;
-	log_warning("VNI %u: cannot %s: %s; trying again", vn->devices.vni, what, strerror(-error));
+	log_warning("VNI %u: cannot look at, or change, %s: %s; trying again", vn->devices.vni,
+		    what, strerror(-error));
 	(void) loop_timer_start(vn->reconcile, AGENT_RECONCILE_RETRY_MS * 1000ull);
 }
 
@@ -202,7 +228,7 @@ static void apply(struct agent_vn *vn, const struct fdb_change *changes, size_t 
 	int r = count ? kernel_fdb_apply(vn->agent->kernel, &vn->devices, changes, count, NULL) : 0;
 
 	if (r < 0)
-		try_again_later(vn, "bring an update into the forwarding tables", r);
+		agent_vn_try_again(vn, RESYNC_TABLES, "the forwarding tables", r);
 }
 
 void agent_vn_settle(struct agent_vn *vn, struct mac mac)
@@ -234,64 +260,10 @@ void agent_vn_flush_soon(struct agent_vn *vn)
 		(void) loop_timer_start(vn->more, 0);
 }
 
-/* Before the directory and libvirt have spoken, an entry that looks stale may be a running VM's. */
-static bool may_delete(const struct agent_vn *vn)
-{
-	const struct agent *agent = vn->agent;
-
-	return vn_is_synced(vn->vn) && (!agent->libvirt || agent->libvirt_synced);
-}
-
 void agent_vn_release(struct agent_vn *vn)
 {
-	if (!may_delete(vn))
+	if (!agent_vn_may_delete(vn))
 		return;
 	vn_drop_unclaimed(vn->vn);
 	agent_vn_flush(vn);
-}
-
-static int reconcile(struct agent_vn *vn, size_t *ret_conflicts)
-{
-	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new(),
-						    *desired = fdb_table_new();
-	_cleanup_free_ struct fdb_change *changes = NULL;
-	struct kernel *kernel = vn->agent->kernel;
-	int count, r;
-
-	if (!actual || !desired)
-		return -ENOMEM;
-	r = kernel_fdb_dump(kernel, &vn->devices, actual);
-	if (r == 0)
-		r = note_foreign(vn, actual);
-	if (r == 0)
-		r = vn_desired(vn->vn, actual, desired);
-	if (r < 0)
-		return r;
-	count = fdb_diff(desired, actual, &changes, ret_conflicts);
-	if (count <= 0)
-		return count;
-	log_info("VNI %u: reconciling %d forwarding entries", vn->devices.vni, count);
-	return kernel_fdb_apply(kernel, &vn->devices, changes, (size_t) count, NULL);
-}
-
-void agent_vn_reconcile(struct agent_vn *vn)
-{
-	size_t conflicts = 0;
-	int r;
-
-	if (!may_delete(vn))
-		return;
-	vn->agent->counters.reconciles++;
-	r = reconcile(vn, &conflicts);
-	if (r < 0) {
-		try_again_later(vn, "reconcile the forwarding tables", r);
-		return;
-	}
-	if (conflicts)
-		log_warning("VNI %u: %zu entries that somebody made static stand against the "
-			    "directory and are left alone: "
-			    "see bridge fdb show br %s",
-			    vn->devices.vni, conflicts, vn->devices.bridge);
-	vn->behind = false;
-	agent_nva_confirm(vn->agent);
 }

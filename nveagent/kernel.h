@@ -22,6 +22,7 @@
 
 enum {
 	KERNEL_MESSAGE_SIZE = 256,
+	KERNEL_LOOKUPS_MAX = 64,	/* their answers fit the default receive buffer */
 	KERNEL_TAP_QUEUE_MAX = INT16_MAX, /* packets; Linux 6.1.192 refuses more (ERANGE), 6.18 does not */
 };
 
@@ -84,6 +85,17 @@ int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, st
  */
 int kernel_fdb_apply(struct kernel *kernel, const struct vni_devices *devices,
 		     const struct fdb_change *changes, size_t count, size_t *reterr_index);
+
+/*
+ * Looks entries up, each by itself: what is in the bridge, or the VXLAN device, for the MAC, or in the bridge's
+ * neighbour table for the address of @asked. Takes some microseconds for each, whatever the tables' size; not for
+ * the zero MAC. At most KERNEL_LOOKUPS_MAX. Returns 0, or the first errno that is not "there is none".
+ */
+struct kernel_lookup {
+	struct fdb_entry asked, actual;
+	bool found;
+};
+int kernel_look(struct kernel *kernel, const struct vni_devices *devices, struct kernel_lookup *lookups, size_t count);
 
 /* --- ports --- */
 struct kernel_port {
@@ -158,6 +170,11 @@ struct kernel_watch_events {
 	void (*overrun)(void *userdata);
 	/* A neighbour entry with our mark went, whoever took it. May be NULL. */
 	void (*neighbour_gone)(void *userdata, uint32_t ifindex, struct ip ip);
+	/*
+	 * An entry without our mark that does not age (@fixed) appeared, or went, in a bridge or a VXLAN device. May
+	 * be NULL. Our own sticky ones look so for a moment (kernel_fdb.c).
+	 */
+	void (*fixed)(void *userdata, const struct fdb_entry *entry, bool gone);
 };
 struct kernel_watch;
 int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, struct kernel_watch **ret_watch);
@@ -165,7 +182,14 @@ struct kernel_watch *kernel_watch_free(struct kernel_watch *watch);
 DEFINE_CLEANUP(struct kernel_watch, kernel_watch_free)
 int kernel_watch_fd(const struct kernel_watch *watch);
 int kernel_watch_read(struct kernel_watch *watch);	/* reads some of what is there; calls back; 0 or errno */
-/* Calls link() for every bridge port and fdb() for every dynamic bridge entry there is now. */
-int kernel_watch_replay(struct kernel *kernel, const struct kernel_watch_events *events, void *userdata);
+/*
+ * Calls link() for every port of a bridge, and fdb() for every dynamic bridge entry of a port, that there is now.
+ * The second looks at all entries of the port's bridge, once, and again for each further 32 KiB of the
+ * port's own.
+ */
+int kernel_watch_replay_bridge(struct kernel *kernel, uint32_t bridge_ifindex,
+			       const struct kernel_watch_events *events, void *userdata);
+int kernel_watch_replay_port(struct kernel *kernel, uint32_t ifindex, const struct kernel_watch_events *events,
+			     void *userdata);
 
 #endif

@@ -274,14 +274,14 @@ static uint16_t type_of(const struct kernel_stream *stream, size_t index)
 	return message->nlmsg_type;
 }
 
-static int send_stream(struct kernel *kernel, struct kernel_stream *stream)
+static int send_stream(struct kernel *kernel, struct kernel_stream *stream, uint16_t flags_of_last)
 {
 	int left = (int) stream->size;
 
 	for (struct nlmsghdr *message = (struct nlmsghdr *) stream->data; nlmsg_ok(message, left);
 	     message = nlmsg_next(message, &left))
 		message->nlmsg_seq = ++kernel->sequence;
-	stream->last->nlmsg_flags |= NLM_F_ACK;
+	stream->last->nlmsg_flags |= flags_of_last;
 	kernel->explanation[0] = '\0';
 	return send(nl_socket_get_fd(kernel->socket), stream->data, stream->size, 0) < 0 ? -errno : 0;
 }
@@ -291,7 +291,7 @@ int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
 {
 	uint32_t first = kernel->sequence + 1;
 	bool done = stream->count == 0;
-	int r = done ? 0 : send_stream(kernel, stream);
+	int r = done ? 0 : send_stream(kernel, stream, NLM_F_ACK);
 
 	while (r == 0 && !done) {
 		ssize_t n = receive(kernel);
@@ -312,6 +312,39 @@ int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
 			if (error < 0)
 				failed(userdata, index, type_of(stream, index), error);
 			done |= index == stream->count - 1;
+		}
+	}
+	stream->size = stream->count = 0;
+	return r;
+}
+
+int kernel_stream_ask(struct kernel *kernel, struct kernel_stream *stream,
+		      void (*each)(void *userdata, size_t index, const struct nlmsghdr *object,
+				   int error),
+		      void *userdata)
+{
+	uint32_t first = kernel->sequence + 1;
+	size_t waiting = stream->count;
+	int r = waiting ? send_stream(kernel, stream, 0) : 0;
+
+	while (r == 0 && waiting > 0) {
+		ssize_t n = receive(kernel);
+		int left = (int) n;
+
+		if (n < 0) {
+			r = (int) n;
+			break;
+		}
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer;
+		     nlmsg_ok(header, left); header = nlmsg_next(header, &left)) {
+			uint32_t index = header->nlmsg_seq - first;
+			bool failed = header->nlmsg_type == NLMSG_ERROR;
+
+			if (index >= stream->count)
+				continue; /* of an earlier request that timed out */
+			each(userdata, index, failed ? NULL : header,
+			     failed ? error_of(kernel, header) : 0);
+			waiting--;
 		}
 	}
 	stream->size = stream->count = 0;

@@ -99,4 +99,13 @@ void kernel_stream_put(struct kernel_stream *stream, uint16_t type, const void *
 int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
 		       void (*failed)(void *userdata, size_t index, uint16_t type, int error), void *userdata);
 
+/*
+ * Sends what is in @stream, requests that are answered by one object each (RTM_GET... without NLM_F_DUMP), and
+ * empties it. @each gets every answer: the place of its request in the stream, and the object, or NULL and the errno.
+ * Returns 0, or an errno of the transport.
+ */
+int kernel_stream_ask(struct kernel *kernel, struct kernel_stream *stream,
+		      void (*each)(void *userdata, size_t index, const struct nlmsghdr *object, int error),
+		      void *userdata);
+
 #endif

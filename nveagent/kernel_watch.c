@@ -6,8 +6,7 @@
  * are read from messages of family
  * AF_UNSPEC only: those carry the master, also when a port leaves its bridge; the bridge's own
  * (AF_BRIDGE) say the same
- * again. Entries come from net/bridge/br_fdb.c, fdb_notify(); the VXLAN driver's are no bridge
- * port's and are skipped.
+ * again. Entries come from net/bridge/br_fdb.c, fdb_notify(), and from the VXLAN driver.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,30 +34,35 @@ struct kernel_watch {
 enum {
 	AT_TYPE = offsetof(struct nlmsghdr, nlmsg_type),
 	AT_FAMILY = NLMSG_HDRLEN + offsetof(struct ndmsg, ndm_family),
+	AT_STATE = NLMSG_HDRLEN + offsetof(struct ndmsg, ndm_state),
 	AT_FLAGS = NLMSG_HDRLEN + offsetof(struct ndmsg, ndm_flags),
 };
 
 /*
  * A hundred thousand entries that we make are as many notifications. Those that nobody here needs do not
- * reach our queue: neighbour entries unless one of ours went, and of the bridges' tables what is ours
- * or the VXLAN driver's. A filter reads numbers as big-endian; the type is in this host's order.
+ * reach our queue: neighbour entries unless one of ours went; what is ours of the bridges' and the drivers' tables; and
+ * what drivers have learned. A filter reads numbers as big-endian; type and state are in this host's order.
  */
 static int attach_filter(int fd)
 {
 	struct sock_filter code[] = {
 		/*  0 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_TYPE),
 		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWNEIGH), 3, 0),
-		/*  2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNEIGH), 0, 8),
+		/*  2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNEIGH), 0, 11),
 		/*  3 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FAMILY),
-		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_BRIDGE, 2, 4),
+		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_BRIDGE, 2, 7),
 		/*  5 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FAMILY),
-		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_BRIDGE, 0, 5),
+		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_BRIDGE, 0, 8),
 		/*  7 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FLAGS),
-		/*  8 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_EXT_LEARNED | NTF_SELF, 3, 2),
-		/*  9 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FLAGS),
-		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_EXT_LEARNED, 0, 1),
-		/* 11 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		/* 12 */ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*  8 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_EXT_LEARNED, 6, 0),
+		/*  9 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_SELF, 0, 4),
+		/* 10 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_STATE),
+		/* 11 */
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NUD_NOARP | NUD_PERMANENT), 2, 3),
+		/* 12 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_FLAGS),
+		/* 13 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NTF_EXT_LEARNED, 0, 1),
+		/* 14 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		/* 15 */ BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	const struct sock_fprog program = { ARRAY_SIZE(code), code };
 
@@ -124,14 +128,22 @@ static void tell_link(const struct kernel_watch_events *events, void *userdata, 
 
 static void tell_neighbour(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
 {
+	const struct ndmsg *nd = nlmsg_data(header);
+	bool gone = header->nlmsg_type == RTM_DELNEIGH;
 	struct fdb_entry entry;
 
-	if (header->nlmsg_type == RTM_DELNEIGH && events->neighbour_gone && kernel_neigh_parse(header, &entry)) {
+	if (gone && events->neighbour_gone && kernel_neigh_parse(header, &entry)) {
 		if (entry.ours)
 			events->neighbour_gone(userdata, entry.ifindex, entry.ip);
-	} else if (kernel_fdb_parse(header, 0, 0, &entry))
-		events->fdb(userdata, entry.ifindex, entry.mac, !entry.ours && !entry.fixed && !entry.local,
-			    header->nlmsg_type == RTM_DELNEIGH);
+		return;
+	}
+	if (!kernel_fdb_parse(header, 0, (uint32_t) nd->ndm_ifindex, &entry))
+		return;
+	if (entry.layer == FDB_LAYER_BRIDGE)
+		events->fdb(userdata, entry.ifindex, entry.mac,
+			    !entry.ours && !entry.fixed && !entry.local, gone);
+	if (entry.fixed && events->fixed)
+		events->fixed(userdata, &entry, gone);
 }
 
 static void tell(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
@@ -235,20 +247,34 @@ static int find_all(struct kernel *kernel, struct nl_msg *message,
 	return r;
 }
 
-int kernel_watch_replay(struct kernel *kernel, const struct kernel_watch_events *events, void *userdata)
+int kernel_watch_replay_bridge(struct kernel *kernel, uint32_t bridge_ifindex,
+			       const struct kernel_watch_events *events, void *userdata)
 {
-	struct ndmsg header = { .ndm_family = AF_BRIDGE };
 	_cleanup_(nlmsg_freep) struct nl_msg *links = kernel_link_message(RTM_GETLINK, 0, 0);
-	_cleanup_(nlmsg_freep) struct nl_msg *entries = kernel_message(RTM_GETNEIGH, 0, &header, sizeof(header));
 	_cleanup_(found_clear) struct found found = { 0 };
-	int r = find_all(kernel, links, find_link, &found);
+	int r;
 
-	if (r == 0)
-		r = find_all(kernel, entries, find_entry, &found);
+	if (!links || nla_put_u32(links, IFLA_MASTER, bridge_ifindex) < 0)
+		return -ENOMEM;
+	r = find_all(kernel, links, find_link, &found);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < found.port_count; i++)
 		events->link(userdata, &found.ports[i], false);
+	return 0;
+}
+
+int kernel_watch_replay_port(struct kernel *kernel, uint32_t ifindex,
+			     const struct kernel_watch_events *events, void *userdata)
+{
+	struct ndmsg header = { .ndm_family = AF_BRIDGE, .ndm_ifindex = (int) ifindex };
+	_cleanup_(nlmsg_freep) struct nl_msg *entries =
+		kernel_message(RTM_GETNEIGH, 0, &header, sizeof(header));
+	_cleanup_(found_clear) struct found found = { 0 };
+	int r = find_all(kernel, entries, find_entry, &found);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < found.entry_count; i++)
 		events->fdb(userdata, found.entries[i].ifindex, found.entries[i].mac, true, false);
 	return 0;

@@ -330,8 +330,10 @@ int vn_hold(struct vn *vn, struct mac mac, bool hold)
 	 * Whatever we had put there is gone: the kernel's bridge entry is, or was, the forward
 	 * device's.
 	 */
-	if (place->held && !hold)
+	if (place->held && !hold) {
 		place->told_bridge = TOLD_TAKEN;
+		place->theirs_bridge = false;
+	}
 	place->held = hold;
 	place_touch(vn, number);
 	return 0;
@@ -341,12 +343,15 @@ static void leave_port(struct vn *vn, uint32_t number, void *userdata)
 {
 	const uint32_t *port_ifindex = userdata;
 	struct place *place = place_at(vn, number);
-	bool told = place->told_bridge == TOLD_THIS && place->told_port == *port_ifindex;
+	bool told = (place->told_bridge == TOLD_THIS || place->theirs_bridge) &&
+		    place->told_port == *port_ifindex;
 
 	if (!told && place->pin != *port_ifindex)
 		return;
-	if (told)
+	if (told) {
 		place->told_bridge = TOLD_NOTHING;
+		place->theirs_bridge = false;
+	}
 	if (place->pin == *port_ifindex)
 		place->pin = 0;
 	place_touch(vn, number);

@@ -10,8 +10,7 @@
  * pin to a local port, or a hold
  * while packets in flight are forwarded), and what the kernel was last told. vn_collect()
  * compares the first two with the third
- * for the MACs that were touched; vn_desired() gives the whole table for a full reconcile
- * (overlay.h).
+ * for the MACs that were touched; the audit compares the third with the kernel.
  *
  *   in the directory at another NVE   bridge: MAC -> VXLAN port       VXLAN: MAC -> VTEP
  *   pinned to a local port            bridge: MAC -> port, sticky     VXLAN: nothing
@@ -38,6 +37,7 @@
 enum {
 	VN_MAPPINGS_MAX = 1 << 20,	/* of one VNI; what the NVA may make us hold */
 	VN_COLLECT_MIN = 4,		/* changes that a call has room for: those of one MAC, and one */
+	VN_AUDIT_MIN = 2,	/* entries that a piece of the audit has room for */
 	VN_NEWS_MAX = 64,		/* that wait to be taken; more are not told */
 };
 
@@ -135,8 +135,8 @@ bool vn_has_changes(const struct vn *vn);
 size_t vn_collect_mac(struct vn *vn, struct mac mac, struct fdb_change *changes);
 
 /*
- * At the start, for each entry of a dump: what an earlier life of the agent left is taken over, and an
- * operator's neighbour entry is left alone for good. vn_noted() ends it: what is new from then on is
+ * At the start, for each entry of a dump: what an earlier life of the agent left is taken over, and what
+ * somebody made permanent is left alone, but for a VM's own MAC on its own port. vn_noted() ends it: what is new from then on is
  * added, not replaced. 0 or -ENOMEM.
  */
 int vn_note(struct vn *vn, const struct fdb_entry *actual);
@@ -155,10 +155,23 @@ void vn_drop_unclaimed(struct vn *vn);
 void vn_neighbour_gone(struct vn *vn, struct ip ip);
 
 /*
- * Fills @desired with the whole table. Entries of @actual that are not for this table to judge
- * (held MACs, devices other than the VNI's VXLAN device) are copied, so that a diff leaves them.
- * Everything then counts as told to the kernel. 0 or -ENOMEM.
+ * What somebody made permanent (@fixed of @entry, without our mark), or took away again, in the bridge or the VXLAN
+ * device while we run. It is left alone as what vn_note() was told of; once it is gone, ours takes its
+ * place. 0 or -ENOMEM.
  */
-int vn_desired(struct vn *vn, const struct fdb_table *actual, struct fdb_table *desired);
+int vn_note_theirs(struct vn *vn, const struct fdb_entry *entry);
+void vn_theirs_gone(struct vn *vn, const struct fdb_entry *entry);
+/* How many mappings that concerns; *ret_first is one of them, if there are any. Looks at all. */
+size_t vn_theirs(const struct vn *vn, struct mac *ret_first);
+
+/*
+ * The audit: after an error, or a loss of notifications, the kernel is asked for all it was told, piece by piece.
+ * vn_audit_next() fills @entries with what to ask for next (@room, VN_AUDIT_MIN or more), and returns false when
+ * all has been asked for; there may be none in between. vn_audit_take() gets the answer; @actual is NULL for
+ * none. What is not as it was told comes out of vn_collect() then.
+ */
+void vn_audit_begin(struct vn *vn);
+bool vn_audit_next(struct vn *vn, struct fdb_entry *entries, size_t room, size_t *ret_count);
+void vn_audit_take(struct vn *vn, const struct fdb_entry *asked, const struct fdb_entry *actual);
 
 #endif

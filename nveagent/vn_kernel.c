@@ -52,15 +52,26 @@ bool vn_wanted_vxlan(const struct vn *vn, const struct place *place, struct fdb_
 	return true;
 }
 
+/*
+ * An entry that somebody made permanent is left alone, but for a VM's own MAC on its own tap: libvirt puts one
+ * there (macTableManager), and whoever told us of the VM told us to take it over.
+ */
+static bool is_adopted(const struct place *place)
+{
+	return place->pin && place->told_port == place->pin;
+}
+
 /* What the kernel was told counts as done; both return how many changes they added (0 or 1). */
 static size_t settle_bridge(struct vn *vn, struct place *place, struct fdb_change *changes)
 {
 	struct fdb_entry want;
 	enum told told = place->told_bridge;
+	bool wanted = vn_wanted_bridge(vn, place, &want);
 
-	if (place->held)
+	if (place->held || (place->theirs_bridge && !(wanted && is_adopted(place))))
 		return 0;
-	if (!vn_wanted_bridge(vn, place, &want)) {
+	place->theirs_bridge = false;
+	if (!wanted) {
 		place->told_bridge = TOLD_NOTHING;
 		if (!is_ours(told))
 			return 0;
@@ -89,6 +100,8 @@ static size_t settle_vxlan(struct vn *vn, struct place *place, struct fdb_change
 	struct fdb_entry want;
 	enum told told = place->told_vxlan;
 
+	if (place->theirs_vxlan)
+		return 0;
 	if (!vn_wanted_vxlan(vn, place, &want)) {
 		place->told_vxlan = TOLD_NOTHING;
 		if (!is_ours(told))
@@ -230,7 +243,7 @@ static size_t settle_members(struct vn *vn, bool member, enum fdb_op op, struct 
 	for (size_t i = 0; i < vn->vtep_count && n < room; i++) {
 		struct vtep *vtep = vn->vteps[i];
 
-		if (vtep->member != member || vtep->flooded == member)
+		if (vtep->member != member || vtep->flooded == member || vtep->theirs)
 			continue;
 		vtep->flooded = member;
 		changes[n++] = (struct fdb_change){ op, vn_flood_entry(vn, vtep->ip) };

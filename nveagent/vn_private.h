@@ -30,7 +30,7 @@ enum told {
 	TOLD_NOTHING,
 	TOLD_THIS,
 	TOLD_OTHER, /* an entry of ours, not known which */
-	TOLD_TAKEN, /* not by us. A MAC: the forward device has, or had, an entry; an address: the operator has */
+	TOLD_TAKEN, /* not by us. A MAC: by the forward device, or learned; may be replaced. An address: see @theirs */
 };
 
 /* One MAC: what is known of it, and what the kernel was told. */
@@ -43,6 +43,8 @@ struct place {
 	uint16_t told_bridge : 2; /* enum told */
 	uint16_t told_vxlan : 2;
 	uint16_t told_sticky : 1;
+	uint16_t theirs_bridge : 1; /* somebody made an entry permanent, at port @told_port */
+	uint16_t theirs_vxlan : 1;
 	uint16_t flags : VN_FLAG_BITS; /* enum mapping_flags */
 	uint64_t generation;
 	struct uuid vm;
@@ -73,7 +75,8 @@ static_assert(sizeof(struct place) == 56 && sizeof(struct claim) == 32, "100,000
 struct vtep {
 	struct ip ip; /* key */
 	uint16_t number;
-	bool member, flooded; /* of the VN; in the kernel's head-end list */
+	bool member, flooded; /* of the VN; in the kernel's head-end list, by us */
+	bool theirs;	      /* in that list by somebody else */
 	UT_hash_handle hh;
 };
 
@@ -104,6 +107,7 @@ struct vn {
 	uint32_t released
 		[VN_RELEASED_MAX]; /* claims of nobody, the oldest at @released_at; 0: none yet */
 	size_t released_at;
+	uint32_t audit_place, audit_claim; /* the last item that the audit has asked for */
 	struct vn_news news[VN_NEWS_MAX];
 	size_t news_count;
 };

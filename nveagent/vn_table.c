@@ -91,8 +91,8 @@ void place_drop_if_empty(struct vn *vn, uint32_t number)
 	const struct place *place = place_at(vn, number);
 
 	if (place->mapped || place->pin || place->held || place->dirty || place->claims ||
-	    place->told_bridge == TOLD_THIS || place->told_bridge == TOLD_OTHER ||
-	    place->told_vxlan != TOLD_NOTHING)
+	    place->theirs_bridge || place->theirs_vxlan || place->told_bridge == TOLD_THIS ||
+	    place->told_bridge == TOLD_OTHER || place->told_vxlan != TOLD_NOTHING)
 		return;
 	pool_index_remove(&vn->places, number);
 	pool_give(&vn->place_pool, number);

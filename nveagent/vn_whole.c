@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vn_whole.c - the whole of a VN's kernel tables: taking over what is there, and what should be. */
+/*
+ * vn_whole.c - the whole of a VN's kernel tables: taking over what is there, what others made permanent, and
+ * the audit.
+ *
+ * A dump of a large bridge cannot be cut into pieces that take less than a millisecond: the kernel looks at all
+ * entries for each port and each message (net/bridge/br_fdb.c, br_fdb_dump()), with the RTNL lock held. So the audit asks
+ * for what we told the kernel, entry by entry (RTM_GETNEIGH without NLM_F_DUMP), a few each time the loop comes round.
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "nveagent/vn_private.h"
 
-/* --- what an earlier life left --- */
+/* --- what an earlier life left, and what others made permanent --- */
+
+static bool is_theirs(const struct fdb_entry *actual)
+{
+	return actual->fixed && !actual->ours;
+}
 
 static int note_bridge(struct vn *vn, const struct fdb_entry *actual)
 {
@@ -15,10 +27,20 @@ static int note_bridge(struct vn *vn, const struct fdb_entry *actual)
 	if (!number)
 		return -ENOMEM;
 	place = place_at(vn, number);
-	place->told_bridge = TOLD_THIS;
+	place->theirs_bridge = is_theirs(actual);
+	place->told_bridge = actual->ours ? TOLD_THIS : TOLD_NOTHING;
 	place->told_port = actual->ifindex;
 	place->told_sticky = actual->sticky;
 	return 0;
+}
+
+/* What we append to a list that somebody else began bears no mark, either (overlay.h). */
+static void note_flooded(struct vtep *vtep, const struct fdb_entry *actual)
+{
+	if (actual->ours)
+		vtep->flooded = true;
+	else
+		vtep->theirs |= !vtep->flooded;
 }
 
 static int note_vxlan(struct vn *vn, const struct fdb_entry *actual)
@@ -31,20 +53,22 @@ static int note_vxlan(struct vn *vn, const struct fdb_entry *actual)
 	if (vtep < 0)
 		return vtep;
 	if (mac_is_zero(actual->mac)) {
-		vn->vteps[vtep - 1]->flooded = true;
+		note_flooded(vn->vteps[vtep - 1], actual);
 		return 0;
 	}
 	number = place_add(vn, actual->mac);
 	if (!number)
 		return -ENOMEM;
-	place_at(vn, number)->told_vxlan = TOLD_THIS;
+	place_at(vn, number)->theirs_vxlan = is_theirs(actual);
+	place_at(vn, number)->told_vxlan = actual->ours ? TOLD_THIS : TOLD_NOTHING;
 	place_at(vn, number)->told_vtep = (uint16_t) vtep;
 	return 0;
 }
 
 static int note_neighbour(struct vn *vn, const struct fdb_entry *actual)
 {
-	uint32_t number = claim_add(vn, actual->ip);
+	uint32_t holder = vn_look_at(vn, actual->ip).holder;
+	uint32_t number = holder ? holder : claim_add(vn, actual->ip);
 
 	if (!number)
 		return -ENOMEM;
@@ -59,9 +83,8 @@ int vn_note(struct vn *vn, const struct fdb_entry *actual)
 		[FDB_LAYER_VXLAN] = note_vxlan,
 		[FDB_LAYER_NEIGHBOUR] = note_neighbour,
 	};
-	bool operators = actual->layer == FDB_LAYER_NEIGHBOUR && actual->fixed;
 
-	if (!actual->ours && !operators)
+	if (!actual->ours && !is_theirs(actual))
 		return 0;
 	vn->taken_over |= actual->ours;
 	return notes[actual->layer](vn, actual);
@@ -99,87 +122,194 @@ void vn_drop_unclaimed(struct vn *vn)
 	touch_all(vn);
 }
 
-/* --- the whole table --- */
+/* --- what others make permanent, and take away again, while we run --- */
 
-static bool is_foreign(const struct vn *vn, const struct fdb_entry *entry)
+static bool is_told(enum told told)
+{
+	return told == TOLD_THIS || told == TOLD_OTHER;
+}
+
+/* Of what we had told the kernel already, the newest message won: ours, or one that left our mark. */
+static bool is_known(const struct vn *vn, const struct fdb_entry *entry)
 {
 	uint32_t number;
 
-	if (entry->layer == FDB_LAYER_VXLAN)
-		return entry->ifindex != vn->devices.vxlan;
-	if (entry->layer == FDB_LAYER_NEIGHBOUR)
+	if (entry->layer == FDB_LAYER_VXLAN && mac_is_zero(entry->mac))
 		return false;
 	number = place_find(vn, entry->mac);
-	return number && place_at(vn, number)->held;
+	if (!number)
+		return false;
+	return place_at(vn, number)->held ||
+	       is_told(entry->layer == FDB_LAYER_BRIDGE ? place_at(vn, number)->told_bridge
+							: place_at(vn, number)->told_vxlan);
 }
 
-static int copy_foreign(const struct vn *vn, const struct fdb_table *actual,
-			struct fdb_table *desired)
+int vn_note_theirs(struct vn *vn, const struct fdb_entry *entry)
 {
-	const struct fdb_entry *entries = fdb_table_entries(actual);
-	int r = 0;
-
-	for (size_t i = 0; i < fdb_table_count(actual) && r == 0; i++)
-		if (is_foreign(vn, &entries[i]))
-			r = fdb_table_put(desired, &entries[i]);
-	return r;
+	return is_theirs(entry) && !is_known(vn, entry) ? vn_note(vn, entry) : 0;
 }
 
-struct putting {
-	struct fdb_table *desired;
-	int result;
-};
-
-static void put(struct putting *putting, const struct fdb_entry *entry)
+static void flood_entry_gone(struct vn *vn, const struct fdb_entry *entry)
 {
-	if (putting->result == 0)
-		putting->result = fdb_table_put(putting->desired, entry);
+	int vtep = vtep_number(vn, entry->vtep);
+
+	if (vtep <= 0 || !vn->vteps[vtep - 1]->theirs)
+		return;
+	vn->vteps[vtep - 1]->theirs = false;
+	vn->flood_dirty = true;
 }
 
-static void put_place(struct vn *vn, uint32_t number, void *userdata)
+void vn_theirs_gone(struct vn *vn, const struct fdb_entry *entry)
 {
-	struct putting *putting = userdata;
-	struct fdb_entry want;
-	const struct place *place = place_at(vn, number);
+	uint32_t number = place_find(vn, entry->mac);
+	struct place *place = number ? place_at(vn, number) : NULL;
 
-	if (!place->held && vn_wanted_bridge(vn, place, &want))
-		put(putting, &want);
-	if (vn_wanted_vxlan(vn, place, &want))
-		put(putting, &want);
-	for (uint32_t claim = place->claims; claim; claim = claim_at(vn, claim)->next_of_place) {
-		if (vn_look_at(vn, claim_ip(claim_at(vn, claim))).owner != claim)
-			continue;
-		want = vn_neighbour_entry(vn, claim);
-		put(putting, &want);
+	if (entry->layer == FDB_LAYER_VXLAN && mac_is_zero(entry->mac)) {
+		flood_entry_gone(vn, entry);
+		return;
 	}
+	if (!place)
+		return;
+	if (entry->layer == FDB_LAYER_VXLAN)
+		place->theirs_vxlan = false;
+	else if (place->told_port == entry->ifindex)
+		place->theirs_bridge = false;
+	place_touch(vn, number);
 }
 
-/* Everything that is pending counts as told; the diff with the kernel's table says the same and more. */
-static void settle_all(struct vn *vn)
+/* --- the audit --- */
+
+void vn_audit_begin(struct vn *vn)
 {
-	struct fdb_change unused[64];
-
-	while (vn_has_changes(vn))
-		(void) vn_collect(vn, unused, ARRAY_SIZE(unused));
-}
-
-int vn_desired(struct vn *vn, const struct fdb_table *actual, struct fdb_table *desired)
-{
-	struct putting putting = { .desired = desired };
-	int r;
-
-	touch_all(vn);
-	settle_all(vn);
-	r = copy_foreign(vn, actual, desired);
-	if (r < 0)
-		return r;
-	place_each(vn, put_place, &putting);
+	vn->audit_place = vn->audit_claim = 0;
+	/* A list cannot be asked for one of its VTEPs; to append what is there does nothing (vxlan_fdb_append()). */
 	for (size_t i = 0; i < vn->vtep_count; i++)
-		if (vn->vteps[i]->flooded) {
-			struct fdb_entry entry = vn_flood_entry(vn, vn->vteps[i]->ip);
+		vn->vteps[i]->flooded = false;
+	vn->flood_dirty = true;
+}
 
-			put(&putting, &entry);
-		}
-	vn->kernel_known = true;
-	return putting.result;
+/* Items that are given back say that the kernel was told nothing. */
+static size_t ask_of_place(const struct vn *vn, const struct place *place,
+			   struct fdb_entry *entries)
+{
+	size_t n = 0;
+
+	if (!place->held && (is_told(place->told_bridge) || place->theirs_bridge))
+		entries[n++] = (struct fdb_entry){ .layer = FDB_LAYER_BRIDGE,
+						   .ifindex = place->told_port,
+						   .mac = place->mac,
+						   .sticky = place->told_sticky };
+	if (is_told(place->told_vxlan) || place->theirs_vxlan)
+		entries[n++] = (struct fdb_entry){ .layer = FDB_LAYER_VXLAN,
+						   .ifindex = vn->devices.vxlan,
+						   .mac = place->mac,
+						   .vtep = vtep_ip(vn, place->told_vtep) };
+	return n;
+}
+
+bool vn_audit_next(struct vn *vn, struct fdb_entry *entries, size_t room, size_t *ret_count)
+{
+	size_t n = 0, looks = 0;
+
+	for (; vn->audit_place < vn->place_pool.used && n + 2 <= room && looks < VN_LOOKS_MAX;
+	     looks++)
+		n += ask_of_place(vn, place_at(vn, ++vn->audit_place), &entries[n]);
+	for (; vn->audit_place == vn->place_pool.used && vn->audit_claim < vn->claim_pool.used &&
+	       n < room && looks < VN_LOOKS_MAX;
+	     looks++)
+		if (claim_at(vn, ++vn->audit_claim)->told != TOLD_NOTHING)
+			entries[n++] = vn_neighbour_entry(vn, vn->audit_claim);
+	*ret_count = n;
+	return n || vn->audit_place < vn->place_pool.used || vn->audit_claim < vn->claim_pool.used;
+}
+
+static void audit_bridge(struct vn *vn, uint32_t number, const struct fdb_entry *actual)
+{
+	struct place *place = place_at(vn, number);
+	bool right = actual && actual->ours && place->told_bridge == TOLD_THIS &&
+		     place->told_port == actual->ifindex && place->told_sticky == actual->sticky;
+
+	if (right || place->held)
+		return;
+	place->theirs_bridge = actual && is_theirs(actual);
+	place->told_bridge = !actual || is_theirs(actual) ? TOLD_NOTHING
+			     : actual->ours		  ? TOLD_THIS
+							  : TOLD_TAKEN;
+	if (actual) {
+		place->told_port = actual->ifindex;
+		place->told_sticky = actual->sticky;
+	}
+	place_touch(vn, number);
+}
+
+static void audit_vxlan(struct vn *vn, uint32_t number, const struct fdb_entry *actual)
+{
+	struct place *place = place_at(vn, number);
+	bool here = actual && actual->ours && !actual->port && !actual->vni;
+	bool right = here && place->told_vxlan == TOLD_THIS &&
+		     ip_cmp(actual->vtep, vtep_ip(vn, place->told_vtep)) == 0;
+	int vtep = here ? vtep_number(vn, actual->vtep) : 0;
+
+	if (right)
+		return;
+	place->theirs_vxlan = actual && is_theirs(actual);
+	place->told_vxlan = !actual || is_theirs(actual) ? TOLD_NOTHING
+			    : actual->ours		 ? TOLD_OTHER
+							 : TOLD_TAKEN;
+	if (vtep > 0) {
+		place->told_vxlan = TOLD_THIS;
+		place->told_vtep = (uint16_t) vtep;
+	}
+	place_touch(vn, number);
+}
+
+static void audit_neighbour(struct vn *vn, const struct fdb_entry *actual, struct ip ip)
+{
+	uint32_t number = vn_look_at(vn, ip).holder;
+	struct claim *claim = number ? claim_at(vn, number) : NULL;
+	struct fdb_entry wanted;
+
+	if (!claim)
+		return;
+	wanted = vn_neighbour_entry(vn, number);
+	if (actual && actual->ours && claim->told == TOLD_THIS &&
+	    mac_cmp(actual->mac, wanted.mac) == 0 && actual->router == wanted.router)
+		return;
+	claim->told = !actual		  ? TOLD_NOTHING
+		      : actual->ours	  ? TOLD_OTHER
+		      : is_theirs(actual) ? TOLD_TAKEN
+					  : TOLD_NOTHING; /* the host's own, which ours replaces */
+	claim_touch(vn, number);
+}
+
+void vn_audit_take(struct vn *vn, const struct fdb_entry *asked, const struct fdb_entry *actual)
+{
+	uint32_t number;
+
+	if (asked->layer == FDB_LAYER_NEIGHBOUR) {
+		audit_neighbour(vn, actual, asked->ip);
+		return;
+	}
+	number = place_find(vn, asked->mac);
+	if (!number)
+		return;
+	if (asked->layer == FDB_LAYER_BRIDGE)
+		audit_bridge(vn, number, actual);
+	else
+		audit_vxlan(vn, number, actual);
+}
+
+size_t vn_theirs(const struct vn *vn, struct mac *ret_first)
+{
+	size_t count = 0;
+
+	for (uint32_t number = 1; number <= vn->place_pool.used; number++) {
+		const struct place *place = place_at(vn, number);
+
+		if (!place->mapped || !(place->theirs_bridge || place->theirs_vxlan))
+			continue;
+		if (count++ == 0)
+			*ret_first = place->mac;
+	}
+	return count;
 }

@@ -259,6 +259,59 @@ static void as_many_as_there_are(void)
 	on_both(many);
 }
 
+/* --- one by one --- */
+
+static struct kernel_lookup look(struct scene *scene, struct fdb_entry asked)
+{
+	struct kernel_lookup lookup = { .asked = asked };
+
+	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, &lookup, 1), 0);
+	return lookup;
+}
+
+/* What is looked up is what a dump has, for all there is; and nothing where nothing is. */
+static void look_up(struct scene *scene)
+{
+	_cleanup_(fdb_table_freep) struct fdb_table *actual = NULL;
+	struct kernel_lookup lookups[KERNEL_LOOKUPS_MAX + 1];
+	size_t n = 0;
+
+	fill(scene);
+	expect_settles(scene, 7, 0);
+	CU_ASSERT_TRUE_FATAL(run("ip neigh add 198.51.100.7 lladdr %s dev br100 nud permanent extern_learn router && "
+				 "ip neigh add 2001:db8:100::7 lladdr %s dev br100 nud permanent extern_learn && "
+				 "bridge fdb add 02:00:00:00:00:f2 dev t0 master static", vm_text, vm_text));
+	actual = dumped(scene);
+	for (size_t i = 0; i < fdb_table_count(actual) && n < KERNEL_LOOKUPS_MAX; i++) {
+		const struct fdb_entry *entry = &fdb_table_entries(actual)[i];
+
+		if (entry->layer == FDB_LAYER_VXLAN && mac_is_zero(entry->mac))
+			continue;
+		lookups[n++].asked = *entry;
+	}
+	CU_ASSERT_TRUE(n >= 8);
+	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups, n), 0);
+	for (size_t i = 0; i < n; i++) {
+		CU_ASSERT_TRUE(lookups[i].found);
+		CU_ASSERT_EQUAL(memcmp(&lookups[i].asked, &lookups[i].actual, sizeof(lookups[i].actual)), 0);
+	}
+
+	for (int layer = FDB_LAYER_BRIDGE; layer <= FDB_LAYER_NEIGHBOUR; layer++) {
+		struct fdb_entry absent = { .layer = (enum fdb_layer) layer, .mac = mac_of("02:00:00:00:00:f9") };
+
+		if (layer == FDB_LAYER_NEIGHBOUR)
+			absent.ip = ip_of("198.51.100.8");
+		CU_ASSERT_FALSE(look(scene, absent).found);
+	}
+	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups, KERNEL_LOOKUPS_MAX + 1), -E2BIG);
+	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups, 0), 0);
+}
+
+static void what_is_looked_up_is_what_a_dump_has(void)
+{
+	on_both(look_up);
+}
+
 /* --- what is not ours --- */
 
 static void foreign(struct scene *scene)
@@ -444,6 +497,7 @@ NETNS_MAIN("kernel_fdb_ns", needs,
 	UNIT_TEST(what_is_applied_is_what_is_there),
 	UNIT_TEST(a_destination_may_have_its_port_and_vni),
 	UNIT_TEST(as_many_as_there_are),
+	UNIT_TEST(what_is_looked_up_is_what_a_dump_has),
 	UNIT_TEST(what_others_configured_stays),
 	UNIT_TEST(what_was_learned_is_taken_over),
 	UNIT_TEST(remote_macs_roam_and_pins_do_not),

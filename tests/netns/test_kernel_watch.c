@@ -9,6 +9,7 @@
 enum {
 	FRAME_SIZE = 64,
 	NEIGHBOURS_MAX = 8,
+	FIXED_MAX = 512,
 	EVENTS_MAX = 50000,
 	SMALL_BUFFER = 4096,	 /* that a flood overruns */
 	HELD_PROMISED = 40000,	 /* kernel_watch.c: between two reads */
@@ -39,6 +40,11 @@ struct scene {
 	struct fdb_event *fdb;
 	struct link_event *links;
 	size_t fdb_count, link_count, overruns;
+	struct fixed_event {
+		struct fdb_entry entry;
+		bool gone;
+	} fixed[FIXED_MAX];
+	size_t fixed_count;
 	struct ip neighbours[NEIGHBOURS_MAX];
 	size_t neighbour_count;
 	bool ask; /* in each callback, about the port, on the socket that is replayed from */
@@ -91,7 +97,21 @@ static void on_neighbour_gone(void *userdata, uint32_t ifindex, struct ip ip)
 	scene->neighbours[scene->neighbour_count++] = ip;
 }
 
-static const struct kernel_watch_events events = { on_fdb, on_link, on_overrun, on_neighbour_gone };
+static void on_fixed(void *userdata, const struct fdb_entry *entry, bool gone)
+{
+	struct scene *scene = userdata;
+
+	CU_ASSERT_FATAL(scene->fixed_count < FIXED_MAX);
+	scene->fixed[scene->fixed_count++] = (struct fixed_event) { *entry, gone };
+}
+
+static const struct kernel_watch_events events = {
+	.fdb = on_fdb,
+	.link = on_link,
+	.overrun = on_overrun,
+	.neighbour_gone = on_neighbour_gone,
+	.fixed = on_fixed,
+};
 
 static void forget(struct scene *scene)
 {
@@ -330,6 +350,77 @@ static void tells_that_neighbours_of_ours_went(void)
 
 /* --- links --- */
 
+struct fixed_wait {
+	struct scene *scene;
+	struct fdb_entry entry;
+	bool gone;
+};
+
+static bool fixed_is_told(void *userdata)
+{
+	const struct fixed_wait *wait = userdata;
+	const struct scene *scene = wait->scene;
+
+	CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
+	for (size_t i = 0; i < scene->fixed_count; i++) {
+		const struct fdb_entry *entry = &scene->fixed[i].entry;
+
+		if (entry->layer == wait->entry.layer && entry->ifindex == wait->entry.ifindex &&
+		    mac_cmp(entry->mac, wait->entry.mac) == 0 && ip_cmp(entry->vtep, wait->entry.vtep) == 0 &&
+		    scene->fixed[i].gone == wait->gone)
+			return true;
+	}
+	return false;
+}
+
+static bool told_of_fixed(struct scene *scene, struct fdb_entry entry, bool gone)
+{
+	return eventually(fixed_is_told, &(struct fixed_wait) { scene, entry, gone });
+}
+
+static bool is_ours_told(const struct scene *scene)
+{
+	for (size_t i = 0; i < scene->fixed_count; i++)
+		if (scene->fixed[i].entry.mac.octet[5] == 0x99)
+			return true;
+	return false;
+}
+
+/* In the bridge, and in the VXLAN device, of both families; neither what ages nor what bears our mark. */
+static void tells_what_somebody_makes_permanent(void)
+{
+	struct scene *scene = begin();
+	static const char *const vteps[] = { "192.0.2.9", "2001:db8::9" };
+
+	CU_ASSERT_TRUE_FATAL(run("ip link add vx4 type vxlan id 4 dstport 4789 local 192.0.2.1 nolearning && "
+				 "ip link add vx6 type vxlan id 6 dstport 4789 local 2001:db8::1 nolearning && "
+				 "bridge fdb add 02:00:00:00:00:99 dev vx4 dst 192.0.2.9 self permanent extern_learn && "
+				 "bridge fdb add 02:00:00:00:00:99 dev t0 master extern_learn"));
+	for (int i = 0; i < 2; i++) {
+		const char *device = i ? "vx6" : "vx4";
+		const struct fdb_entry at_vtep = { .layer = FDB_LAYER_VXLAN, .ifindex = ifindex_of(device), .mac = vm,
+						   .vtep = ip_of(vteps[i]) };
+		const struct fdb_entry list = { .layer = FDB_LAYER_VXLAN, .ifindex = at_vtep.ifindex, .vtep = at_vtep.vtep };
+		const struct fdb_entry at_port = { .layer = FDB_LAYER_BRIDGE, .ifindex = scene->taps[i], .mac = vm };
+
+		CU_ASSERT_TRUE(run("bridge fdb add 52:54:00:aa:00:10 dev %s dst %s self permanent && "
+				   "bridge fdb append 00:00:00:00:00:00 dev %s dst %s && "
+				   "bridge fdb add 52:54:00:aa:00:10 dev t%d master static",
+				   device, vteps[i], device, vteps[i], i));
+		CU_ASSERT_TRUE(told_of_fixed(scene, at_vtep, false));
+		CU_ASSERT_TRUE(told_of_fixed(scene, list, false));
+		CU_ASSERT_TRUE(told_of_fixed(scene, at_port, false));
+		CU_ASSERT_TRUE(run("bridge fdb del 52:54:00:aa:00:10 dev %s && "
+				   "bridge fdb del 00:00:00:00:00:00 dev %s dst %s && "
+				   "bridge fdb del 52:54:00:aa:00:10 dev t%d master", device, device, vteps[i], i));
+		CU_ASSERT_TRUE(told_of_fixed(scene, at_vtep, true));
+		CU_ASSERT_TRUE(told_of_fixed(scene, list, true));
+		CU_ASSERT_TRUE(told_of_fixed(scene, at_port, true));
+	}
+	CU_ASSERT_FALSE(is_ours_told(scene));
+	end(scene);
+}
+
 static void tells_who_joins_and_leaves(void)
 {
 	struct scene *scene = begin();
@@ -405,7 +496,7 @@ static void says_when_something_was_lost(void)
 	CU_ASSERT_TRUE(scene->fdb_count < REPLAY_ENTRIES);
 
 	forget(scene);
-	CU_ASSERT_EQUAL(kernel_watch_replay(scene->kernel, &events, scene), 0);
+	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[0], &events, scene), 0);
 	for (uint32_t i = 0; i < REPLAY_ENTRIES; i++)
 		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], numbered(i), true, false }), 1);
 	forget(scene);
@@ -455,7 +546,11 @@ static void replays_while_it_is_asked(void)
 
 	forget(scene);
 	scene->ask = true;
-	CU_ASSERT_EQUAL(kernel_watch_replay(scene->kernel, &events, scene), 0);
+	CU_ASSERT_EQUAL(kernel_watch_replay_bridge(scene->kernel, scene->bridge, &events, scene), 0);
+	CU_ASSERT_EQUAL(scene->fdb_count, 0);
+	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[1], &events, scene), 0);
+	CU_ASSERT_EQUAL(scene->fdb_count, 0);
+	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[0], &events, scene), 0);
 
 	CU_ASSERT_EQUAL(scene->link_count, REPLAY_PORTS + 2); /* and the taps; not the bridge, "lo", nor the far ends */
 	CU_ASSERT_EQUAL(times_linked(scene, "t0"), 1);
@@ -486,6 +581,7 @@ NETNS_MAIN("kernel_watch", needs,
 	UNIT_TEST(tells_apart_what_is_not_learned),
 	UNIT_TEST(tells_that_a_remote_mac_is_here),
 	UNIT_TEST(tells_that_neighbours_of_ours_went),
+	UNIT_TEST(tells_what_somebody_makes_permanent),
 	UNIT_TEST(tells_who_joins_and_leaves),
 	UNIT_TEST(tells_that_a_tap_is_gone),
 	UNIT_TEST(holds_as_many_as_promised),

@@ -30,7 +30,8 @@ BUILD = FAKE_NVA = ""
 SKIP = 77
 # What the bridge floods over VXLAN when it cannot answer; of NA, what is not the answer to one asker.
 FLOODED = "vxlan && (arp || icmpv6.type == 135 || (icmpv6.type == 136 && icmpv6.nd.na.flag.s == 0))"
-STRANGER = "52:54:00:aa:00:77"
+STRANGER, OTHER = "52:54:00:aa:00:77", "52:54:00:aa:00:78"
+LOST = 60000  # notices: the agent's socket holds 40,000 (kernel_watch.c)
 IP4, IP6 = "198.51.100.77", "2001:db8:100::77"
 
 
@@ -353,6 +354,64 @@ class WithFakeNva(Case):
         self.tell(f"map 100 {STRANGER} {self.elsewhere} 1")
         self.tell(f"map 100 {other} {self.elsewhere} 1 {IP4} {IP6}")
         wait_until(lambda: self.tenant_knows(IP4) == self.tenant_knows(IP6) == other, "the guest's new entries")
+
+    def fdb(self, mac, words):
+        """The lines that `bridge fdb show` has of MAC with WORDS."""
+        shown = self.host.run(["bridge", "fdb", "show", "br", "br100"]).stdout
+        return [line for line in shown.splitlines() if line.startswith(mac) and words in line]
+
+    def test_what_an_operator_made_static_is_left_alone(self):
+        """Before an update of the directory and after it, across a restart of the agent; once it is gone, ours goes in."""
+        operators, port = self.lab["peer"].vtep, self.tenant.port
+        made = "fdb add {mac} dev vx100 dst {vtep} self permanent\nfdb add {mac} dev {port} master static\n"
+        self.host.daemons["nveagent"].kill()
+        self.host.bridge(made.format(mac=STRANGER, vtep=operators, port=port))
+        self.lab.system.start_agent(self.lab, self.host).wait_output("ready")
+        self.expect(r"subscribe 100")
+        self.host.bridge(made.format(mac=OTHER, vtep=operators, port=port))
+        for generation, vtep in ((1, self.elsewhere), (2, self.lab["nva"].vtep)):
+            for mac, address in ((STRANGER, IP4), (OTHER, IP6)):
+                self.tell(f"map 100 {mac} {vtep} {generation} {address}")
+                revision = self.expect(r"sent (\d+)$").group(1)
+                self.expect(f"ack {revision}$")
+                self.wait_neighbours(self.host, {address: mac})
+        for mac in (STRANGER, OTHER):
+            self.assertTrue(self.fdb(mac, f"dst {operators} "), mac)
+            self.assertTrue(self.fdb(mac, f"dev {port} "), mac)
+            self.assertEqual(self.fdb(mac, "extern_learn"), [])
+        for mac in (STRANGER, OTHER):
+            self.host.bridge(f"fdb del {mac} dev vx100 dst {operators} self\nfdb del {mac} dev {port} master\n")
+            wait_until(lambda m=mac: len(self.fdb(m, "extern_learn")) == 2, f"our entries of {mac}")
+
+    def test_lost_notifications_are_made_up_for(self):
+        """
+        While the agent does not read, more happens than the kernel keeps for it: entries of ours go, a tenant comes,
+        another goes. Then it finds all of that out.
+        """
+        self.tell(f"map 100 {STRANGER} {self.elsewhere} 1 {IP4} {IP6}")
+        self.wait_neighbours(self.host, {IP4: STRANGER, IP6: STRANGER})
+        agent = self.host.daemons["nveagent"]
+        agent.signal(signal.SIGSTOP)
+        self.host.ip("link add name other0 up type bridge\nlink add name o0 up type veth peer name o1\n"
+                     "link set dev o1 up\nlink set dev o0 master other0\n")
+        for verb in ("add", "del"):
+            self.host.bridge("".join(f"fdb {verb} 02:00:00:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x} dev o0 master "
+                                     f"{'dynamic' if verb == 'add' else ''}\n" for n in range(LOST)))
+        self.host.bridge(f"fdb del {STRANGER} dev vx100 master\nfdb del {STRANGER} dev vx100 dst {self.elsewhere} self\n")
+        self.host.ip(f"neigh del {IP4} dev br100\nneigh del {IP6} dev br100\n")
+        gone, self.tenant = self.tenant, None
+        gone.remove()
+        new = self.lab.tenant("hv1", "ts-new", mac="52:54:00:aa:00:16", ip4="198.51.100.22", ip6="2001:db8:100::22")
+        new.run(["arping", "-U", "-I", "eth0", "-c1", new.ip4], check=False)
+        agent.signal(signal.SIGCONT)
+        agent.wait_output("came faster than they were read")
+        self.wait_neighbours(self.host, {IP4: STRANGER, IP6: STRANGER})
+        self.assertEqual(len(self.fdb(STRANGER, "extern_learn")), 2)
+        news = r"(?i)(?:register|withdraw) 52:54:00:aa:00:1[56]"
+        told = {self.expect(news, 20).group(0).lower()}
+        while len(told) < 2:
+            told.add(self.expect(news, 20).group(0).lower())
+        self.assertEqual(told, {"withdraw 52:54:00:aa:00:15", "register 52:54:00:aa:00:16"})
 
     def tenant_knows(self, address):
         shown = self.tenant.run(["ip", "-j", "neigh", "show", address]).stdout

@@ -550,51 +550,272 @@ static void one_mac_need_not_wait(void)
 	CU_ASSERT_EQUAL(vn_collect_mac(vn, stranger, changes), 0);
 }
 
-/* --- the whole table --- */
+/* --- what others made permanent --- */
 
-static struct fdb_table *table(void)
-{
-	struct fdb_table *table = fdb_table_new();
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(table);
-	return table;
-}
-
-static void the_whole_table_says_the_same(void)
+static void an_operators_entries_are_left_alone(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	_cleanup_(fdb_table_freep) struct fdb_table *actual = table(), *desired = table();
-	_cleanup_free_ struct fdb_change *changes = NULL;
-	struct ip members[] = { ip("192.0.2.2") };
-
-	update(vn, other, "192.0.2.2", 1);
-	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
-	CU_ASSERT_EQUAL(vn_set_members(vn, members, 1), 0);
-	CU_ASSERT_EQUAL(vn_desired(vn, actual, desired), 0);
-	CU_ASSERT_EQUAL(fdb_table_count(desired), 4);
-	CU_ASSERT_EQUAL(fdb_table_find(desired, FDB_LAYER_BRIDGE, 0, vm)->ifindex, TAP);
-	CU_ASSERT_TRUE(fdb_table_find(desired, FDB_LAYER_BRIDGE, 0, vm)->sticky);
-	CU_ASSERT_FALSE(fdb_table_find(desired, FDB_LAYER_BRIDGE, 0, other)->sticky);
-	expect_none(vn);
-	CU_ASSERT_EQUAL(fdb_diff(desired, desired, &changes, NULL), 0);
-}
-
-static void the_whole_table_leaves_packets_in_flight_alone(void)
-{
-	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	_cleanup_(fdb_table_freep) struct fdb_table *actual = table(), *desired = table();
-	_cleanup_free_ struct fdb_change *changes = NULL;
-	const struct fdb_entry entries[] = {
-		{ .layer = FDB_LAYER_BRIDGE, .ifindex = FORWARD, .mac = vm, .sticky = true, .ours = true },
-		{ .layer = FDB_LAYER_VXLAN, .ifindex = FORWARD, .mac = vm, .vtep = ip("192.0.2.2"), .ours = true },
+	const struct fdb_entry static_mac = { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true };
+	const struct fdb_entry static_vtep = {
+		.layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .mac = other, .vtep = ip("192.0.2.9"), .fixed = true
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
-		CU_ASSERT_EQUAL(fdb_table_put(actual, &entries[i]), 0);
+	note(vn, static_mac);
+	note(vn, static_vtep);
+	vn_noted(vn);
+	update(vn, vm, "192.0.2.2", 1);
+	update(vn, other, "192.0.2.2", 1);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
+	CU_ASSERT_EQUAL(vn_theirs(vn, &(struct mac) { { 0 } }), 2);
+	update(vn, vm, "192.0.2.3", 2);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.3" });
+	withdraw(vn, other, 1);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL });
+
+	/* They take it away again: ours goes in. */
+	vn_theirs_gone(vn, &static_mac);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL });
+	update(vn, other, "192.0.2.2", 2);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL });
+	vn_theirs_gone(vn, &static_vtep);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
+	CU_ASSERT_EQUAL(vn_theirs(vn, &(struct mac) { { 0 } }), 0);
+}
+
+static void what_becomes_permanent_while_we_run_is_left_alone(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	const struct fdb_entry before = { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true };
+	const struct fdb_entry after = { .layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = other, .fixed = true };
+
+	vn_noted(vn);
+	CU_ASSERT_EQUAL(vn_note_theirs(vn, &before), 0);
+	update(vn, vm, "192.0.2.2", 1);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
+
+	/* The kernel keeps our mark when somebody changes an entry of ours: it is ours. */
+	update(vn, other, "192.0.2.2", 1);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL });
+	CU_ASSERT_EQUAL(vn_note_theirs(vn, &after), 0);
+	withdraw(vn, other, 1);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+
+	/* A port takes what was at it along. */
+	vn_port_gone(vn, TAP);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL });
+}
+
+static void a_vms_own_entry_on_its_own_port_is_taken_over(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+
+	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true });
+	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = other, .fixed = true });
+	vn_noted(vn);
 	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_EQUAL(vn_pin(vn, other, FORWARD), 0);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, TAP, NULL });
+}
+
+static void somebody_elses_flood_destination_stays(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	const struct fdb_entry theirs = { .layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .vtep = ip("192.0.2.9"), .fixed = true };
+	struct ip members[] = { ip("192.0.2.9"), ip("192.0.2.2") };
+
+	note(vn, theirs);
+	vn_noted(vn);
+	CU_ASSERT_EQUAL(vn_set_members(vn, members, 2), 0);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
+	CU_ASSERT_EQUAL(vn_set_members(vn, members, 0), 0);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	CU_ASSERT_EQUAL(vn_set_members(vn, members, 1), 0);
+	expect_none(vn);
+	vn_theirs_gone(vn, &theirs);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.9" });
+}
+
+/* --- the audit --- */
+
+/* A kernel: what it has, and what it was asked for. */
+struct kernel_tables {
+	struct fdb_entry entries[ROOM];
+	size_t count, asked;
+};
+
+static bool same_key(const struct fdb_entry *a, const struct fdb_entry *b)
+{
+	return a->layer == b->layer && (a->layer == FDB_LAYER_NEIGHBOUR ? ip_cmp(a->ip, b->ip) == 0
+								       : mac_cmp(a->mac, b->mac) == 0);
+}
+
+static void audit(struct vn *vn, struct kernel_tables *kernel)
+{
+	struct fdb_entry asked[VN_AUDIT_MIN];
+	size_t count;
+
+	kernel->asked = 0;
+	vn_audit_begin(vn);
+	while (vn_audit_next(vn, asked, ARRAY_SIZE(asked), &count)) {
+		CU_ASSERT_FATAL(count <= ARRAY_SIZE(asked));
+		for (size_t i = 0; i < count; i++) {
+			const struct fdb_entry *actual = NULL;
+
+			for (size_t j = 0; j < kernel->count; j++)
+				if (same_key(&asked[i], &kernel->entries[j]))
+					actual = &kernel->entries[j];
+			vn_audit_take(vn, &asked[i], actual);
+			kernel->asked++;
+		}
+	}
+}
+
+/* What @vn tells the kernel becomes what it has. */
+static void obey(struct vn *vn, struct kernel_tables *kernel)
+{
+	struct fdb_change changes[ROOM];
+
+	while (vn_has_changes(vn)) {
+		size_t n = vn_collect(vn, changes, ROOM);
+
+		for (size_t i = 0; i < n; i++)
+			kernel->entries[kernel->count++] = changes[i].entry;
+	}
+}
+
+static void scene(struct vn *vn, struct kernel_tables *kernel)
+{
+	vn_noted(vn);
+	claim(vn, vm, "192.0.2.2", "10.0.0.1", "fd00::1");
+	CU_ASSERT_EQUAL(vn_pin(vn, other, TAP), 0);
+	obey(vn, kernel);
+	CU_ASSERT_EQUAL(kernel->count, 5);
+}
+
+static void an_audit_of_what_is_right_changes_nothing(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct ip members[] = { ip("192.0.2.2") };
+	struct kernel_tables kernel = { .count = 0 };
+
+	scene(vn, &kernel);
+	CU_ASSERT_EQUAL(vn_set_members(vn, members, 1), 0);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
+	audit(vn, &kernel);
+	CU_ASSERT_EQUAL(kernel.asked, 5);
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" }); /* the list cannot be asked */
+	expect_none(vn);
+}
+
+static void an_audit_brings_back_what_is_lost(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct kernel_tables kernel = { .count = 0 }, empty = { .count = 0 };
+	struct fdb_change changes[ROOM];
+
+	scene(vn, &kernel);
+	audit(vn, &empty);
+	CU_ASSERT_EQUAL(vn_collect(vn, changes, ROOM), 5);
+	for (size_t i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(changes[i].op, FDB_OP_ADD);
+	audit(vn, &kernel);
+	expect_none(vn);
+}
+
+static void an_audit_puts_right_what_differs(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct kernel_tables kernel = { .count = 0 };
+	struct fdb_change changes[ROOM];
+	size_t count;
+
+	scene(vn, &kernel);
+	for (size_t i = 0; i < kernel.count; i++) {
+		struct fdb_entry *entry = &kernel.entries[i];
+
+		if (entry->layer == FDB_LAYER_VXLAN)
+			entry->vtep = ip("192.0.2.7");
+		else if (entry->layer == FDB_LAYER_NEIGHBOUR)
+			entry->mac = stranger;
+		else if (entry->sticky)
+			entry->sticky = false;
+		else
+			*entry = (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = entry->mac };
+	}
+	audit(vn, &kernel);
+	count = vn_collect(vn, changes, ROOM);
+	CU_ASSERT_EQUAL(count, 5);
+	for (size_t i = 0; i < count; i++)
+		CU_ASSERT_EQUAL(changes[i].op, FDB_OP_REPLACE);
+}
+
+static void an_audit_leaves_alone_what_is_not_ours(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct kernel_tables kernel = { .count = 0 };
+
+	scene(vn, &kernel);
+	for (size_t i = 0; i < kernel.count; i++) {
+		kernel.entries[i].ours = false;
+		kernel.entries[i].fixed = true;
+		kernel.entries[i].ifindex = FORWARD;
+	}
+	audit(vn, &kernel);
+	expect_none(vn);
+	CU_ASSERT_EQUAL(vn_theirs(vn, &(struct mac) { { 0 } }), 1);
+	withdraw(vn, vm, 1);
+	CU_ASSERT_EQUAL(vn_unpin(vn, other), 0);
+	expect_none(vn);
+
+	/* All is taken away again, and nothing of ours is missing then, because nothing is wanted. */
+	kernel.count = 0;
+	audit(vn, &kernel);
+	CU_ASSERT_TRUE(kernel.asked > 0);
+	expect_none(vn);
+	audit(vn, &kernel);
+	CU_ASSERT_EQUAL(kernel.asked, 0);
+}
+
+static void an_audit_leaves_packets_in_flight_alone(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct kernel_tables kernel = { .count = 0 };
+	struct fdb_change changes[ROOM];
+
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_EQUAL(vn_collect(vn, changes, ROOM), 1);
 	CU_ASSERT_EQUAL(vn_hold(vn, vm, true), 0);
-	CU_ASSERT_EQUAL(vn_desired(vn, actual, desired), 0);
-	CU_ASSERT_EQUAL(fdb_diff(desired, actual, &changes, NULL), 0);
+	expect_none(vn);
+	kernel.entries[kernel.count++] = (struct fdb_entry) {
+		.layer = FDB_LAYER_BRIDGE, .ifindex = FORWARD, .mac = vm, .sticky = true, .ours = true
+	};
+	audit(vn, &kernel);
+	expect_none(vn);
+}
+
+static void an_audit_of_thousands_is_done_in_pieces(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct fdb_change changes[ROOM];
+	struct fdb_entry asked[ROOM];
+	size_t count, total = 0, pieces = 0;
+
+	vn_noted(vn);
+	for (unsigned i = 0; i < 5000; i++)
+		update(vn, (struct mac) { { 2, 0, 0, 0, (uint8_t) (i >> 8), (uint8_t) i } }, "192.0.2.2", 1);
+	while (vn_has_changes(vn))
+		(void) vn_collect(vn, changes, ROOM);
+	for (vn_audit_begin(vn); vn_audit_next(vn, asked, ROOM, &count); pieces++) {
+		CU_ASSERT_TRUE(count <= ROOM);
+		for (size_t i = 0; i < count; i++)
+			vn_audit_take(vn, &asked[i], NULL);
+		total += count;
+	}
+	CU_ASSERT_EQUAL(total, 10000);
+	CU_ASSERT_TRUE(pieces >= total / ROOM);
+	for (total = 0; vn_has_changes(vn);)
+		total += vn_collect(vn, changes, ROOM);
+	CU_ASSERT_EQUAL(total, 10000);
 }
 
 struct seen {
@@ -653,6 +874,14 @@ UNIT_MAIN("vn",
 	UNIT_TEST(an_operators_neighbour_is_left_alone),
 	UNIT_TEST(room_is_never_exceeded),
 	UNIT_TEST(one_mac_need_not_wait),
-	UNIT_TEST(the_whole_table_says_the_same),
-	UNIT_TEST(the_whole_table_leaves_packets_in_flight_alone),
+	UNIT_TEST(an_operators_entries_are_left_alone),
+	UNIT_TEST(what_becomes_permanent_while_we_run_is_left_alone),
+	UNIT_TEST(a_vms_own_entry_on_its_own_port_is_taken_over),
+	UNIT_TEST(somebody_elses_flood_destination_stays),
+	UNIT_TEST(an_audit_of_what_is_right_changes_nothing),
+	UNIT_TEST(an_audit_brings_back_what_is_lost),
+	UNIT_TEST(an_audit_puts_right_what_differs),
+	UNIT_TEST(an_audit_leaves_alone_what_is_not_ours),
+	UNIT_TEST(an_audit_leaves_packets_in_flight_alone),
+	UNIT_TEST(an_audit_of_thousands_is_done_in_pieces),
 	UNIT_TEST(changes_are_told))
