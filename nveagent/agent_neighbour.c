@@ -143,7 +143,7 @@ void agent_neighbour_count(struct port *port)
  */
 static void set_deaf(struct agent *agent, struct local_device *device, bool deaf)
 {
-	int r = kernel_port_set_learning(agent->kernel, device->ifindex, !deaf);
+	int r = kernel_port_set_deaf(agent->kernel, device->ifindex, deaf);
 
 	if (r < 0 && r != -ENODEV)
 		log_warning("%s: cannot switch learning %s: %s", device->name, deaf ? "off" : "on",
@@ -335,6 +335,9 @@ void agent_neighbour_watch(struct agent_vn *vn, const struct kernel_port *link)
 		device->ifindex = link->ifindex;
 		memcpy(device->name, link->name, sizeof(device->name));
 		HASH_ADD(hh, vn->agent->devices, ifindex, sizeof(device->ifindex), device);
+		if (link->deaf)
+			set_deaf(vn->agent, device,
+				 false); /* by a life that was killed in a storm */
 		r = neighbour_watch_new(vn->agent->loop, link->ifindex, &events, device,
 					&device->watch);
 	}

@@ -104,6 +104,7 @@ struct kernel_port {
 	char name[IFNAMSIZ];
 	struct mac mac;		/* of the device itself */
 	bool up, is_vxlan;
+	bool deaf;		/* kernel_port_set_deaf() was called, perhaps by an earlier life of the agent */
 };
 int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port);	/* -ENODEV */
 /*
@@ -113,8 +114,11 @@ int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_p
  */
 int kernel_port_make_room(struct kernel *kernel, uint32_t ifindex, uint64_t packets);
 
-/* Whether the bridge learns the MACs that it sees on this port. */
-int kernel_port_set_learning(struct kernel *kernel, uint32_t ifindex, bool learning);
+/*
+ * Whether the bridge leaves the MACs that it sees on this port unlearned. The port bears a mark meanwhile (@deaf of
+ * struct kernel_port), so that it need not stay so when we end without undoing it.
+ */
+int kernel_port_set_deaf(struct kernel *kernel, uint32_t ifindex, bool deaf);
 
 /*
  * The guard of a destination tap until the VM runs there (new NVE):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* kernel_link.c - network devices through rtnetlink; rtnetlink(7), include/uapi/linux/if_link.h. */
-#include "nveagent/kernel_link.h"
+#include "nveagent/kernel_learning.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -134,6 +134,8 @@ int kernel_link_parse(const struct nlmsghdr *header, struct kernel_link *ret_lin
 		(void) mac_from_bytes(nla_data(a[IFLA_ADDRESS]), (size_t) nla_len(a[IFLA_ADDRESS]), &link.port.mac);
 	if (a[IFLA_LINKINFO])
 		read_info(a[IFLA_LINKINFO], &link);
+	if (a[IFLA_PROP_LIST])
+		link.port.deaf = kernel_learning_is_marked(a[IFLA_PROP_LIST], link.port.ifindex);
 	if (a[IFLA_STATS64])
 		read_counters(a[IFLA_STATS64], &link);
 
@@ -249,13 +251,6 @@ int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const st
 			return -ENOMEM;
 	nla_nest_end(message, nest);
 	return kernel_request(kernel, message);
-}
-
-int kernel_port_set_learning(struct kernel *kernel, uint32_t ifindex, bool learning)
-{
-	const struct link_port_flag flag = { IFLA_BRPORT_LEARNING, learning };
-
-	return kernel_link_set_port_flags(kernel, ifindex, &flag, 1);
 }
 
 int kernel_link_set_up(struct kernel *kernel, uint32_t ifindex)

@@ -248,8 +248,28 @@ class Flood(Case):
         self.assertLess(learned, 10000)
         self.assertLess(world.ask("hv1", "nva", "status")["nva"]["counters"]["registered"], 100)
         self.assertEqual(world.log("hv1").count("port-macs"), 1)
+        # An agent that is killed meanwhile cannot undo that; the next one does, and leaves no trace of it.
+        world.processes["hv1"].kill()
+        world.stop("hv1")
+        self.assertIn("learning off", inside("hv1", "bridge", "-d", "link", "show", "dev", "p-t1").stdout)
+        inside("hv1", "ip", "link", "set", "br100", "type", "bridge", "fdb_flush")  # else it is as it was, soon
+        world.start_agent("hv1")
+        self.assertIn("learning on", inside("hv1", "bridge", "-d", "link", "show", "dev", "p-t1").stdout)
+        self.assertNotIn("altname", inside("hv1", "ip", "link", "show", "dev", "p-t1").stdout)
+        world.stop("hv1")
+
+    def test_learning_that_is_off(self):
+        """An operator's port that does not learn is left so; ours is switched on when the agent ends in peace."""
+        world = self.world(**{"port-macs": 20})
+        world.plug("hv1", "t1")
+        world.plug("hv1", "t2")
+        inside("hv1", "bridge", "link", "set", "dev", "p-t2", "learning", "off")
+        inside("t1", self.programs[3], "eth0", "any", 20000, 1, world.processes["hv1"].pid)
+        wait_until(lambda: "learning off" in inside("hv1", "bridge", "-d", "link", "show", "dev", "p-t1").stdout, "deaf port")
         world.stop("hv1")
         self.assertIn("learning on", inside("hv1", "bridge", "-d", "link", "show", "dev", "p-t1").stdout)
+        world.start_agent("hv1")
+        self.assertIn("learning off", inside("hv1", "bridge", "-d", "link", "show", "dev", "p-t2").stdout)
 
 
 if __name__ == "__main__":
