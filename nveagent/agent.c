@@ -178,7 +178,8 @@ int agent_new(const struct agent_config *config, const char *path, char *reterr_
 	agent->loop = loop_new();
 	agent->ledger = ledger_new();
 	agent->withdrawals = withdrawals_new();
-	if (!agent->loop || !agent->ledger || !agent->withdrawals)
+	agent->consents = consents_new();
+	if (!agent->loop || !agent->ledger || !agent->withdrawals || !agent->consents)
 		return -ENOMEM;
 	r = start(agent, path, reterr_message);
 	if (r < 0)
@@ -215,6 +216,7 @@ struct agent *agent_free(struct agent *agent)
 		agent->vns[i] = agent_vn_free(agent->vns[i]);
 	agent->ledger = ledger_free(agent->ledger);
 	agent->withdrawals = withdrawals_free(agent->withdrawals);
+	agent->consents = consents_free(agent->consents);
 	agent->kernel = kernel_free(agent->kernel);
 	agent->loop = loop_free(agent->loop);
 	free(agent);

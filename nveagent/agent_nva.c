@@ -74,14 +74,14 @@ static void on_committed(struct agent *agent, const struct nvo3_message *message
 	port_input(port, MOBILITY_COMMITTED);
 }
 
-static void on_consent(struct agent *agent, const struct nvo3_message *message)
+static void consider(struct agent *agent, const struct consent *consent)
 {
-	struct port *port = port_find(agent, message->vni, message->mac);
+	struct port *port = port_find(agent, consent->vni, consent->mac);
 	struct nvo3_message yes = {
 		.kind = NVO3_CONSENTED,
-		.id = message->id,
-		.vni = message->vni,
-		.mac = message->mac,
+		.id = consent->id,
+		.vni = consent->vni,
+		.mac = consent->mac,
 		.granted = true,
 	};
 
@@ -90,16 +90,44 @@ static void on_consent(struct agent *agent, const struct nvo3_message *message)
 		(void) nva_link_send(agent->nva, &yes);
 		return;
 	}
-	port->consent_id = message->id;
-	port->other = message->vtep;
+	port->consent_id = consent->id;
+	port->other = consent->vtep;
 	port->facts.asked_for = true;
 	port_input(port, MOBILITY_ASKED_FOR);
+}
+
+static void on_consent(struct agent *agent, const struct nvo3_message *message)
+{
+	const struct consent consent = {
+		.id = message->id,
+		.vni = message->vni,
+		.mac = message->mac,
+		.vtep = message->vtep,
+	};
+	char mac[MAC_TEXT_SIZE];
+
+	if (!agent->libvirt || agent->libvirt_synced || port_find(agent, consent.vni, consent.mac))
+		consider(agent, &consent);
+	else if (consents_add(agent->consents, &consent) < 0)
+		log_warning("%s, VNI %u, is wanted elsewhere, but libvirt has not told which VMs "
+			    "run here, "
+			    "and too many questions wait for that: not answered",
+			    mac_text(consent.mac, mac), consent.vni);
+}
+
+void agent_nva_answer_consents(struct agent *agent)
+{
+	struct consent consent;
+
+	while (consents_take(agent->consents, &consent))
+		consider(agent, &consent);
 }
 
 static void on_abort(struct agent *agent, const struct nvo3_message *message)
 {
 	struct port *port = port_find(agent, message->vni, message->mac);
 
+	consents_forget(agent->consents, message->vni, message->mac);
 	if (!port)
 		return;
 	port->facts.asked_for = false;
@@ -122,12 +150,31 @@ static void on_flows(struct agent *agent, const struct nvo3_message *message)
 		port_flows_take(port, message);
 }
 
+/* A list names at least its receiver. What is known stays, as when there is no NVA. */
+static void refused_vn(struct agent_vn *vn, const char *why)
+{
+	if (strcmp(vn->refusal, why) != 0)
+		log_warning(
+			"VNI %u: the NVA does not have this NVE in it: %s; asking again every %d s",
+			vn->devices.vni, why, AGENT_SUBSCRIBE_RETRY_S);
+	(void) snprintf(vn->refusal, sizeof(vn->refusal), "%s", why);
+	(void) loop_timer_start(vn->resubscribe, AGENT_SUBSCRIBE_RETRY_S * 1000000ull);
+}
+
 static void on_members(struct agent *agent, const struct nvo3_message *message)
 {
 	struct agent_vn *vn = agent_vn_find(agent, message->vni);
 
-	if (vn && vn_set_members(vn->vn, message->members, message->member_count) == 0)
-		agent_vn_flush(vn);
+	if (vn && message->member_count == 0 && message->text[0]) {
+		refused_vn(vn, message->text);
+		return;
+	}
+	if (!vn || vn_set_members(vn->vn, message->members, message->member_count) < 0)
+		return;
+	if (vn->refusal[0])
+		log_notice("VNI %u: the NVA has this NVE in it now", vn->devices.vni);
+	vn->refusal[0] = '\0';
+	agent_vn_flush(vn);
 }
 
 /* The directory's word on a MAC that has a port here. */
@@ -277,6 +324,14 @@ static void subscribe(struct agent *agent, uint32_t vni)
 	(void) nva_link_send(agent->nva, &message);
 }
 
+void agent_nva_resubscribe(void *userdata)
+{
+	struct agent_vn *vn = userdata;
+
+	if (nva_link_is_up(vn->agent->nva)) /* else all are subscribed to when it is */
+		subscribe(vn->agent, vn->devices.vni);
+}
+
 static void begin_grace(struct agent *agent)
 {
 	log_notice("It has started anew: keeping for %d s what it does not know yet",
@@ -323,6 +378,7 @@ static void on_down(void *userdata, const char *reason)
 		    reason);
 	agent->nva_since_us = clock_monotonic_us();
 	agent_control_nva_status(agent, agent->status_id, NULL);
+	consents_clear(agent->consents); /* what still matters is asked again */
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent_suppress_forget(agent->vns[i]->suppressor);
 	HASH_ITER(hh, agent->ports, port, next)

@@ -22,6 +22,7 @@
 
 #include "nveagent/agent.h"
 #include "nveagent/conntrack.h"
+#include "nveagent/consents.h"
 #include "nveagent/agent_suppress.h"
 #include "nveagent/control.h"
 #include "nveagent/frame_out.h"
@@ -44,6 +45,7 @@ enum {
 	AGENT_RELEASE_US = 1000,	/* letting held packets out, between two looks at what else has happened */
 	AGENT_VERIFY_DELAY_MS = 200,	/* after a VM has left, until those that remain are asked for their addresses */
 	AGENT_RELEARN_S = 30,		/* after a MAC was refused for its port's limit, until there may be room */
+	AGENT_SUBSCRIBE_RETRY_S = 5,	/* after the NVA refused to have us in a VNI */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
 	AGENT_FOREIGN_MAX = 4096,	/* flood destinations of somebody else's that are told of a VM's arrival */
@@ -69,6 +71,8 @@ struct agent_vn {
 		size_t port;		/* the next one of @ports */
 		struct loop_timer *timer;
 	} resync;
+	char refusal[NVO3_TEXT_MAX + 1]; /* why the NVA does not have us in it; "": it does, or has not said */
+	struct loop_timer *resubscribe;
 	struct loop_timer *more;	/* runs while changes wait for the next slice */
 	struct ip *foreign;		/* flood destinations that somebody else configured; owned */
 	size_t foreign_count;
@@ -111,6 +115,7 @@ struct agent {
 	struct frame_out *out;
 	struct local_device *devices;	/* uthash by ifindex; agent_neighbour.c */
 	struct local_ip *local_ips;	/* uthash; local_ips.c */
+	struct consents *consents;	/* questions that wait for libvirt's first list */
 	struct withdrawals *withdrawals; /* that the directory has not shown to know */
 	struct port *ports;		/* uthash by port_key */
 	size_t ports_count;
@@ -167,6 +172,10 @@ bool agent_vn_may_delete(const struct agent_vn *vn);
 
 /* agent_nva.c */
 extern const struct nva_link_events agent_nva_events;
+/* The timer that asks again to be in a VN. */
+void agent_nva_resubscribe(void *vn);
+/* libvirt has told which VMs run here: questions for others can be answered. */
+void agent_nva_answer_consents(struct agent *agent);
 /* The timer that ends the grace given to a new NVA. */
 void agent_nva_end_grace(void *userdata);
 /*

@@ -275,6 +275,7 @@ static void on_libvirt_resynced(void *userdata)
 	struct agent *agent = userdata;
 
 	agent->libvirt_synced = true;
+	agent_nva_answer_consents(agent);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent_vn_release(agent->vns[i]);
 }

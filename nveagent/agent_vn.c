@@ -169,9 +169,10 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	vn->conntrack_zone = config->conntrack_zone;
 	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
 	vn->resync.timer = loop_timer_new(agent->loop, agent_vn_resync_step, vn);
+	vn->resubscribe = loop_timer_new(agent->loop, agent_nva_resubscribe, vn);
 	vn->more = loop_timer_new(agent->loop, on_more, vn);
 	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
-	if (vn->reconcile && vn->resync.timer && vn->more && vn->verify)
+	if (vn->reconcile && vn->resync.timer && vn->resubscribe && vn->more && vn->verify)
 		r = begin(vn, config, reterr_message);
 	if (r < 0) {
 		(void) agent_vn_free(vn);
@@ -187,6 +188,7 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 		return NULL;
 	vn->reconcile = loop_timer_free(vn->reconcile);
 	vn->resync.timer = loop_timer_free(vn->resync.timer);
+	vn->resubscribe = loop_timer_free(vn->resubscribe);
 	vn->more = loop_timer_free(vn->more);
 	vn->suppressor = agent_suppress_free(vn->suppressor);
 	vn->late = late_free(vn->late);

@@ -34,7 +34,7 @@ static const struct list ports = { "ports", port_columns, ARRAY_SIZE(port_column
 
 static const struct view_column mapping_columns[] = {
 	/* clang-format off */
-	{ "VNI", "vni" }, { "MAC", "mac" }, { "VTEP", "vtep" }, { "NVE", "nve" },
+	{ "VNI", "vni" }, { "MAC", "mac" }, { "VTEP", "vtep" },
 	{ "GENERATION", "generation" }, { "LOCAL", "local" }, { "KERNEL", "in_kernel" },
 	{ "FLAGS", "flags" },
 	{ "VM", "vm" }, { "IPS", "ips" },

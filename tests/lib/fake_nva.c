@@ -15,6 +15,9 @@
  *   change FIRST COUNT GENERATION SHIFT        generated mappings, at the NVE of I + SHIFT
  *   answer ID none                             answer ID VNI MAC VTEP GENERATION [IP...]
  *   consent VNI MAC VTEP                       asks the NVE for its VM
+ *   abort VNI MAC                              calls that off
+ *   refuse VNI WORD                            MEMBERS without any, for that reason; and no more to its subscriptions
+ *                                              until "members"
  *   close                                      ends the session
  *
  * Each output line begins with CLOCK_MONOTONIC in microseconds: "listens", "hello NAME VTEP", "subscribe
@@ -41,6 +44,7 @@ enum {
 struct fake {
 	int listener, fd; /* @fd -1: no session */
 	uint32_t vni, count, vteps;
+	uint32_t refused; /* a VNI; 0: none */
 	uint8_t family; /* of the NVE's VTEP */
 	struct ip vtep;
 	uint64_t revision;
@@ -165,6 +169,8 @@ static void on_subscribe(struct fake *fake, const struct nvo3_message *message)
 	bool ours = message->vni == fake->vni;
 
 	show("subscribe %u", message->vni);
+	if (fake->refused == message->vni)
+		return;
 	say(fake, &members);
 	send_range(fake, message->vni,
 		   (struct range){
@@ -339,6 +345,19 @@ static int do_members(struct fake *fake, char **words, int count)
 	for (int i = 2; i < count; i++)
 		if (ip_from_text(words[i], &members[message.member_count++]) < 0)
 			return -EINVAL;
+	fake->refused = 0;
+	say(fake, &message);
+	return 0;
+}
+
+static int do_refuse(struct fake *fake, char **words, int count)
+{
+	struct nvo3_message message = { .kind = NVO3_MEMBERS };
+
+	if (count != 3)
+		return -EINVAL;
+	message.vni = fake->refused = (uint32_t) number(words[1]);
+	(void) snprintf(message.text, sizeof(message.text), "%s", words[2]);
 	say(fake, &message);
 	return 0;
 }
@@ -386,6 +405,17 @@ static int do_consent(struct fake *fake, char **words, int count)
 	return 0;
 }
 
+static int do_abort(struct fake *fake, char **words, int count)
+{
+	struct nvo3_message message = { .kind = NVO3_ABORT };
+
+	if (count != 3 || mac_from_text(words[2], &message.mac) < 0)
+		return -EINVAL;
+	message.vni = (uint32_t) number(words[1]);
+	say(fake, &message);
+	return 0;
+}
+
 static int do_close(struct fake *fake, char **words, int count)
 {
 	end_session(fake);
@@ -400,7 +430,7 @@ static void command(struct fake *fake, char *line)
 	} commands[] = {
 		{ "map", do_map },	 { "unmap", do_unmap },	  { "members", do_members },
 		{ "change", do_change }, { "answer", do_answer }, { "consent", do_consent },
-		{ "close", do_close },
+		{ "abort", do_abort },	 { "refuse", do_refuse }, { "close", do_close },
 	};
 	char *words[WORDS_MAX], *rest = line;
 	int count = 0;

@@ -39,7 +39,7 @@ PORTS = {"ports": [
 ]}
 MAPPINGS = {"mappings": [
     {"vni": 100, "mac": "52:54:00:aa:00:10", "ips": ["2001:db8:1111:2222:3333:4444:5555:6666"],
-     "vtep": "2001:db8:1111:2222:3333:4444:5555:7777", "nve": "hv2", "generation": 4, "vm": UUID, "flags": ["vm"],
+     "vtep": "2001:db8:1111:2222:3333:4444:5555:7777", "generation": 4, "vm": UUID, "flags": ["vm"],
      "local": False, "in_kernel": True},
     {"vni": 100, "mac": "52:54:00:aa:00:11", "ips": ["192.0.2.9"], "vtep": "192.0.2.2", "generation": 4, "vm": None,
      "flags": [], "local": True, "in_kernel": False},
@@ -113,7 +113,7 @@ VNI       MAC                DEVICE           STATE     GENERATION  KIND     VM 
         text = self.text(MAPPINGS, "mappings")
         self.assertEqual(self.requests, [{"op": "mappings"}])
         header, wide, narrow = text.splitlines()
-        for title, first, second in (("VTEP", "2001:db8:1111:2222:3333:4444:5555:7777", "192.0.2.2"), ("NVE", "hv2", "-"),
+        for title, first, second in (("VTEP", "2001:db8:1111:2222:3333:4444:5555:7777", "192.0.2.2"),
                                      ("LOCAL", "no", "yes"), ("KERNEL", "yes", "no"), ("VM", UUID, "-"),
                                      ("IPS", "2001:db8:1111:2222:3333:4444:5555:6666", "192.0.2.9")):
             column = header.index(" " + title) + 1

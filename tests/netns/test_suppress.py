@@ -30,7 +30,7 @@ BUILD = FAKE_NVA = ""
 SKIP = 77
 # What the bridge floods over VXLAN when it cannot answer; of NA, what is not the answer to one asker.
 FLOODED = "vxlan && (arp || icmpv6.type == 135 || (icmpv6.type == 136 && icmpv6.nd.na.flag.s == 0))"
-STRANGER, OTHER = "52:54:00:aa:00:77", "52:54:00:aa:00:78"
+STRANGER, OTHER, IDLE = "52:54:00:aa:00:77", "52:54:00:aa:00:78", "52:54:00:aa:00:79"
 LOST = 60000  # notices: the agent's socket holds 40,000 (kernel_watch.c)
 IP4, IP6 = "198.51.100.77", "2001:db8:100::77"
 
@@ -382,6 +382,48 @@ class WithFakeNva(Case):
         for mac in (STRANGER, OTHER):
             self.host.bridge(f"fdb del {mac} dev vx100 dst {operators} self\nfdb del {mac} dev {port} master\n")
             wait_until(lambda m=mac: len(self.fdb(m, "extern_learn")) == 2, f"our entries of {mac}")
+
+    def vn(self):
+        return json.loads(self.lab.system.ctl(self.host, "--json", "status").stdout)["vnis"][0]
+
+    def test_an_nva_without_room_is_asked_again(self):
+        """It refuses to have this NVE in the VNI: said, with its reason; nothing known is given up; and not for good."""
+        self.tell(f"members 100 {self.elsewhere}")
+        self.tell(f"map 100 {STRANGER} {self.elsewhere} 1 {IP4} {IP6}")
+        self.wait_neighbours(self.host, {IP4: STRANGER, IP6: STRANGER})
+        flooded = self.fdb("00:00:00:00:00:00", f"dst {self.elsewhere} ")
+        self.assertTrue(flooded)
+        self.tell("refuse 100 full-up")
+        wait_until(lambda: self.vn().get("refused") == "full-up", "refusal in the status")
+        self.expect(r"subscribe 100$", 20)
+        self.assertEqual(self.fdb("00:00:00:00:00:00", f"dst {self.elsewhere} "), flooded)
+        self.assertEqual(self.resolve(self.tenant, IP4), [STRANGER])
+        self.assertIn("does not have this NVE in it: full-up", self.host.daemons["nveagent"].output())
+        self.tell(f"members 100 {self.elsewhere}")
+        wait_until(lambda: "refused" not in self.vn(), "end of the refusal")
+
+    def test_what_libvirt_has_not_told_yet_is_not_given_away(self):
+        """
+        An agent that has just started is asked for a VM: it says neither yes nor no until libvirt has told which ones
+        run here. One that was called off meanwhile is not answered any more.
+        """
+        self.host.daemons["nveagent"].kill()
+        self.lab.system = Rehome(BUILD)  # with libvirt, which is not there yet
+        self.lab.system.start_agent(self.lab, self.host).wait_output("ready")
+        self.expect(r"subscribe 100")
+        self.tell(f"consent 100 {STRANGER} {self.elsewhere}")
+        self.tell(f"consent 100 {OTHER} {self.elsewhere}")
+        self.tell(f"abort 100 {OTHER}")
+        self.tell(f"map 100 {STRANGER} {self.elsewhere} 1")
+        revision = self.expect(r"sent (\d+)$").group(1)
+        before = len(self.heard)
+        self.expect(f"ack {revision}$")  # said after any answer
+        self.assertEqual([line for line in self.heard[before:] if line.startswith("consented")], [])
+        self.lab.start_libvirtd()
+        self.expect(f"consented {STRANGER}$", 30)
+        self.tell(f"consent 100 {IDLE} {self.elsewhere}")
+        self.expect(f"consented {IDLE}$")
+        self.assertEqual([line for line in self.heard if line == f"consented {OTHER}"], [])
 
     def test_lost_notifications_are_made_up_for(self):
         """
