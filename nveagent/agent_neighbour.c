@@ -241,14 +241,29 @@ static struct ip first_ipv4(const struct ip *ips, size_t count)
 	return (struct ip){ 0 };
 }
 
-/* The IPv4 address of the endpoint @mac, wherever it is; none when nobody knows it. */
+/* What an operator has said of @mac, perhaps since the last question. */
+static struct ip configured_ipv4(struct agent_vn *vn, struct mac mac)
+{
+	char message[ETHERS_MESSAGE_SIZE];
+
+	if (!vn->ethers)
+		return (struct ip){ 0 };
+	if (ethers_refresh(vn->ethers, message) < 0)
+		log_warning("%s; keeping what it said before", message);
+	return ethers_find(vn->ethers, mac);
+}
+
+/*
+ * The IPv4 address of the endpoint @mac, wherever it is; none when nobody knows it. One that has never run is
+ * known to an operator's file at most.
+ */
 static struct ip ipv4_of(struct agent_vn *vn, struct mac mac)
 {
 	const struct port *port = port_find(vn->agent, vn->devices.vni, mac);
-	struct ip ips[MAPPING_IPS_MAX], ip = { 0 };
+	struct ip ips[MAPPING_IPS_MAX], ip = configured_ipv4(vn, mac);
 	struct mapping mapping;
 
-	if (port)
+	if (port && ip_is_none(ip))
 		ip = first_ipv4(ips, address_table_copy(&port->addresses, ips));
 	if (ip_is_none(ip) && vn_find(vn->vn, mac, &mapping))
 		ip = first_ipv4(mapping.ips, mapping.ip_count);

@@ -25,6 +25,7 @@
 #include "nveagent/consents.h"
 #include "nveagent/agent_suppress.h"
 #include "nveagent/control.h"
+#include "nveagent/ethers.h"
 #include "nveagent/frame_out.h"
 #include "nveagent/kernel.h"
 #include "nveagent/late.h"
@@ -77,6 +78,7 @@ struct agent_vn {
 	struct ip *foreign;		/* flood destinations that somebody else configured; owned */
 	size_t foreign_count;
 	struct ip rarp_server;
+	struct ethers *ethers;		/* addresses of diskless clients; NULL: no file of them */
 	struct loop_timer *verify;
 };
 

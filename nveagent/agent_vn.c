@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -132,11 +133,17 @@ static enum late_verdict judge_late(void *userdata, struct mac mac)
 	return ip_cmp(mapping.vtep, vn->agent->config->vtep) != 0 ? LATE_FORWARD : LATE_DROP;
 }
 
+static_assert((int) ETHERS_MESSAGE_SIZE == (int) KERNEL_MESSAGE_SIZE,
+	      "either fits where the other is wanted");
+
 static int begin(struct agent_vn *vn, const struct vni_config *config, char *reterr_message)
 {
 	struct vn_devices devices;
-	int r = make_devices(vn->agent, config, &vn->devices, reterr_message);
+	int r = config->rarp_file[0] ? ethers_open(config->rarp_file, &vn->ethers, reterr_message)
+				     : 0;
 
+	if (r == 0)
+		r = make_devices(vn->agent, config, &vn->devices, reterr_message);
 	if (r < 0)
 		return r;
 	if (config->suppress && !vn->devices.suppress)
@@ -194,6 +201,7 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 	vn->late = late_free(vn->late);
 	vn->verify = loop_timer_free(vn->verify);
 	free(vn->foreign);
+	vn->ethers = ethers_free(vn->ethers);
 	vn->vn = vn_free(vn->vn);
 	free(vn);
 	return NULL;

@@ -8,7 +8,9 @@ usage: test_arrival.py NVEAGENT NVA NVECTL [UNITTEST-ARGUMENT...]
 
 import pathlib
 import socket
+import struct
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fake_qemu import FakeQemu  # noqa: E402
@@ -35,9 +37,47 @@ class Arrival(Case):
                 self.wire("t2").send(rarp_request("t2"))
                 self.assertEqual(world.status("hv2")["counters"]["rarp_answers"], 0)
 
+    def test_cold_client(self):
+        """
+        A client that nobody has ever heard gets the address that a file has for it, on any host, and is heard of by then;
+        one that is added to the file gets its own without a restart.
+        """
+        for underlay in (4, 6):
+            with self.subTest(underlay=underlay):
+                world = self.world(underlay, cold=("t1", "t2"))
+                for host, name in (("hv1", "t1"), ("hv2", "t2")):
+                    world.plug(host, name)
+                    self.check_rarp(self.wire(name), name)
+                world.plug("hv2", "t3")
+                wire = self.wire("t3")
+                wire.send(rarp_request("t3"))
+                # What it says after that is heard after that.
+                wire.send(announcement4(mac_bytes(MACS["t3"]), "198.51.100.77"))
+                world.knows("t3", "198.51.100.77", vtep="hv2", at="hv1")
+                self.assertEqual(world.status("hv2")["counters"]["rarp_answers"], 1)
+                with open(world.rarp_file, "a", encoding="ascii") as file:
+                    file.write(f"{MACS['t3']} {IP4['t3']}\n")
+                self.check_rarp(wire, "t3")
+                with open(world.rarp_file, "a", encoding="ascii") as file:
+                    file.write("nonsense\n")
+                self.check_rarp(wire, "t3")
+                wait_until(lambda: world.log("hv2").count(f"{world.rarp_file}:5: ") == 1, "complaint about line 5")
+
+    def as_tshark_sees(self, frame):
+        """Of an ARP or RARP frame: [operation, sender's MAC and address, target's MAC and address, faults]."""
+        with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+            file.write(struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1) +
+                       struct.pack("=IIII", 0, 0, len(frame), len(frame)) + frame)
+            file.flush()
+            fields = ("arp.opcode", "arp.src.hw_mac", "arp.src.proto_ipv4", "arp.dst.hw_mac", "arp.dst.proto_ipv4",
+                      "_ws.malformed")
+            shown = run("tshark", "-n", "-r", file.name, "-T", "fields", *(f"-e{field}" for field in fields)).stdout
+        return shown.rstrip("\n").split("\t")
+
     def check_rarp(self, wire, name):
         wire.send(rarp_request(name))
         reply = wire.until(lambda frame: frame[12:14] == b"\x80\x35", "RARP reply")
+        self.assertEqual(self.as_tshark_sees(reply), ["4", reply[6:12].hex(":"), "198.51.100.1", MACS[name], IP4[name], ""])
         mac = mac_bytes(MACS[name])
         self.assertEqual(reply[:6], mac)
         self.assertEqual(reply[20:22], b"\0\4")
@@ -127,7 +167,7 @@ class VmArrival(Case):
         """
         for underlay in (4, 6):
             with self.subTest(underlay=underlay):
-                world = self.world(underlay, foreign=("hv2", "far"))
+                world = self.world(underlay, foreign=("hv2", "far"), cold=("t1",))
                 self.check_announces(world)
 
     def check_announces(self, world):
@@ -178,4 +218,4 @@ class VmArrival(Case):
 
 
 if __name__ == "__main__":
-    main(("arping",), 3)
+    main(("arping", "tshark"), 3)

@@ -74,6 +74,7 @@ static void names_the_line_of_what_is_wrong(void)
 		{ "[agent]\nsocket = run/x\n",		":2:", "absolute" },
 		{ GOOD "[vni 7]\nrarp-server = 2001:db8::1\n", ":5:", "IPv4 address" },
 		{ GOOD "[vni 7]\nrarp-server = 224.0.0.1\n", ":5:", "IPv4 address" },
+		{ GOOD "[vni 7]\nrarp-file = ethers\n",	":5:", "absolute" },
 		{ "[agent]\nneighbour-age = x\n",	":2:", "0 to 86400" },
 		{ "[agent]\nport-addresses = 17\n",	":2:", "1 to 16" },
 		{ "[agent]\nport-addresses = 0\n",	":2:", "1 to 16" },
