@@ -7,6 +7,7 @@
  *   HELLO, end of session ──▶ directory_member.c ──┐
  *   REGISTER, WITHDRAW ─────▶ directory_register.c ─┤         ┌─▶ answers: queued at once
  *   MOVE_INTENT ... ABORT ──▶ directory_move.c ─────┼─ tell ──┤
+ *   QUERY, DROP ────────────▶ directory_interest.c ─┤         │
  *   ACK ──────▶ directory_handover.c, _converge.c ──┤         └─▶ changes: marked, then one
  *   UPDATE per VNI
  *   time ───────────────────▶ directory_tick() ─────┘
@@ -32,6 +33,8 @@ static void fill_limits(struct directory_limits *limits)
 		limits->vni_mappings = DIRECTORY_VNI_MAPPINGS_DEFAULT;
 	if (limits->nve_mappings == 0)
 		limits->nve_mappings = DIRECTORY_NVE_MAPPINGS_DEFAULT;
+	if (limits->nve_interests == 0)
+		limits->nve_interests = DIRECTORY_NVE_INTERESTS_DEFAULT;
 	if (limits->mapping_addresses == 0)
 		limits->mapping_addresses = MAPPING_IPS_MAX;
 }
@@ -62,6 +65,7 @@ static void free_vni(struct directory *directory, struct vni *vni)
 	struct member *member;
 
 	while ((member = TAILQ_FIRST(&vni->members))) {
+		pull_end(directory, member);
 		TAILQ_REMOVE(&vni->members, member, of_vni);
 		free(member);
 	}
@@ -112,26 +116,40 @@ static struct entry *query_find(const struct directory *directory, const struct 
 				       : entry_find(directory, vni, query->mac);
 }
 
+/* What a member that pulls is told once, it must be told of again: else it would hold what is old. */
+static bool may_know(struct directory *directory, struct member *member, const struct entry *entry,
+		     char *reterr_text)
+{
+	if (!member->pull || entry->owner == member->nve->id ||
+	    interest_add(directory, member, entry))
+		return true;
+	(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1,
+			"the NVA keeps at most %u mappings up to date for one NVE",
+			directory->config.limits.nve_interests);
+	return false;
+}
+
 static void query_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		       const struct nvo3_message *message)
 {
 	struct nvo3_message answer = { .kind = NVO3_ANSWER, .id = message->id };
 	const struct vni *vni = vni_find(directory, message->vni);
-	const struct entry *entry = NULL;
+	struct member *member = vni ? member_find(directory, vni, nve) : NULL;
+	const struct entry *entry = member ? query_find(directory, vni, message) : NULL;
 
 	directory->counters[COUNTER_QUERIES]++;
-	if (vni && member_find(directory, vni, nve))
-		entry = query_find(directory, vni, message);
-	else
+	if (!member)
 		(void) snprintf(answer.text, sizeof(answer.text), "%s",
 				"this NVE has not subscribed to the VNI");
+	if (entry && !may_know(directory, member, entry, answer.text))
+		entry = NULL;
 	if (entry) {
 		answer.mappings = malloc(sizeof(*answer.mappings));
 		if (!answer.mappings) {
 			directory->out_of_memory = true;
 			return;
 		}
-		entry_mapping(directory, vni, entry, &answer.mappings[answer.mapping_count++]);
+		handover_mapping(directory, vni, entry, &answer.mappings[answer.mapping_count++]);
 		directory->counters[COUNTER_ANSWERED]++;
 	}
 	tell(directory, nve, &answer);
@@ -176,6 +194,7 @@ static message_taker *const takers[NVO3_KIND_COUNT] = {
 	[NVO3_ACK] = ack_take,
 	[NVO3_QUERY] = query_take,
 	[NVO3_STATUS] = status_take,
+	[NVO3_DROP] = drop_take,
 };
 
 int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve_id,

@@ -30,6 +30,7 @@ enum {
 	DIRECTORY_MAPPINGS_MAX = 1 << 28,	/* what limits.vni_mappings can be at most */
 	DIRECTORY_VNI_MAPPINGS_DEFAULT = 1 << 21, /* no tenant can exhaust the memory for the others */
 	DIRECTORY_NVE_MAPPINGS_DEFAULT = 1 << 16, /* nor can an NVE */
+	DIRECTORY_NVE_INTERESTS_DEFAULT = 1 << 16, /* nor one that pulls */
 	DIRECTORY_MOVES_MAX = 4096,		/* asked or granted, not committed */
 	DIRECTORY_MAC_MOVES_MAX = 4,		/* NVEs that may want the same MAC at once */
 	DIRECTORY_MOVE_FLOWS_MAX = 8 << 20,	/* bytes of FLOWS that one move may have passed on */
@@ -57,6 +58,7 @@ enum {
 struct directory_limits {
 	uint32_t vni_mappings;	    /* of one VNI */
 	uint32_t nve_mappings;	    /* of one NVE, in all VNIs */
+	uint32_t nve_interests;	    /* of one NVE, in what others own, in VNIs it pulls */
 	uint32_t mapping_addresses; /* of one MAC; at most MAPPING_IPS_MAX, the default */
 };
 

@@ -7,6 +7,9 @@
  * not confirmed; until that one does, nothing need be looked at, and then the search goes on from
  * there: those before it have confirmed, and a confirmation is not taken back. What does change the
  * queue (a member leaves, or subscribes and must confirm its snapshot) restarts the search.
+ *
+ * A member that pulls is waited for only if it was told of one of the wave's moves: these members
+ * stand in a list of the wave's own.
  */
 #include "nva/directory_internal.h"
 
@@ -18,8 +21,16 @@ static void convergence_free(struct directory *directory, struct convergence_que
 	free(convergence);
 }
 
+static void waiter_free(struct wave *wave, struct waiter *waiter)
+{
+	TAILQ_REMOVE(&wave->waiters, waiter, of_wave);
+	free(waiter);
+}
+
 static void wave_free(struct vni *vni, struct wave *wave)
 {
+	while (!TAILQ_EMPTY(&wave->waiters))
+		waiter_free(wave, TAILQ_FIRST(&wave->waiters));
 	TAILQ_REMOVE(&vni->waves, wave, of_vni);
 	free(wave);
 }
@@ -82,6 +93,7 @@ static struct wave *wave_new(struct directory *directory, struct vni *vni, uint6
 	}
 	wave->revision = revision;
 	TAILQ_INIT(&wave->convergences);
+	TAILQ_INIT(&wave->waiters);
 	TAILQ_INSERT_TAIL(&vni->waves, wave, of_vni);
 	return wave;
 }
@@ -93,6 +105,98 @@ static bool is_being_handed_over(const struct directory *directory, const struct
 
 	return entry && (entry->state & ENTRY_HANDOVER);
 }
+
+/* --- members that pull --- */
+
+struct waiting {
+	struct directory *directory;
+	struct wave *wave;
+};
+
+static void wait_for(void *userdata, struct member *member)
+{
+	const struct waiting *waiting = userdata;
+	struct waiter *waiter;
+
+	if (!member->subscribed)
+		return;
+	TAILQ_FOREACH(waiter, &waiting->wave->waiters, of_wave) {
+		if (waiter->member != member)
+			continue;
+		waiter->revision = member->nve->sent;
+		return;
+	}
+	waiter = calloc(1, sizeof(*waiter));
+	if (!waiter) {
+		waiting->directory->out_of_memory = true;
+		return;
+	}
+	waiter->member = member;
+	waiter->revision = member->nve->sent;
+	TAILQ_INSERT_TAIL(&waiting->wave->waiters, waiter, of_wave);
+}
+
+static void wait_for_pulls(struct directory *directory, struct vni *vni, struct wave *wave,
+			   const struct convergence *convergence)
+{
+	const struct entry *entry;
+	struct waiting waiting = { directory, wave };
+
+	if (TAILQ_EMPTY(&vni->pulls))
+		return;
+	entry = entry_find(directory, vni, convergence->mac);
+	if (entry)
+		interests_each(directory, vni, entry, wait_for, &waiting);
+}
+
+static bool concerns(struct directory *directory, const struct wave *wave,
+		     const struct member *member)
+{
+	const struct convergence *convergence;
+
+	TAILQ_FOREACH(convergence, &wave->convergences, link) {
+		const struct entry *entry = entry_find(directory, member->vni, convergence->mac);
+
+		if (entry && pull_holds(directory, member, entry))
+			return true;
+	}
+	return false;
+}
+
+void convergences_pull(struct directory *directory, struct member *member)
+{
+	struct wave *wave;
+
+	TAILQ_FOREACH(wave, &member->vni->waves, of_vni) {
+		struct waiting waiting = { directory, wave };
+
+		if (concerns(directory, wave, member))
+			wait_for(&waiting, member);
+	}
+}
+
+static bool waits(struct wave *wave)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(&wave->waiters))) {
+		if (waiter->member->subscribed && waiter->member->nve->acked < waiter->revision)
+			return true;
+		waiter_free(wave, waiter);
+	}
+	return false;
+}
+
+static void wait_no_more(struct wave *wave, const struct nve *nve)
+{
+	struct waiter *waiter, *following;
+
+	QUEUE_FOREACH_SAFE(waiter, &wave->waiters, of_wave, following)
+	if (waiter->member->nve == nve)
+		waiter_free(wave, waiter);
+}
+
+/* --- waves --- */
 
 void convergences_told(struct directory *directory, struct vni *vni, uint64_t revision)
 {
@@ -107,6 +211,7 @@ void convergences_told(struct directory *directory, struct vni *vni, uint64_t re
 			wave = wave_new(directory, vni, revision);
 		if (!wave)
 			return;
+		wait_for_pulls(directory, vni, wave, convergence);
 		TAILQ_REMOVE(&vni->untold, convergence, link);
 		TAILQ_INSERT_TAIL(&wave->convergences, convergence, link);
 	}
@@ -114,7 +219,7 @@ void convergences_told(struct directory *directory, struct vni *vni, uint64_t re
 
 static bool blocks(const struct member *member, uint64_t revision)
 {
-	if (!member->subscribed)
+	if (!member->subscribed || member->pull)
 		return false;
 	return member->nve->acked < revision || member->nve->acked < member->snapshot_revision;
 }
@@ -129,7 +234,7 @@ static bool has_converged(const struct vni *vni, struct wave *wave)
 	while (member && !blocks(member, wave->revision))
 		member = TAILQ_NEXT(member, of_vni);
 	wave->blocker = member;
-	return !member;
+	return !member && !waits(wave);
 }
 
 static void tell_converged(struct directory *directory, const struct vni *vni, uint64_t revision,
@@ -194,6 +299,7 @@ void convergences_member_left(struct vni *vni, const struct nve *nve)
 	forget_side(&vni->untold, nve);
 	TAILQ_FOREACH(wave, &vni->waves, of_vni) {
 		wave->blocker = NULL;
+		wait_no_more(wave, nve);
 		forget_side(&wave->convergences, nve);
 	}
 }

@@ -39,10 +39,19 @@ struct convergence {
 };
 TAILQ_HEAD(convergence_queue, convergence);
 
+/* A member that pulls must confirm a wave. */
+struct waiter {
+	TAILQ_ENTRY(waiter) of_wave;
+	struct member *member;
+	uint64_t revision;		/* that it was sent */
+};
+TAILQ_HEAD(waiter_queue, waiter);
+
 /* The moves that one UPDATE told of: they converge together. */
 struct wave {
 	TAILQ_ENTRY(wave) of_vni;
 	uint64_t revision;		/* to be confirmed */
+	struct waiter_queue waiters;	/* members that pull and were told of one of the moves */
 	struct member *blocker;		/* the first in the queue that has not confirmed; NULL: not looked for yet */
 	struct convergence_queue convergences;
 };
@@ -56,6 +65,12 @@ TAILQ_HEAD(wave_queue, wave);
  */
 void handover_new(struct directory *directory, uint64_t now_us, struct vni *vni,
 		  struct entry *entry, struct nve *from);
+/*
+ * What those who are not told of @entry's move yet may know: it is where it was. Otherwise as
+ * entry_mapping().
+ */
+void handover_mapping(const struct directory *directory, const struct vni *vni,
+		      const struct entry *entry, struct mapping *ret_mapping);
 /* Nobody need be waited for any more: the entry goes, or has yet another owner. */
 void handover_drop(struct vni *vni, struct entry *entry);
 /* Ends those that @nve has confirmed, or all of them if it has no session. */
@@ -72,6 +87,8 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
  * not in it.
  */
 void convergences_told(struct directory *directory, struct vni *vni, uint64_t revision);
+/* @member, which pulls, has been sent a snapshot: it must confirm the moves in it, too. */
+void convergences_pull(struct directory *directory, struct member *member);
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);
 /* That of the move of @mac away from @from; NULL: it has converged, or never was. */

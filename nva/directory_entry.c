@@ -74,10 +74,20 @@ static void unlink_owner(struct directory *directory, struct vni *vni, struct en
 
 void entry_set_owner(struct directory *directory, struct entry *entry, struct member *owner)
 {
+	struct vni *vni = owner->vni;
+	struct member *before;
+
 	if (entry->owner == owner->nve->id)
 		return;
-	unlink_owner(directory, owner->vni, entry);
+	before = TAILQ_EMPTY(&vni->pulls)
+			 ? NULL
+			 : member_find(directory, vni, entry_owner(directory, entry));
+	unlink_owner(directory, vni, entry);
 	link_owner(entry, owner);
+	if (owner->pull)
+		interest_drop(directory, owner, entry);
+	if (before && before->pull) /* it sends on what still arrives there */
+		(void) interest_add(directory, before, entry);
 }
 
 /* --- life --- */
@@ -102,18 +112,9 @@ struct entry *entry_new(struct directory *directory, struct member *owner, struc
 static void tell_removal_later(struct directory *directory, struct vni *vni,
 			       const struct entry *entry)
 {
-	if (vni->removed_count == vni->removed_room) {
-		size_t room = vni->removed_room ? vni->removed_room * 2 : 16;
-		struct removal *removed = realloc(vni->removed, room * sizeof(*removed));
-
-		if (!removed) {
-			directory->out_of_memory = true;
-			return;
-		}
-		vni->removed = removed;
-		vni->removed_room = room;
-	}
-	vni->removed[vni->removed_count++] = (struct removal){ entry->mac, entry->generation };
+	if (!removal_list_add(&vni->removed, entry->mac, entry->generation))
+		directory->out_of_memory = true;
+	interests_end(directory, vni, entry);
 	tell_later(directory, vni);
 }
 

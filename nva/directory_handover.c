@@ -94,6 +94,21 @@ void handover_drop(struct vni *vni, struct entry *entry)
 		handover_free(handover);
 }
 
+void handover_mapping(const struct directory *directory, const struct vni *vni,
+		      const struct entry *entry, struct mapping *ret_mapping)
+{
+	const struct handover *handover;
+
+	entry_mapping(directory, vni, entry, ret_mapping);
+	if (!(entry->state & ENTRY_HANDOVER))
+		return;
+	TAILQ_FOREACH(handover, &vni->handovers, of_vni)
+		if (handover->entry == entry) {
+			ret_mapping->vtep = handover->from->vtep;
+			ret_mapping->generation -= ret_mapping->generation > 1;
+		}
+}
+
 void handovers_confirmed(struct directory *directory, struct nve *nve)
 {
 	struct handover *handover, *following;

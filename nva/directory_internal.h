@@ -3,8 +3,8 @@
  * directory_internal.h - what the directory is made of; for directory*.c.
  *
  *   directory ── nves[]     one per name, connected or in its lease
- *             ├─ vnis       each: members, entries, by MAC and by IP, conflicts, moves, convergences,
- *             │             and what is to be told
+ *             ├─ vnis       each: members, entries, by MAC and by IP, conflicts, interests, moves,
+ *             │             convergences, and what is to be told
  *             ├─ asked, begun  members that are still to be sent a snapshot, or the rest of it
  *             └─ tombstones the last generation of withdrawn mappings, oldest first
  *
@@ -16,6 +16,7 @@
  *     its VNI (or NULL for a side).
  *   - An address is answered for by one entry, the first that claimed it; the others wait in a
  *     conflict.
+ *   - A member that pulls has an interest in an entry only if it does not own it.
  *   - A VNI exists as long as it has a member or something to tell.
  *   - Memory that is missing sets directory->out_of_memory, which every public function reports;
  *     nothing else fails.
@@ -26,6 +27,7 @@
 #include "nva/directory.h"
 #include "nva/directory_converge.h"
 #include "nva/directory_entry.h"
+#include "nva/directory_interest.h"
 #include "nva/directory_journal.h"
 #include "nva/directory_member.h"
 #include "nva/directory_move.h"
@@ -60,6 +62,7 @@ enum counter {
 	COUNTER_FLOWS_DROPPED,		/* of no move that is granted, or over DIRECTORY_MOVE_FLOWS_MAX */
 	COUNTER_CONFLICTS,		/* that began */
 	COUNTER_CONFLICTS_RESOLVED,
+	COUNTER_INTERESTS_REFUSED,	/* over the cap of an NVE */
 	COUNTER_COUNT,
 };
 

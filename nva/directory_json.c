@@ -26,6 +26,7 @@ static const char *const counter_names[] = {
 	[COUNTER_FLOWS_DROPPED] = "flows_dropped",
 	[COUNTER_CONFLICTS] = "conflicts",
 	[COUNTER_CONFLICTS_RESOLVED] = "conflicts_resolved",
+	[COUNTER_INTERESTS_REFUSED] = "interests_refused",
 };
 static_assert(ARRAY_SIZE(counter_names) == COUNTER_COUNT, "a counter has no name");
 
@@ -88,6 +89,7 @@ static int fill_nve(struct json_object *object, const struct nve *nve, size_t *r
 	    json_add_u64(object, "acked_revision", nve->acked) < 0 ||
 	    json_add_u64(object, "vni_count", nve->member_count) < 0 ||
 	    json_add_u64(object, "mappings", nve->entry_count) < 0 ||
+	    json_add_u64(object, "interests", nve->interest_count) < 0 ||
 	    add_nve_vnis(object, nve, room) < 0)
 		return -ENOMEM;
 	return 0;

@@ -92,6 +92,7 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 	convergences_member_left(vni, member->nve);
 
 	journal_member_gone(directory, member);
+	pull_end(directory, member);
 	snapshot_end(directory, member);
 	table_remove(&vni->member_table, &member->link);
 	TAILQ_REMOVE(&vni->members, member, of_vni);
@@ -133,7 +134,12 @@ void member_subscribe(struct directory *directory, struct nve *nve,
 		member = member_new(directory, vni, nve);
 	if (!member)
 		return;
-	snapshot_ask(directory, member);
+	if (message->pull)
+		pull_subscribe(directory, member, message);
+	else
+		pull_end(directory, member);
+	if (!member->pull || !member->pull->listing)
+		snapshot_ask(directory, member);
 }
 
 /* --- NVEs --- */
@@ -192,6 +198,8 @@ static void end_session(struct directory *directory, struct nve *nve)
 	TAILQ_FOREACH(member, &nve->members, of_nve) {
 		member->subscribed = false;
 		member->members_version = 0;
+		if (member->pull)
+			member->pull->listing = false;
 		snapshot_end(directory, member);
 	}
 	handovers_confirmed(directory, nve);
@@ -314,6 +322,7 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 		.id = hello->id,
 		.version = NVO3_VERSION,
 		.incarnation = directory->config.incarnation,
+		.features = NVO3_FEATURE_PULL,
 	};
 
 	nve->connected = true;

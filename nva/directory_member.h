@@ -9,6 +9,7 @@
 #include "nva/directory_converge.h"
 #include "nva/table.h"
 
+struct pull;
 struct vni;
 
 /* clang-format off */
@@ -25,6 +26,7 @@ struct member {
 	struct vni *vni;
 	struct nve *nve;
 	uint32_t first_entry;		/* that it owns in this VNI; 0: none */
+	struct pull *pull;		/* what it holds, owned; NULL: it is pushed everything */
 	bool subscribed;		/* in the present session; its snapshot has begun at least */
 	enum snapshot_state snapshot;
 	TAILQ_ENTRY(member) of_snapshots;
@@ -50,6 +52,7 @@ struct nve {
 	struct member_queue members;
 	size_t member_count;
 	size_t entry_count;		/* it owns, in all VNIs */
+	size_t interest_count;		/* in what others own, in all VNIs where it pulls */
 	struct handover_queue handovers; /* it is to confirm */
 };
 /* clang-format on */

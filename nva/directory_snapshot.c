@@ -87,7 +87,13 @@ bool snapshot_begin_one(struct directory *directory)
 	member->subscribed = true;
 	directory->counters[COUNTER_SNAPSHOTS]++;
 	tell_members_to(directory, member);
-	tell_part(directory, member);
+	if (member->pull) {
+		pull_tell_snapshot(directory, member);
+		snapshot_end(directory, member);
+		convergences_pull(directory, member);
+	} else {
+		tell_part(directory, member);
+	}
 	convergences_check(directory, member->vni, true);
 	return true;
 }

@@ -115,21 +115,6 @@ void tell_later(struct directory *directory, struct vni *vni)
 	TAILQ_INSERT_TAIL(&directory->vnis_to_tell, vni, to_tell);
 }
 
-static bool id_list_add(struct id_list *list, uint32_t id)
-{
-	if (list->count == list->room) {
-		size_t room = list->room ? list->room * 2 : 64;
-		uint32_t *ids = realloc(list->ids, room * sizeof(*ids));
-
-		if (!ids)
-			return false;
-		list->ids = ids;
-		list->room = room;
-	}
-	list->ids[list->count++] = id;
-	return true;
-}
-
 void tell_entry_later(struct directory *directory, struct vni *vni, struct entry *entry)
 {
 	if (entry->state & (ENTRY_HANDOVER | ENTRY_CHANGED))
@@ -221,7 +206,7 @@ static void add_receivers(struct directory *directory, struct directory_output *
 	const struct member *member;
 
 	TAILQ_FOREACH(member, &vni->members, of_vni) {
-		if (!member->subscribed || member->nve->role != role)
+		if (!member->subscribed || member->pull || member->nve->role != role)
 			continue;
 		output->to[output->to_count++] = member->nve->id;
 		member->nve->sent = output->message.revision;
@@ -237,11 +222,8 @@ static size_t at_most(size_t count, size_t max)
 static void take_removed(struct vni *vni, struct nvo3_message *message, size_t from, size_t count)
 {
 	for (size_t i = from; i < from + count; i++)
-		message->removed[message->removed_count++] = (struct mapping){
-			.vni = vni->number,
-			.mac = vni->removed[i].mac,
-			.generation = vni->removed[i].generation,
-		};
+		message->removed[message->removed_count++] =
+			removal_mapping(&vni->removed.items[i], vni->number);
 }
 
 static void take_changed(const struct directory *directory, struct vni *vni,
@@ -269,8 +251,8 @@ struct told {
 static bool fill_update(struct directory *directory, struct vni *vni, struct told *told,
 			struct nvo3_message *message)
 {
-	size_t removed = at_most(vni->removed_count - told->removed, NVO3_BATCH_MAX);
-	size_t changed = at_most(vni->changed.count - told->changed, NVO3_BATCH_MAX - removed);
+	size_t removed = at_most(vni->removed.count - told->removed, NVO3_UPDATE_GOOD_MAX);
+	size_t changed = at_most(vni->changed.count - told->changed, NVO3_UPDATE_GOOD_MAX - removed);
 
 	*message = (struct nvo3_message){
 		.kind = NVO3_UPDATE,
@@ -309,25 +291,34 @@ static void tell_update(struct directory *directory, struct vni *vni, struct tol
 	add_receivers(directory, output, vni, NVO3_ROLE_NVE);
 }
 
-static void tell_changes(struct directory *directory, struct vni *vni)
+/* Gateways before the others, be they pushed or pulling. Returns the last revision that was pushed. */
+static uint64_t tell_changes(struct directory *directory, struct vni *vni)
 {
 	struct told told = { 0 };
+	uint64_t revision;
 
+	pulls_collect(directory, vni);
+	pulls_tell(directory, vni, NVO3_ROLE_GATEWAY);
 	while (!directory->out_of_memory &&
-	       (told.removed < vni->removed_count || told.changed < vni->changed.count))
+	       (told.removed < vni->removed.count || told.changed < vni->changed.count))
 		tell_update(directory, vni, &told);
-	vni->removed_count = 0;
+	vni->removed.count = 0;
 	vni->changed.count = 0;
+	revision = directory->revision;
+	pulls_tell(directory, vni, NVO3_ROLE_NVE);
+	return revision;
 }
 
 static void tell_vni(struct directory *directory, struct vni *vni)
 {
+	uint64_t revision;
+
 	TAILQ_REMOVE(&directory->vnis_to_tell, vni, to_tell);
 	vni->telling = false;
 
 	tell_members(directory, vni);
-	tell_changes(directory, vni);
-	convergences_told(directory, vni, directory->revision);
+	revision = tell_changes(directory, vni);
+	convergences_told(directory, vni, revision);
 	convergences_check(directory, vni, false);
 	if (vni_is_unused(vni))
 		vni_free(directory, vni);

@@ -13,10 +13,22 @@ struct nve;
 struct vni;
 
 /* clang-format off */
+/* A growing list of values; all zero: empty. */
+struct id_list {
+	uint32_t *ids;			/* owned */
+	size_t count, room;
+};
+
 /* A mapping that is gone, until that has been told. */
 struct removal {
 	struct mac mac;
 	uint64_t generation;
+};
+
+/* All zero: empty. */
+struct removal_list {
+	struct removal *items;		/* owned */
+	size_t count, room;
 };
 
 struct queued_output {
@@ -33,6 +45,14 @@ TAILQ_HEAD(notice_queue, notice);
 /* clang-format on */
 
 /* --- directory_tell.c: outputs --- */
+/* False without memory. */
+bool id_list_add(struct id_list *list, uint32_t id);
+void id_list_clear(struct id_list *list);
+bool removal_list_add(struct removal_list *list, struct mac mac, uint64_t generation);
+void removal_list_clear(struct removal_list *list);
+/* As an UPDATE of VNI @number says it. */
+struct mapping removal_mapping(const struct removal *removal, uint32_t number);
+
 /* Takes over what @message owns. Nothing is sent to an NVE without a session. */
 void tell(struct directory *directory, const struct nve *nve, struct nvo3_message *message);
 /* The session of @nve ends: what waits for it is not for its next one. */

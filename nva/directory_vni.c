@@ -42,6 +42,7 @@ static struct vni *vni_new(struct directory *directory, uint32_t number)
 	TAILQ_INIT(&vni->moves);
 	TAILQ_INIT(&vni->untold);
 	TAILQ_INIT(&vni->waves);
+	TAILQ_INIT(&vni->pulls);
 	TAILQ_INSERT_TAIL(&directory->vnis, vni, of_directory);
 	return vni;
 }
@@ -71,8 +72,9 @@ struct vni *vni_free(struct directory *directory, struct vni *vni)
 	TAILQ_REMOVE(&directory->vnis, vni, of_directory);
 	table_remove(&directory->vni_table, &vni->link);
 	table_clear(&vni->member_table);
-	free(vni->changed.ids);
-	free(vni->removed);
+	table_clear(&vni->interests);
+	id_list_clear(&vni->changed);
+	removal_list_clear(&vni->removed);
 	free(vni);
 	return NULL;
 }

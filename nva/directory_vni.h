@@ -5,17 +5,12 @@
 
 #include "nva/directory_converge.h"
 #include "nva/directory_entry.h"
+#include "nva/directory_interest.h"
 #include "nva/directory_member.h"
 #include "nva/directory_move.h"
 #include "nva/directory_tell.h"
 
 /* clang-format off */
-/* A growing list of values; all zero: empty. */
-struct id_list {
-	uint32_t *ids;			/* owned */
-	size_t count, room;
-};
-
 struct vni {
 	struct table_link link;		/* directory->vni_table */
 	TAILQ_ENTRY(vni) of_directory;
@@ -31,8 +26,9 @@ struct vni {
 	size_t member_count;
 	uint64_t members_version;
 	struct id_list changed;		/* entries; without ENTRY_CHANGED: told or gone meanwhile */
-	struct removal *removed;	/* owned */
-	size_t removed_count, removed_room;
+	struct removal_list removed;
+	struct table interests;		/* of members that pull, by entry */
+	struct pull_queue pulls;	/* those members */
 	struct handover_queue handovers;
 	struct move_queue moves;
 	struct table move_table;

@@ -38,6 +38,7 @@ static const char *const kind_names[] = {
 	[NVO3_FLOWS] = "flows",
 	[NVO3_REGISTER_BATCH] = "register-batch",
 	[NVO3_BATCH_REGISTERED] = "batch-registered",
+	[NVO3_DROP] = "drop",
 };
 static_assert(ARRAY_SIZE(kind_names) == NVO3_KIND_COUNT, "a kind has no name");
 

@@ -24,6 +24,7 @@ enum {
 	NVO3_LENGTH_SIZE = 4,		/* bytes of the length before each Envelope */
 	NVO3_FRAME_MAX = 1 << 20,	/* an UPDATE of NVO3_BATCH_MAX full mappings fits */
 	NVO3_BATCH_MAX = 2048,		/* mappings and removed ones together in one message */
+	NVO3_UPDATE_GOOD_MAX = 256,	/* so many a sender should put in an UPDATE: see docs/protocol.md */
 	NVO3_MEMBERS_MAX = 4096,	/* VTEPs of one VNI */
 	NVO3_NAME_MAX = 64,		/* bytes of an NVE or NVA name */
 	NVO3_TEXT_MAX = 256,		/* bytes of a reason */
@@ -61,7 +62,7 @@ struct mapping {
 enum nvo3_kind {
 	NVO3_HELLO,		/* NVE -> NVA, first message */
 	NVO3_WELCOME,		/* NVA -> NVE, the answer */
-	NVO3_SUBSCRIBE,		/* NVE -> NVA, in each session: it takes part in this VNI (membership, push) */
+	NVO3_SUBSCRIBE,		/* NVE -> NVA, in each session: it takes part in this VNI (membership, push or pull) */
 	NVO3_MEMBERS,		/* NVA -> NVE: all VTEPs of a VNI, the receiver's included; none, and a text:
 				   subscription refused */
 	NVO3_REGISTER,		/* NVE -> NVA: VM mobility registration request (draft section 6) */
@@ -89,11 +90,17 @@ enum nvo3_kind {
 	NVO3_FLOWS,		/* old NVE -> NVA -> new NVE of a granted move: connection tracking entries */
 	NVO3_REGISTER_BATCH,	/* NVE -> NVA: many registrations, each judged alone, in order */
 	NVO3_BATCH_REGISTERED,	/* NVA -> NVE, same id: a generation for each, and why those with 0 were refused */
+	NVO3_DROP,		/* NVE -> NVA: of what it pulled it holds these no more */
 	NVO3_KIND_COUNT,
 };
 const char *nvo3_kind_name(enum nvo3_kind kind);
 
 enum nvo3_role { NVO3_ROLE_NVE, NVO3_ROLE_GATEWAY };
+
+/* What an NVA can do beyond the first edition of version 1. */
+enum nvo3_features {
+	NVO3_FEATURE_PULL = 1 << 0,	/* SUBSCRIBE with pull, DROP */
+};
 
 /* Why one mapping of a batch was refused. */
 struct nvo3_refusal {
@@ -112,11 +119,14 @@ struct nvo3_message {
 	enum nvo3_role role;		/* HELLO */
 	struct ip vtep;			/* HELLO: the sender's; CONSENT: the new NVE's; MOVE_GRANTED: the old's */
 	uint64_t incarnation;		/* HELLO: of this start of the NVE; WELCOME: of the NVA */
+	uint32_t features;		/* WELCOME: enum nvo3_features; unknown ones are ignored */
+	bool pull;			/* SUBSCRIBE: it will ask for what it needs; false: it is pushed everything */
+	bool more;			/* SUBSCRIBE: the list of what it holds goes on in the next one */
 
 	uint32_t vni;			/* SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED,
 					   MOVE_GRANTED, COMMIT, COMMITTED, ABORT, UPDATE (of all its mappings),
-					   CONVERGED, QUERY, FLOWS */
-	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS and UPDATE; QUERY: zero when asked by IP */
+					   CONVERGED, QUERY, FLOWS, DROP */
+	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS, UPDATE and DROP; QUERY: zero when asked by IP */
 	struct ip ip;			/* QUERY */
 	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
 					   CONVERGED; FLOWS from the NVA: the one that was granted */
@@ -135,7 +145,8 @@ struct nvo3_message {
 					   one; REGISTER_BATCH: one or more; owned, mapping_count */
 	size_t mapping_count;
 	struct mapping *removed;	/* UPDATE: withdrawn ones, of which only vni, mac and generation are set:
-					   ends entries of that generation and below; owned, removed_count */
+					   ends entries of that generation and below; SUBSCRIBE: what a puller
+					   holds; DROP: what it does not any more; owned, removed_count */
 	size_t removed_count;
 	uint64_t *generations;		/* BATCH_REGISTERED: of each mapping, 0: refused; owned, generation_count */
 	size_t generation_count;

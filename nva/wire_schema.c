@@ -19,10 +19,19 @@ static const struct field welcome[] = {
 	{ 1, FIELD_NAME,	AT(name),	 "name" },
 	{ 2, FIELD_U32,		AT(version),	 "version" },
 	{ 3, FIELD_U64,		AT(incarnation), "incarnation" },
+	{ 4, FIELD_U32,		AT(features),	 "features" },
 };
 
 static const struct field subscribe[] = {
 	{ 1, FIELD_VNI,		AT(vni),	 "vni" },
+	{ 2, FIELD_BOOL,	AT(pull),	 "pull" },
+	{ 3, FIELD_REMOVED,	0,		 "held" },
+	{ 4, FIELD_BOOL,	AT(more),	 "more" },
+};
+
+static const struct field drop[] = {
+	{ 1, FIELD_VNI,		AT(vni),	 "vni" },
+	{ 2, FIELD_REMOVED,	0,		 "dropped" },
 };
 
 static const struct field members[] = {
@@ -144,6 +153,15 @@ static const char *update_fault(const struct nvo3_message *message)
 	return NULL;
 }
 
+/* A list of endpoints is of the message's own VNI. */
+static const char *held_fault(const struct nvo3_message *message)
+{
+	for (size_t i = 0; i < message->removed_count; i++)
+		if (message->removed[i].vni != message->vni)
+			return message->kind == NVO3_DROP ? "dropped.vni" : "held.vni";
+	return NULL;
+}
+
 static const char *query_fault(const struct nvo3_message *message)
 {
 	return mac_is_zero(message->mac) == ip_is_none(message->ip) ? "query" : NULL;
@@ -172,7 +190,7 @@ const struct body nvo3_endpoint = BODY(endpoint);
 const struct body nvo3_bodies[] = {
 	[NVO3_HELLO] = BODY(hello),
 	[NVO3_WELCOME] = BODY(welcome),
-	[NVO3_SUBSCRIBE] = BODY(subscribe),
+	[NVO3_SUBSCRIBE] = BODY(subscribe, .fault = held_fault),
 	[NVO3_MEMBERS] = BODY(members),
 	[NVO3_REGISTER] = BODY(registration),
 	[NVO3_REGISTERED] = BODY(verdict, .fault = verdict_fault),
@@ -197,4 +215,5 @@ const struct body nvo3_bodies[] = {
 	[NVO3_FLOWS] = BODY(flows),
 	[NVO3_REGISTER_BATCH] = BODY(register_batch, .fault = batch_fault),
 	[NVO3_BATCH_REGISTERED] = BODY(batch_registered, .fault = batch_verdict_fault),
+	[NVO3_DROP] = BODY(drop, .fault = held_fault),
 };

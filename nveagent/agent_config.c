@@ -144,6 +144,12 @@ static int parse_neighbour_age(void *target, const char *value, char *reterr_mes
 			    reterr_message);
 }
 
+static int parse_pull_age(void *target, const char *value, char *reterr_message)
+{
+	return parse_number(value, 1, 86400, &((struct agent_config *) target)->pull_age_s,
+			    reterr_message);
+}
+
 static int parse_port_addresses(void *target, const char *value, char *reterr_message)
 {
 	return parse_number(value, 1, MAPPING_IPS_MAX,
@@ -178,6 +184,7 @@ static const struct config_key agent_keys[] = {
 	{ "icmp-unreachable",	parse_icmp_unreachable },
 	{ "queue-packets",	parse_queue_packets },
 	{ "neighbour-age",	parse_neighbour_age },
+	{ "pull-age",		parse_pull_age },
 	{ "port-addresses",	parse_port_addresses },
 	{ "port-macs",		parse_port_macs },
 	{ "log-level",		parse_log_level },
@@ -269,6 +276,14 @@ static int parse_suppress(void *target, const char *value, char *reterr_message)
 	return parse_bool(value, &((struct vni_config *) target)->suppress, reterr_message);
 }
 
+static int parse_mode(void *target, const char *value, char *reterr_message)
+{
+	if (strcmp(value, "push") != 0 && strcmp(value, "pull") != 0)
+		return explain(reterr_message, "say push or pull");
+	((struct vni_config *) target)->pull = strcmp(value, "pull") == 0;
+	return 0;
+}
+
 /* clang-format off */
 static const struct config_key vni_keys[] = {
 	{ "bridge",	parse_bridge },
@@ -276,6 +291,7 @@ static const struct config_key vni_keys[] = {
 	{ "port",	parse_port },
 	{ "create",	parse_create },
 	{ "suppress",	parse_suppress },
+	{ "mode",	parse_mode },
 	{ "rarp-server", parse_rarp_server },
 	{ "rarp-file",	parse_rarp_file },
 	{ "conntrack-zone", parse_conntrack_zone },
@@ -345,6 +361,7 @@ static void set_defaults(struct agent_config *config)
 		.quiet_interval_ms = 200,
 		.late_s = 300,
 		.neighbour_age_s = 300,
+		.pull_age_s = 300,
 		.port_addresses = MAPPING_IPS_MAX,
 		.port_macs = 1024,
 		.queue_packets = 16384,
@@ -358,6 +375,22 @@ static int missing(const char *path, const char *what, char *reterr_message)
 {
 	(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE, "%s: %s", path, what);
 	return -EINVAL;
+}
+
+/* Misses are heard by the ear, which a VNI that does not suppress lacks. */
+static int check_modes(const char *path, const struct agent_config *config, char *reterr_message)
+{
+	for (size_t i = 0; i < config->vni_count; i++) {
+		const struct vni_config *vni = &config->vnis[i];
+
+		if (!vni->pull || vni->suppress)
+			continue;
+		(void) snprintf(reterr_message, CONFIG_MESSAGE_SIZE,
+				"%s:%u: [vni %u]: mode = pull needs suppress = yes", path,
+				vni->line, vni->vni);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int agent_config_read(const char *path, struct agent_config *ret_config, char *reterr_message)
@@ -380,5 +413,5 @@ int agent_config_read(const char *path, struct agent_config *ret_config, char *r
 			       reterr_message);
 	if (ret_config->vni_count == 0)
 		return missing(path, "there is no [vni N] section", reterr_message);
-	return 0;
+	return check_modes(path, ret_config, reterr_message);
 }

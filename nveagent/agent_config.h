@@ -29,6 +29,7 @@ struct vni_config {
 	struct ip rarp_server;	/* who RARP replies say they come from: the client's boot server */
 	int conntrack_zone;	/* of the VN's connections (16 bits), or AGENT_CONNTRACK_NONE */
 	bool create;	/* make the bridge and the VXLAN device when they are missing */
+	bool pull;	/* ask the NVA for what is needed, instead of being told everything */
 	bool suppress;	/* answer ARP and NS here for what the directory knows */
 	unsigned line;	/* of the file, for errors found later */
 };
@@ -48,6 +49,7 @@ struct agent_config {
 	unsigned late_s;		/* after that, frames for a VM that left are sent on one by one; 0: never */
 	bool icmp_unreachable;		/* they are answered when nobody knows the VM any more */
 	unsigned neighbour_age_s;	/* of silence, then an address is asked for; 0: never is */
+	unsigned pull_age_s;		/* without use, then what was pulled is dropped */
 	unsigned port_addresses;	/* that one MAC may have */
 	unsigned port_macs;		/* learned on one bridge port */
 	unsigned queue_packets;		/* of a destination tap during a move */

@@ -122,7 +122,9 @@ static struct json_object *vn_to_json(const struct agent_vn *vn)
 	    json_add_string(object, "bridge", vn->devices.bridge) < 0 ||
 	    json_add_string(object, "vxlan", vn->devices.vxlan) < 0 ||
 	    add_ips(object, "members", members, member_count) < 0 ||
+	    json_add_string(object, "mode", vn->puller ? "pull" : "push") < 0 ||
 	    json_add_u64(object, "mappings", vn_mapping_count(vn->vn)) < 0 ||
+	    json_add_u64(object, "dropped", agent_pull_dropped(vn->puller)) < 0 ||
 	    json_add_u64(object, "ports", count_ports(vn)) < 0 ||
 	    json_add(object, "suppression", suppression_to_json(vn)) < 0 ||
 	    json_add(object, "late", late_to_json(vn)) < 0 ||

@@ -313,23 +313,12 @@ static void on_message(void *userdata, const struct nvo3_message *message)
 
 /* --- the session --- */
 
-static void subscribe(struct agent *agent, uint32_t vni)
-{
-	struct nvo3_message message = {
-		.kind = NVO3_SUBSCRIBE,
-		.id = nva_link_next_id(agent->nva),
-		.vni = vni,
-	};
-
-	(void) nva_link_send(agent->nva, &message);
-}
-
 void agent_nva_resubscribe(void *userdata)
 {
 	struct agent_vn *vn = userdata;
 
 	if (nva_link_is_up(vn->agent->nva)) /* else all are subscribed to when it is */
-		subscribe(vn->agent, vn->devices.vni);
+		agent_pull_subscribe(vn, nva_link_features(vn->agent->nva));
 }
 
 static void begin_grace(struct agent *agent)
@@ -363,7 +352,7 @@ static void on_up(void *userdata, const char *name, uint64_t incarnation)
 		begin_grace(agent);
 	agent->nva_incarnation = incarnation;
 	for (size_t i = 0; i < agent->vn_count; i++)
-		subscribe(agent, agent->vns[i]->devices.vni);
+		agent_pull_subscribe(agent->vns[i], nva_link_features(agent->nva));
 	HASH_ITER(hh, agent->ports, port, next)
 		port_input(port, MOBILITY_NVA_UP);
 }

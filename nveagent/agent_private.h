@@ -8,6 +8,7 @@
  *   agent_nva.c      what the NVA says
  *   agent_vm.c       what libvirt, QEMU and the hook say
  *   agent_local.c    what the kernel says
+ *   agent_pull.c     what is held of a VNI that is not pushed
  *   agent_suppress.c what guests ask that the bridge cannot answer
  *   agent_neighbour.c  what endpoints say in ARP, RARP and ND
  *   agent_control.c  what an operator asks
@@ -21,9 +22,10 @@
 #define REHOME_NVEAGENT_AGENT_PRIVATE_H
 
 #include "nveagent/agent.h"
+#include "nveagent/agent_pull.h"
+#include "nveagent/agent_suppress.h"
 #include "nveagent/conntrack.h"
 #include "nveagent/consents.h"
-#include "nveagent/agent_suppress.h"
 #include "nveagent/control.h"
 #include "nveagent/ethers.h"
 #include "nveagent/frame_out.h"
@@ -59,6 +61,7 @@ struct agent_vn {
 	struct agent *agent;
 	struct vni_devices devices;
 	struct vn *vn;
+	struct puller *puller;		/* NULL when the NVA pushes everything */
 	struct suppressor *suppressor;	/* NULL when questions are only flooded */
 	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
 	size_t port_count;

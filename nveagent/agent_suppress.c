@@ -17,6 +17,7 @@ enum {
 	WINDOW_US = 5000,
 	ETHER_HEADER_SIZE = 14,
 	GATEWAYS_MAX = 16, /* addresses of the bridge itself */
+	HOST_MAC_US = 1000000, /* between two looks at its MAC */
 };
 
 struct suppressor {
@@ -27,6 +28,8 @@ struct suppressor {
 	uint64_t window_us;	  /* when the present one began */
 	unsigned heard;		  /* in it */
 	struct query_table *queries;
+	struct mac host_mac; /* of the bridge, at @host_mac_us */
+	uint64_t host_mac_us;
 	struct suppress_counters counters;
 };
 
@@ -113,6 +116,31 @@ static void heard_question(struct suppressor *suppressor, const struct frame *qu
 	}
 }
 
+/* The host itself, by its bridge, whose MAC may change as ports come and go. */
+static bool is_host(struct suppressor *suppressor, struct mac mac)
+{
+	uint64_t now_us = clock_monotonic_us();
+	struct ip unused[GATEWAYS_MAX];
+
+	if (now_us - suppressor->host_mac_us >= HOST_MAC_US) {
+		suppressor->host_mac_us = now_us;
+		(void) kernel_addresses(suppressor->vn->agent->kernel,
+					suppressor->vn->devices.bridge_ifindex, unused,
+					GATEWAYS_MAX, &suppressor->host_mac);
+	}
+	return mac_cmp(mac, suppressor->host_mac) == 0;
+}
+
+/* An NVE that pulls does not know everybody: then only who is known to be here is. */
+static bool comes_from_elsewhere(struct suppressor *suppressor, struct mac mac)
+{
+	const struct agent_vn *vn = suppressor->vn;
+
+	if (!vn->puller)
+		return vn_is_remote(vn->vn, mac);
+	return !vn_is_here(vn->vn, mac) && !is_host(suppressor, mac);
+}
+
 /* What comes from another NVE is for the VMs here; its own NVE asks. */
 static void heard(struct suppressor *suppressor, const uint8_t *data, size_t size)
 {
@@ -122,7 +150,7 @@ static void heard(struct suppressor *suppressor, const uint8_t *data, size_t siz
 	suppressor->counters.heard++;
 	if (size < ETHER_HEADER_SIZE || mac_from_bytes(data, MAC_SIZE, &to) < 0 ||
 	    mac_from_bytes(data + MAC_SIZE, MAC_SIZE, &from) < 0 ||
-	    vn_is_remote(suppressor->vn->vn, from))
+	    comes_from_elsewhere(suppressor, from))
 		return;
 	if (!mac_is_group(to))
 		unknown_unicast(suppressor, to, from);

@@ -159,7 +159,8 @@ static int begin(struct agent_vn *vn, const struct vni_config *config, char *ret
 		return -ENOMEM;
 	sweep(vn);
 	give_ear(vn);
-	return take_over(vn);
+	r = config->pull ? agent_pull_new(vn, vn->agent->config->pull_age_s, &vn->puller) : 0;
+	return r < 0 ? r : take_over(vn);
 }
 
 int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message,
@@ -197,6 +198,7 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 	vn->resync.timer = loop_timer_free(vn->resync.timer);
 	vn->resubscribe = loop_timer_free(vn->resubscribe);
 	vn->more = loop_timer_free(vn->more);
+	vn->puller = agent_pull_free(vn->puller);
 	vn->suppressor = agent_suppress_free(vn->suppressor);
 	vn->late = late_free(vn->late);
 	vn->verify = loop_timer_free(vn->verify);

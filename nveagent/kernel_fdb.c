@@ -30,6 +30,7 @@
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nveagent/kernel_neigh.h"
 
@@ -144,6 +145,8 @@ static void read_bridge_entry(const struct ndmsg *nd, struct fdb_entry *entry)
 
 static void read_vxlan_entry(struct nlattr *const *attributes, struct fdb_entry *entry)
 {
+	const struct nda_cacheinfo *cache;
+
 	entry->layer = FDB_LAYER_VXLAN;
 	if (attributes[NDA_DST])
 		(void) ip_from_bytes(nla_data(attributes[NDA_DST]), (size_t) nla_len(attributes[NDA_DST]),
@@ -152,6 +155,11 @@ static void read_vxlan_entry(struct nlattr *const *attributes, struct fdb_entry 
 		entry->port = ntohs(nla_get_u16(attributes[NDA_PORT]));
 	if (attributes[NDA_VNI])
 		entry->vni = nla_get_u32(attributes[NDA_VNI]);
+	if (attributes[NDA_CACHEINFO] &&
+	    nla_len(attributes[NDA_CACHEINFO]) >= (int) sizeof(*cache)) {
+		cache = nla_data(attributes[NDA_CACHEINFO]);
+		entry->idle_s = cache->ndm_used / (uint32_t) sysconf(_SC_CLK_TCK);
+	}
 }
 
 int kernel_fdb_parse(const struct nlmsghdr *header, uint32_t bridge_ifindex, uint32_t vxlan_ifindex,

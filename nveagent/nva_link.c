@@ -32,6 +32,7 @@ struct nva_link {
 	struct loop_watch *watch;
 	struct loop_timer *retry, *ping, *more;
 	uint64_t retry_ms, last_id;
+	uint32_t features; /* of the NVA */
 	bool pinged; /* nothing was heard since our PING */
 	struct buffer input, output;
 };
@@ -193,6 +194,7 @@ static bool take_message(struct nva_link *link, const struct nvo3_message *messa
 			return false;
 		}
 		link->state = LINK_UP;
+		link->features = message->features;
 		link->retry_ms = NVA_LINK_RETRY_MIN_MS;
 		link->events.up(link->userdata, message->name, message->incarnation);
 	} else if (message->kind == NVO3_PING) {
@@ -409,6 +411,11 @@ struct nva_link *nva_link_free(struct nva_link *link)
 bool nva_link_is_up(const struct nva_link *link)
 {
 	return link->state == LINK_UP;
+}
+
+uint32_t nva_link_features(const struct nva_link *link)
+{
+	return link->features;
 }
 
 uint64_t nva_link_next_id(struct nva_link *link)

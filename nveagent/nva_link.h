@@ -52,6 +52,9 @@ DEFINE_CLEANUP(struct nva_link, nva_link_free)
 
 bool nva_link_is_up(const struct nva_link *link);
 
+/* What the NVA of the present session can do: enum nvo3_features. */
+uint32_t nva_link_features(const struct nva_link *link);
+
 /* A number no request of this session has had yet. */
 uint64_t nva_link_next_id(struct nva_link *link);
 

@@ -43,6 +43,7 @@ struct fdb_entry {
 	};
 	uint16_t port;		/* VXLAN layer: destination UDP port, 0: the device's own (say 0: the kernel reports it so) */
 	uint32_t vni;		/* VXLAN layer: 0: the device's own (likewise) */
+	uint32_t idle_s;	/* VXLAN layer, actual entries: since a frame was last sent by it */
 	bool sticky;		/* bridge layer: does not roam when the MAC is seen on another port */
 	bool router;		/* neighbour layer: its NAs say that it is a router (RFC 4861 section 4.4) */
 	bool ours;		/* actual entries: it bears our mark (extern_learn); desired ones: always true */

@@ -130,6 +130,25 @@ static void remove_mapping(struct vn *vn, const struct mapping *removed, vn_chan
 		unmap(vn, number, changed, userdata);
 }
 
+void vn_set_pull(struct vn *vn, bool pull)
+{
+	vn->pull = pull;
+}
+
+/* Of what comes unasked in an UPDATE. */
+static bool is_wanted(const struct vn *vn, const struct mapping *mapping)
+{
+	uint32_t number;
+
+	if (mapping->vni != vn->vni)
+		return false;
+	if (!vn->pull || ip_cmp(mapping->vtep, vn->vtep) == 0)
+		return true;
+	number = place_find(vn, mapping->mac);
+	return number && (place_at(vn, number)->mapped || place_at(vn, number)->pin ||
+			  place_at(vn, number)->held);
+}
+
 int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed changed, void *userdata)
 {
 	int result = 0;
@@ -140,7 +159,7 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 	for (size_t i = 0; i < update->removed_count; i++)
 		remove_mapping(vn, &update->removed[i], changed, userdata);
 	for (size_t i = 0; i < update->mapping_count; i++) {
-		int r = update->mappings[i].vni == vn->vni
+		int r = is_wanted(vn, &update->mappings[i])
 				? vn_learn(vn, &update->mappings[i], changed, userdata)
 				: 0;
 
@@ -153,6 +172,16 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 		vn->synced = true;
 	}
 	return result;
+}
+
+bool vn_forget(struct vn *vn, struct mac mac)
+{
+	uint32_t number = place_find(vn, mac);
+
+	if (!vn_is_remote(vn, mac) || place_at(vn, number)->held)
+		return false;
+	unmap(vn, number, NULL, NULL);
+	return true;
 }
 
 static bool has_ip(const struct ip *list, size_t count, struct ip ip)
@@ -289,6 +318,15 @@ bool vn_is_remote(const struct vn *vn, struct mac mac)
 
 	return place && !place->pin && place->mapped && place->vtep &&
 	       ip_cmp(vtep_ip(vn, place->vtep), vn->vtep) != 0;
+}
+
+bool vn_is_here(const struct vn *vn, struct mac mac)
+{
+	uint32_t number = place_find(vn, mac);
+	const struct place *place = number ? place_at(vn, number) : NULL;
+
+	return place && (place->pin || (place->mapped &&
+					ip_cmp(vtep_ip(vn, place->vtep), vn->vtep) == 0));
 }
 
 size_t vn_take_news(struct vn *vn, struct vn_news *news)

@@ -86,6 +86,16 @@ const struct ip *vn_members(const struct vn *vn, size_t *ret_count);
 void vn_begin_grace(struct vn *vn);
 void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata);
 
+/*
+ * With @pull an UPDATE says something of what is held already, or served here, and of nothing else:
+ * the NVA may not have heard yet that the rest was dropped.
+ */
+void vn_set_pull(struct vn *vn, bool pull);
+/* Forgets a mapping of another NVE. False when there is none, or this host has more to do with it. */
+bool vn_forget(struct vn *vn, struct mac mac);
+/* True when @mac is pinned to a port here, or the directory says that this NVE serves it. */
+bool vn_is_here(const struct vn *vn, struct mac mac);
+
 /* True once a whole snapshot has come since vn_new(): until then nothing may be deleted. */
 bool vn_is_synced(const struct vn *vn);
 

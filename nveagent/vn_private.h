@@ -89,7 +89,7 @@ struct vn {
 	struct pool_index places, claims;
 	size_t mapping_count;
 	uint32_t dirty_places, dirty_claims;
-	bool synced, grace;
+	bool synced, grace, pull;
 	bool kernel_known; /* the kernel has nothing of ours that we do not know of */
 	bool taken_over;   /* some of that is from an earlier life, and perhaps of no use */
 

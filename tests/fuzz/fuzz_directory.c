@@ -105,6 +105,10 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.revision = step[5] & 2 ? step[4] : scene->sent[scene->ids[i]],
 		.mappings = batch,
 		.mapping_count = 1,
+		.pull = step[5] & 32,
+		.more = step[5] & 64,
+		.removed = &mapping,
+		.removed_count = step[3] % 2,
 		.flows = flows,
 		.flows_size = sizeof(flows),
 	};
@@ -119,6 +123,8 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		batch[1].ips[0].octet[3] ^= step[5] & 4;
 		message.mapping_count = 2;
 	}
+	if (message.kind == NVO3_SUBSCRIBE && (step[5] & 128))
+		message.kind = NVO3_DROP;
 	directory_hold(scene->directory, scene->ids[i], step[5] & 8);
 	r = directory_receive(scene->directory, scene->now_us, scene->ids[i], &message, &what);
 	FUZZ_CHECK(r == 0 || r == -EPROTO);

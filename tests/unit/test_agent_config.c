@@ -49,6 +49,11 @@ static void reads_both_families(void)
 	CU_ASSERT_STRING_EQUAL(config.vnis[1].vxlan, "vx16777215");
 	CU_ASSERT_EQUAL(config.vnis[1].port, VXLAN_PORT);
 	CU_ASSERT_TRUE(config.vnis[1].create);
+	CU_ASSERT_FALSE(config.vnis[1].pull);
+
+	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10\npull-age = 60\n[vni 1]\nmode = pull\n"), 0);
+	CU_ASSERT_TRUE(config.vnis[0].pull);
+	CU_ASSERT_EQUAL(config.pull_age_s, 60);
 }
 
 #define GOOD "[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10\n"
@@ -84,6 +89,9 @@ static void names_the_line_of_what_is_wrong(void)
 		{ "[agent]\nlog-level = loud\n",	":2:", "debug" },
 		{ "[agent]\nnva = 192.0.2.10\n[vni 1]\n", ": ", "no vtep" },
 		{ "[agent]\nvtep = 192.0.2.1\n[vni 1]\n", ": ", "no nva" },
+		{ GOOD "[vni 7]\nmode = flood\n",	":5:", "push or pull" },
+		{ GOOD "[vni 7]\nsuppress = no\nmode = pull\n", ":4:", "needs suppress" },
+		{ "[agent]\npull-age = 0\n",		":2:", "1 to 86400" },
 		{ GOOD,					": ", "no [vni N]" },
 	};
 

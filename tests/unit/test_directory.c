@@ -681,6 +681,7 @@ static void refuses_what_only_an_nva_says(void)
 		[NVO3_ABORT] = true,	      [NVO3_ACK] = true,
 		[NVO3_QUERY] = true,	      [NVO3_STATUS] = true,
 		[NVO3_REGISTER_BATCH] = true, [NVO3_FLOWS] = true,
+		[NVO3_DROP] = true,
 	};
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
@@ -895,10 +896,10 @@ static void the_status_tells_all(void)
 		"{\"name\":\"nva1\",\"incarnation\":7,\"uptime_s\":5,\"revision\":3,\"nves\":["
 		"{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\","
 		"\"connected\":true,\"acked_revision\":3,"
-		"\"vni_count\":1,\"mappings\":1,\"vnis\":[100]},"
+		"\"vni_count\":1,\"mappings\":1,\"interests\":0,\"vnis\":[100]},"
 		"{\"name\":\"hv2\",\"vtep\":\"2001:db8::2\",\"role\":\"nve\","
 		"\"connected\":false,\"acked_revision\":0,"
-		"\"vni_count\":1,\"mappings\":0,\"vnis\":[100]}],"
+		"\"vni_count\":1,\"mappings\":0,\"interests\":0,\"vnis\":[100]}],"
 		"\"vnis\":[{\"vni\":100,\"members\":2,\"mappings\":1}],\"moves\":[],"
 		"\"moves_pending\":0,"
 		"\"moves_converging\":0,\"conflicts\":[],\"conflicts_open\":0,"
@@ -909,7 +910,7 @@ static void the_status_tells_all(void)
 		"\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
 		"\"updates\":4,\"snapshots\":2,\"queries\":0,"
 		"\"answered\":0,\"flows\":0,\"flows_dropped\":0,"
-		"\"conflicts\":0,\"conflicts_resolved\":0}}");
+		"\"conflicts\":0,\"conflicts_resolved\":0,\"interests_refused\":0}}");
 }
 
 static void lists_the_mappings(void)

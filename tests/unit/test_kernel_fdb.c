@@ -286,6 +286,19 @@ static void reads_back_what_it_built(void)
 	}
 }
 
+/* What vxlan_fdb_info() adds: clock ticks (USER_HZ) since a frame was last sent by the entry. */
+static void reads_since_when_a_destination_is_idle(void)
+{
+	struct fdb_entry got = untouched;
+	_cleanup_(built_clear) struct built built = build(FDB_OP_ADD, behind_vtep(vm, ip_of("2001:db8::2"), 0, 0));
+	const struct nda_cacheinfo cache = { .ndm_used = (uint32_t) sysconf(_SC_CLK_TCK) * 42 + 1 };
+
+	CU_ASSERT_EQUAL_FATAL(nlmsg_expand(built.messages[0], 4096), 0);
+	CU_ASSERT_EQUAL_FATAL(nla_put(built.messages[0], NDA_CACHEINFO, sizeof(cache), &cache), 0);
+	CU_ASSERT_EQUAL_FATAL(kernel_fdb_parse(nlmsg_hdr(built.messages[0]), BRIDGE, VXLAN, &got), 1);
+	CU_ASSERT_EQUAL(got.idle_s, 42);
+}
+
 /* A notification as br_fdb.c's fdb_fill_info() makes it. */
 static struct nl_msg *bridge_says(uint16_t state, uint8_t flags, uint32_t master)
 {
@@ -381,6 +394,7 @@ UNIT_MAIN("kernel_fdb",
 	UNIT_TEST(a_listed_vtep_is_appended),
 	UNIT_TEST(refuses_what_the_kernel_cannot_hold),
 	UNIT_TEST(reads_back_what_it_built),
+	UNIT_TEST(reads_since_when_a_destination_is_idle),
 	UNIT_TEST(tells_apart_what_the_bridge_has),
 	UNIT_TEST(skips_what_is_of_no_concern),
 	UNIT_TEST(survives_every_truncation))

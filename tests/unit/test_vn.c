@@ -847,7 +847,68 @@ static void changes_are_told(void)
 	CU_ASSERT_EQUAL(seen.removed, 1);
 }
 
+/* --- pull --- */
+
+static void a_puller_takes_what_it_asked_for(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct mapping answer = mapping(vm, "192.0.2.2", 1), none;
+
+	vn_set_pull(vn, true);
+	update(vn, vm, "192.0.2.2", 1); /* of what it has dropped meanwhile, say */
+	CU_ASSERT_FALSE(vn_find(vn, vm, &none));
+	expect_none(vn);
+
+	CU_ASSERT_EQUAL(vn_learn(vn, &answer, NULL, NULL), 0);
+	update(vn, vm, "2001:db8::3", 2);
+	CU_ASSERT_EQUAL(found(vn, vm).generation, 2);
+	update(vn, other, "192.0.2.1", 1); /* its own */
+	CU_ASSERT_EQUAL(found(vn, other).generation, 1);
+	CU_ASSERT_TRUE(vn_is_here(vn, other));
+	CU_ASSERT_FALSE(vn_is_here(vn, vm));
+
+	vn_set_pull(vn, false);
+	update(vn, (struct mac) { { 2 } }, "192.0.2.2", 1);
+	CU_ASSERT_EQUAL(vn_mapping_count(vn), 3);
+}
+
+static void what_is_pinned_here_is_taken_from_an_update(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+
+	vn_set_pull(vn, true);
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_TRUE(vn_is_here(vn, vm));
+	update(vn, vm, "192.0.2.2", 7); /* somebody else's, by now: a move */
+	CU_ASSERT_EQUAL(found(vn, vm).generation, 7);
+}
+
+static void only_what_nobody_here_needs_is_forgotten(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct fdb_change changes[ROOM];
+
+	CU_ASSERT_FALSE(vn_forget(vn, vm));
+	update(vn, vm, "192.0.2.1", 1);
+	CU_ASSERT_FALSE(vn_forget(vn, vm));
+	update(vn, vm, "192.0.2.2", 2);
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, true), 0);
+	CU_ASSERT_FALSE(vn_forget(vn, vm));
+	CU_ASSERT_EQUAL(vn_hold(vn, vm, false), 0);
+	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
+	CU_ASSERT_FALSE(vn_forget(vn, vm));
+	CU_ASSERT_EQUAL(vn_unpin(vn, vm), 0);
+	(void) vn_collect(vn, changes, ROOM);
+	CU_ASSERT_TRUE(vn_forget(vn, vm));
+	CU_ASSERT_EQUAL(vn_mapping_count(vn), 0);
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	CU_ASSERT_FALSE(vn_forget(vn, vm));
+}
+
 UNIT_MAIN("vn",
+	UNIT_TEST(a_puller_takes_what_it_asked_for),
+	UNIT_TEST(what_is_pinned_here_is_taken_from_an_update),
+	UNIT_TEST(only_what_nobody_here_needs_is_forgotten),
 	UNIT_TEST(a_remote_mac_gets_both_layers),
 	UNIT_TEST(a_mac_that_moved_is_one_replace),
 	UNIT_TEST(an_older_generation_changes_nothing),

@@ -57,9 +57,19 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 		(void) strcpy(message.name, "hv-1.example_x");
 		message.version = NVO3_VERSION;
 		message.incarnation = UINT64_MAX;
+		message.features = kind == NVO3_WELCOME ? UINT32_MAX : 0;
 		break;
 	case NVO3_SUBSCRIBE:
+		message.pull = true;
+		message.more = true;
+		/* fall through */
+	case NVO3_DROP:
 		message.vni = VNI_MAX;
+		message.removed_count = 2;
+		message.removed = calloc(2, sizeof(*message.removed));
+		message.removed[0] = (struct mapping){ .vni = VNI_MAX, .mac = vm_mac };
+		message.removed[1] = message.removed[0];
+		message.removed[1].generation = 8;
 		break;
 	case NVO3_MEMBERS:
 		message.vni = 100;
@@ -198,6 +208,9 @@ static void assert_same(const struct nvo3_message *a, const struct nvo3_message 
 	CU_ASSERT_EQUAL(a->role, b->role);
 	CU_ASSERT_EQUAL(ip_cmp(a->vtep, b->vtep), 0);
 	CU_ASSERT_EQUAL(a->incarnation, b->incarnation);
+	CU_ASSERT_EQUAL(a->features, b->features);
+	CU_ASSERT_EQUAL(a->pull, b->pull);
+	CU_ASSERT_EQUAL(a->more, b->more);
 	CU_ASSERT_EQUAL(a->vni, b->vni);
 	CU_ASSERT_EQUAL(mac_cmp(a->mac, b->mac), 0);
 	CU_ASSERT_EQUAL(ip_cmp(a->ip, b->ip), 0);
