@@ -216,21 +216,13 @@ int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve
 
 /* --- time --- */
 
-static void tick_nve(struct directory *directory, uint64_t now_us, struct nve *nve)
-{
-	if (nve_has_ended(nve, now_us))
-		nve_expire(directory, now_us, nve);
-	else if (nve->connected && nve->resync_end_us && now_us >= nve->resync_end_us)
-		nve_settle(directory, now_us, nve);
-}
-
 int directory_tick(struct directory *directory, uint64_t now_us)
 {
 	struct vni *vni;
 
 	for (size_t i = 0; i < directory->nve_end; i++)
 		if (directory->nves[i])
-			tick_nve(directory, now_us, directory->nves[i]);
+			nve_tick(directory, now_us, directory->nves[i]);
 	TAILQ_FOREACH(vni, &directory->vnis, of_directory) {
 		moves_tick(directory, now_us, vni);
 		handovers_tick(directory, now_us, vni);

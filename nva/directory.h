@@ -54,6 +54,8 @@ enum {
  */
 #define DIRECTORY_CLAIM_MAX (NVO3_GENERATION_MAX >> 1)
 
+#define DIRECTORY_WITHDRAW_NEVER UINT64_MAX
+
 /* 0: the default. */
 struct directory_limits {
 	uint32_t vni_mappings;	    /* of one VNI */
@@ -67,6 +69,7 @@ struct directory_config {
 	uint64_t incarnation;	      /* of this start, not 0 */
 	uint64_t hash_seed;	      /* random */
 	uint64_t lease_us;	      /* an NVE without a session keeps its place this long */
+	uint64_t withdraw_us;	      /* after that its mappings go; or DIRECTORY_WITHDRAW_NEVER */
 	uint64_t consent_timeout_us;  /* a present NVE has this long to answer */
 	struct directory_limits limits;
 };
@@ -94,7 +97,10 @@ int directory_connect(struct directory *directory, uint64_t now_us,
 		      const struct nvo3_message *hello, uint32_t *ret_nve, bool *ret_replaced,
 		      char *reterr_text);
 
-/* The session of @nve_id ended. It stays a member and keeps its mappings for lease_us. */
+/*
+ * The session of @nve_id ended. It stays a member and keeps its mappings for lease_us; for another
+ * withdraw_us as long as nobody else serves them.
+ */
 void directory_disconnect(struct directory *directory, uint64_t now_us, uint32_t nve_id);
 
 /*

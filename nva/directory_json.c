@@ -86,6 +86,7 @@ static int fill_nve(struct json_object *object, const struct nve *nve, size_t *r
 	    json_add_string(object, "role", nve->role == NVO3_ROLE_GATEWAY ? "gateway" : "nve") <
 		    0 ||
 	    json_add_bool(object, "connected", nve->connected) < 0 ||
+	    json_add_bool(object, "stale", nve->stale) < 0 ||
 	    json_add_u64(object, "acked_revision", nve->acked) < 0 ||
 	    json_add_u64(object, "vni_count", nve->member_count) < 0 ||
 	    json_add_u64(object, "mappings", nve->entry_count) < 0 ||

@@ -3,9 +3,9 @@
  * directory_member.c - NVEs, their sessions and the VNIs they take part in.
  *
  *                      session                 session of the same name and VTEP
- *   unknown ── HELLO ──▶ connected ── ends ──▶ leased ── HELLO ──▶ connected ...
- *                          │                     │
- *                          │ resync_end_us       │ lease_end_us
+ *   unknown ── HELLO ──▶ connected ── ends ──▶ leased, stale ── HELLO ──▶ connected ...
+ *                          │                     │ (directory_lease.c)
+ *                          │ resync_end_us       │
  *                          ▼                     ▼
  *             what this session has not      everything of it is
  *             confirmed is removed           removed; unknown again
@@ -63,7 +63,7 @@ struct member *member_new(struct directory *directory, struct vni *vni, struct n
 	return member;
 }
 
-static void expire_entry(struct directory *directory, uint64_t now_us, struct vni *vni,
+void entry_expire(struct directory *directory, uint64_t now_us, struct vni *vni,
 			 struct entry *entry)
 {
 	struct mac mac = entry->mac;
@@ -76,7 +76,7 @@ static void expire_entry(struct directory *directory, uint64_t now_us, struct vn
 static void remove_entries_of(struct directory *directory, uint64_t now_us, struct member *member)
 {
 	while (member->first_entry)
-		expire_entry(directory, now_us, member->vni,
+		entry_expire(directory, now_us, member->vni,
 			     pool_at(&member->vni->pool, member->first_entry));
 }
 
@@ -143,48 +143,6 @@ void member_subscribe(struct directory *directory, struct nve *nve,
 }
 
 /* --- NVEs --- */
-
-bool nve_has_ended(const struct nve *nve, uint64_t now_us)
-{
-	return !nve->connected && now_us >= nve->lease_end_us;
-}
-
-void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve)
-{
-	while (!TAILQ_EMPTY(&nve->members))
-		member_remove(directory, now_us, TAILQ_FIRST(&nve->members));
-	journal_nve_gone(directory, nve);
-	table_remove(&directory->nve_names, &nve->by_name);
-	directory->nves[nve->id] = NULL;
-	free(nve);
-}
-
-/* What the present incarnation of its NVE has not said again. */
-static void remove_unsaid(struct directory *directory, uint64_t now_us, struct member *member)
-{
-	struct vni *vni = member->vni;
-	uint32_t id = member->first_entry;
-
-	while (id) {
-		struct entry *entry = pool_at(&vni->pool, id);
-
-		id = entry->next;
-		if (entry->epoch != member->nve->epoch)
-			expire_entry(directory, now_us, vni, entry);
-	}
-}
-
-void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve)
-{
-	struct member *member, *following;
-
-	nve->resync_end_us = 0;
-	QUEUE_FOREACH_SAFE(member, &nve->members, of_nve, following)
-	if (member->subscribed || member->snapshot != SNAPSHOT_NONE)
-		remove_unsaid(directory, now_us, member);
-	else
-		member_remove(directory, now_us, member);
-}
 
 static void end_session(struct directory *directory, struct nve *nve)
 {
@@ -292,14 +250,22 @@ static void explain_conflict(const struct nve *nve, uint64_t now_us,
 			ip_text(nve->vtep, vtep), until);
 }
 
+static bool is_same(const struct nve *nve, const struct nvo3_message *hello)
+{
+	return strcmp(nve->name, hello->name) == 0 && ip_cmp(nve->vtep, hello->vtep) == 0;
+}
+
 /* Finds the NVE that says @hello, or makes it. */
 static int identify(struct directory *directory, uint64_t now_us, const struct nvo3_message *hello,
 		    struct nve **ret_nve, char *reterr_text)
 {
-	struct nve *nve = find_nve(directory, hello->name, hello->vtep);
+	struct nve *nve;
 	int r;
 
-	if (nve && (strcmp(nve->name, hello->name) != 0 || ip_cmp(nve->vtep, hello->vtep) != 0)) {
+	while ((nve = find_nve(directory, hello->name, hello->vtep)) && !is_same(nve, hello) &&
+	       nve_has_ended(nve, now_us))
+		nve_expire(directory, now_us, nve); /* its host has another name, or address, now */
+	if (nve && !is_same(nve, hello)) {
 		explain_conflict(nve, now_us, hello, reterr_text);
 		return -EEXIST;
 	}
@@ -308,6 +274,8 @@ static int identify(struct directory *directory, uint64_t now_us, const struct n
 		return 0;
 	}
 	r = nve_new(directory, hello->name, hello->vtep, ret_nve);
+	if (r == -ENOSPC && nve_make_room(directory, now_us))
+		r = nve_new(directory, hello->name, hello->vtep, ret_nve);
 	if (r == -ENOSPC)
 		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1,
 				"the NVA has no room for more than %d NVEs", DIRECTORY_NVES_MAX);
@@ -326,6 +294,7 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 	};
 
 	nve->connected = true;
+	nve->stale = false;
 	if (nve->role != hello->role || nve->incarnation != hello->incarnation ||
 	    !nve->journalled) {
 		nve->role = hello->role;
@@ -337,6 +306,7 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 	nve->resync_end_us = now_us + directory->config.lease_us;
 	memcpy(welcome.name, directory->config.name, sizeof(welcome.name));
 	tell(directory, nve, &welcome);
+	moves_owner_back(directory, now_us, nve);
 	moves_ask_again(directory, nve);
 }
 

@@ -9,6 +9,7 @@
 #include "nva/directory_converge.h"
 #include "nva/table.h"
 
+struct entry;
 struct pull;
 struct vni;
 
@@ -44,6 +45,7 @@ struct nve {
 	enum nvo3_role role;
 	uint64_t incarnation;
 	bool connected, journalled;
+	bool stale;			/* its lease has ended, and that was dealt with */
 	bool held;			/* it has enough to read; its snapshots wait */
 	uint32_t epoch;			/* grows with each new incarnation */
 	uint64_t lease_end_us;		/* when not connected */
@@ -69,8 +71,20 @@ void nve_set_incarnation(struct nve *nve, uint64_t incarnation);
 void member_subscribe(struct directory *directory, struct nve *nve,
 		      const struct nvo3_message *message);
 void member_remove(struct directory *directory, uint64_t now_us, struct member *member);
+/* Its NVE, or this directory's patience, has ended. */
+void entry_expire(struct directory *directory, uint64_t now_us, struct vni *vni,
+		  struct entry *entry);
+
+/* --- directory_lease.c: NVEs that are away --- */
+/* It has neither a session nor a lease. */
 bool nve_has_ended(const struct nve *nve, uint64_t now_us);
+/* Removes it, and everything of it. */
 void nve_expire(struct directory *directory, uint64_t now_us, struct nve *nve);
+/* Removes what a session has not said again in the time of a lease. */
 void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve);
+/* May free @nve. */
+void nve_tick(struct directory *directory, uint64_t now_us, struct nve *nve);
+/* Removes the one that has been stale for the longest time; false: none is. */
+bool nve_make_room(struct directory *directory, uint64_t now_us);
 
 #endif

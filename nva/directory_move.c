@@ -24,7 +24,7 @@
 /* --- MOVE_INTENT --- */
 
 /* What makes an intent impossible, or NULL. */
-static const char *intent_fault(const struct directory *directory, const struct vni *vni,
+static const char *intent_fault(const struct directory *directory, uint64_t now_us, const struct vni *vni,
 				const struct nve *nve, const struct entry *entry,
 				const struct mapping *mapping)
 {
@@ -34,7 +34,8 @@ static const char *intent_fault(const struct directory *directory, const struct 
 		return "the mapping names a VTEP that is not the sender's";
 	if (mapping->generation > DIRECTORY_CLAIM_MAX)
 		return "no generation is that high";
-	if (entry && is_another_vm(entry, mapping))
+	if (entry && is_another_vm(entry, mapping) &&
+	    !nve_has_ended(entry_owner(directory, entry), now_us))
 		return "the MAC belongs to another VM";
 	return NULL;
 }
@@ -56,6 +57,7 @@ static void intent_begin(struct directory *directory, uint64_t now_us, struct nv
 		return;
 	move->intent_id = message->id;
 	move->from = entry ? entry_owner(directory, entry) : NULL;
+	move->unasked = entry && nve_has_ended(move->from, now_us);
 	if (generation > 0)
 		move_grant(directory, now_us, move, generation);
 	else
@@ -80,7 +82,7 @@ void intent_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 	struct vni *vni = vni_find(directory, mapping->vni);
 	struct entry *entry = vni ? entry_find(directory, vni, mapping->mac) : NULL;
 	struct move *move = vni ? move_find(directory, vni, mapping->mac, nve) : NULL;
-	const char *fault = intent_fault(directory, vni, nve, entry, mapping);
+	const char *fault = intent_fault(directory, now_us, vni, nve, entry, mapping);
 
 	directory->counters[COUNTER_INTENTS]++;
 	if (fault)

@@ -33,6 +33,7 @@ struct move {
 	uint64_t generation;		/* MOVE_GRANTED: the one to commit */
 	bool commit_held;		/* a COMMIT waits for the answer */
 	uint64_t commit_id;
+	bool unasked;			/* granted because the lease of @from had ended */
 	size_t flows_size;		/* passed on so far */
 };
 TAILQ_HEAD(move_queue, move);
@@ -55,6 +56,11 @@ void moves_owner_changed(struct directory *directory, uint64_t now_us, struct vn
 /* Nobody serves @mac any more: whoever asked for it gets it. */
 void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *vni,
 		      struct mac mac);
+/* The lease of @nve has ended: who asked for what it serves gets it. */
+void moves_owner_stale(struct directory *directory, uint64_t now_us, struct vni *vni,
+		       const struct nve *nve);
+/* @nve is back after its lease: it is asked for what others have been granted meanwhile. */
+void moves_owner_back(struct directory *directory, uint64_t now_us, const struct nve *nve);
 /* @nve is no longer a member of @vni. */
 void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve);
 /* Asks @nve, which is back, again. */

@@ -51,6 +51,45 @@ void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *
 			   generation_next(directory, vni->number, mac, 0));
 }
 
+static struct move *find_asked_of(const struct vni *vni, const struct nve *nve)
+{
+	struct move *move;
+
+	TAILQ_FOREACH(move, &vni->moves, of_vni)
+		if (move->state == MOVE_ASKED && move->from == nve)
+			return move;
+	return NULL;
+}
+
+void moves_owner_stale(struct directory *directory, uint64_t now_us, struct vni *vni,
+		       const struct nve *nve)
+{
+	const struct entry *entry;
+	struct move *move;
+
+	/* A grant can lead to a commit, and that change the queue anywhere: look anew each time. */
+	while (!directory->out_of_memory && (move = find_asked_of(vni, nve))) {
+		entry = entry_find(directory, vni, move->mapping.mac);
+		move->unasked = true;
+		move_grant(directory, now_us, move, entry->generation + 1);
+	}
+}
+
+void moves_owner_back(struct directory *directory, uint64_t now_us, const struct nve *nve)
+{
+	const struct member *member;
+	struct move *move;
+
+	TAILQ_FOREACH(member, &nve->members, of_nve)
+		TAILQ_FOREACH(move, &member->vni->moves, of_vni) {
+			const struct entry *entry =
+				entry_find(directory, member->vni, move->mapping.mac);
+
+			if (entry && move->unasked && move->from == nve)
+				move_ask(directory, now_us, move, entry);
+		}
+}
+
 void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve)
 {
 	struct move *move, *following;

@@ -143,6 +143,7 @@ void move_ask(struct directory *directory, uint64_t now_us, struct move *move,
 	      const struct entry *entry)
 {
 	move->state = MOVE_ASKED;
+	move->unasked = false;
 	move->from = entry_owner(directory, entry);
 	move->generation = 0;
 	move->consent_id = ++directory->last_consent_id;

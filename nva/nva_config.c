@@ -109,6 +109,23 @@ static int parse_lease(void *target, const char *value, char *reterr_message)
 	return parse_seconds(value, &config->lease_s, reterr_message);
 }
 
+static int parse_withdraw_after(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+	unsigned long seconds = 0;
+
+	if (strcmp(value, "never") == 0) {
+		config->withdraw_s = NVA_WITHDRAW_NEVER;
+		return 0;
+	}
+	if (strcmp(value, "0") != 0 && parse_number(value, NVA_WITHDRAW_MAX, &seconds) < 0)
+		return fail(reterr_message,
+			    "should be never, or a number of seconds, 0 to 31536000");
+	config->withdraw_s = (uint32_t) seconds;
+	return 0;
+}
+static_assert(NVA_WITHDRAW_MAX == 31536000, "as the message says");
+
 static int parse_consent_timeout(void *target, const char *value, char *reterr_message)
 {
 	struct nva_config *config = target;
@@ -220,6 +237,7 @@ static const struct config_key nva_keys[] = {
 	{ "listen", parse_listen },
 	{ "port", parse_port },
 	{ "lease", parse_lease },
+	{ "withdraw-after", parse_withdraw_after },
 	{ "consent-timeout", parse_consent_timeout },
 	{ "socket", parse_socket },
 	{ "store", parse_store },
@@ -301,6 +319,7 @@ int nva_config_read(const char *path, struct nva_config *ret_config, char *reter
 		.listen_count = 2,
 		.port = NVO3_PORT,
 		.lease_s = NVA_DEFAULT_LEASE_S,
+		.withdraw_s = NVA_DEFAULT_WITHDRAW_S,
 		.consent_timeout_s = NVA_DEFAULT_CONSENT_TIMEOUT_S,
 		.socket = NVA_DEFAULT_SOCKET,
 		.store_path = NVA_DEFAULT_STORE,

@@ -21,10 +21,14 @@
 enum {
 	NVA_LISTEN_MAX = 8, /* addresses */
 	NVA_DEFAULT_LEASE_S = 60,
+	NVA_DEFAULT_WITHDRAW_S = 3600, /* a host that reboots, or is repaired, is back by then */
 	NVA_DEFAULT_CONSENT_TIMEOUT_S = 30,
 	NVA_SECONDS_MAX = 86400,
+	NVA_WITHDRAW_MAX = 365 * 86400,
 	NVA_STORE_PATH_SIZE = 200, /* longer lines are not read, see config.h */
 };
+
+#define NVA_WITHDRAW_NEVER UINT32_MAX
 
 enum nva_store {
 	NVA_STORE_FILE, /* in a directory of this host */
@@ -37,6 +41,7 @@ struct nva_config {
 	size_t listen_count;
 	uint16_t port;
 	uint32_t lease_s, consent_timeout_s;
+	uint32_t withdraw_s; /* or NVA_WITHDRAW_NEVER */
 	char socket[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
 	enum nva_store store;
 	char store_path[NVA_STORE_PATH_SIZE];

@@ -97,6 +97,9 @@ static int make_directory(struct server *server)
 {
 	struct directory_config config = {
 		.lease_us = server->config.lease_s * UINT64_C(1000000),
+		.withdraw_us = server->config.withdraw_s == NVA_WITHDRAW_NEVER
+				       ? DIRECTORY_WITHDRAW_NEVER
+				       : server->config.withdraw_s * UINT64_C(1000000),
 		.consent_timeout_us = server->config.consent_timeout_s * UINT64_C(1000000),
 		.incarnation = clock_realtime_us(),
 		.limits = server->config.limits,

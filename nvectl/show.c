@@ -45,6 +45,7 @@ static const struct list mappings = { "mappings", mapping_columns, ARRAY_SIZE(ma
 static const struct view_column nve_columns[] = {
 	/* clang-format off */
 	{ "NVE", "name" }, { "VTEP", "vtep" }, { "ROLE", "role" }, { "CONNECTED", "connected" },
+	{ "STALE", "stale" },
 	{ "ACKED REVISION", "acked_revision" }, { "VNIS", "vnis" },
 	/* clang-format on */
 };

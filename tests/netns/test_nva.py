@@ -352,7 +352,7 @@ class Sessions(Case):
         second.expect("pong id=1")
 
     def test_a_lease_ends(self):
-        nva = self.nva(lease=2)
+        nva = self.nva(lease=2, withdraw_after=0)
         lost, other = self.members(("hv1", "192.0.2.1", "::1"), ("hv2", "192.0.2.2", "::1"))
         lost.say(f"register 1 100 {MAC} 1")
         other.expect(rf"update .* mapping={MAC}/1/192.0.2.1/")
@@ -365,6 +365,24 @@ class Sessions(Case):
         back = self.member("hv1", "192.0.2.1")
         back.say(f"register 1 100 {MAC} 1")
         back.expect(r"registered .* generation=2 yes")
+
+    def test_what_is_stale_stays_until_it_is_claimed_or_withdrawn(self):
+        second = "52:54:00:00:00:02"
+        nva = self.nva(lease=1, withdraw_after=4)
+        lost, other = self.members(("hv1", "192.0.2.1", "::1"), ("hv2", "2001:db8::2", "127.0.0.1"))
+        for number, mac in enumerate((MAC, second)):
+            lost.say(f"register {number} 100 {mac} 1")
+            other.expect(rf"update .* mapping={mac}/1/192.0.2.1/")
+        lost.process.kill()
+        nva.log.until(r"The lease of NVE hv1 \(192.0.2.1\) has ended: its 2 mappings stay")
+        self.assertEqual([(n["name"], n["stale"]) for n in nva.ask(op="status")["nves"]], [("hv1", True), ("hv2", False)])
+        other.say(f"intent 1 100 {MAC} 1")
+        other.expect(rf"move-granted id=1 vni=100 mac={MAC} .*generation=2 .*yes")
+        other.say(f"commit 2 100 {MAC} 2")
+        other.expect(rf"committed id=2 vni=100 mac={MAC} .*generation=2 .*yes")
+        other.expect(rf"update .* mapping={MAC}/2/2001:db8::2/")
+        nva.log.until(r"NVE hv1 \(192.0.2.1\) has not come back: withdrawing its 1 mappings")
+        other.out.until(rf"update .* removed={second}/1")
 
     def test_many_at_once_and_a_reader_that_pauses(self):
         """A peer that asks without reading is not read from; when it reads again it gets everything."""

@@ -141,7 +141,7 @@ class Restarts(StoreCase):
         hv1.say(f"register 1 100 {MAC} 1")
         hv1.out.until(r"registered id=1 .* yes")
         self.kill(nva)
-        nva = Nva(self.directory.name, store="file", store_path=self.path, lease=1)
+        nva = Nva(self.directory.name, store="file", store_path=self.path, lease=1, withdraw_after=0)
         self.addCleanup(self.end, nva)
         self.assertEqual(len(self.mappings(nva)), 1)
         wait_until(lambda: not nva.ask(op="status")["nves"], "the lease to end")

@@ -50,13 +50,15 @@ static inline struct ip ip_of(const char *text)
 	return ip;
 }
 
-static inline struct world *world_with(struct directory_limits limits)
+/* @withdraw_us: as in struct directory_config. */
+static inline struct world *world_make(struct directory_limits limits, uint64_t withdraw_us)
 {
 	const struct directory_config config = {
 		.name = "nva1",
 		.incarnation = 7,
 		.hash_seed = 42,
 		.lease_us = SECONDS(WORLD_LEASE_S),
+		.withdraw_us = withdraw_us,
 		.consent_timeout_us = SECONDS(WORLD_CONSENT_S),
 		.limits = limits,
 	};
@@ -66,6 +68,11 @@ static inline struct world *world_with(struct directory_limits limits)
 	world->now_us = SECONDS(1000);
 	CU_ASSERT_EQUAL_FATAL(directory_new(&config, world->now_us, &world->directory), 0);
 	return world;
+}
+
+static inline struct world *world_with(struct directory_limits limits)
+{
+	return world_make(limits, 0);
 }
 
 static inline struct world *world_new(void)

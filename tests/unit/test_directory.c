@@ -895,10 +895,10 @@ static void the_status_tells_all(void)
 		reply->json,
 		"{\"name\":\"nva1\",\"incarnation\":7,\"uptime_s\":5,\"revision\":3,\"nves\":["
 		"{\"name\":\"hv1\",\"vtep\":\"192.0.2.1\",\"role\":\"nve\","
-		"\"connected\":true,\"acked_revision\":3,"
+		"\"connected\":true,\"stale\":false,\"acked_revision\":3,"
 		"\"vni_count\":1,\"mappings\":1,\"interests\":0,\"vnis\":[100]},"
 		"{\"name\":\"hv2\",\"vtep\":\"2001:db8::2\",\"role\":\"nve\","
-		"\"connected\":false,\"acked_revision\":0,"
+		"\"connected\":false,\"stale\":false,\"acked_revision\":0,"
 		"\"vni_count\":1,\"mappings\":0,\"interests\":0,\"vnis\":[100]}],"
 		"\"vnis\":[{\"vni\":100,\"members\":2,\"mappings\":1}],\"moves\":[],"
 		"\"moves_pending\":0,"
