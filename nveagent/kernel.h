@@ -151,6 +151,8 @@ int kernel_guard_steer(struct kernel_guard *guard);
 /* True while flows are kept there; and when that queue has frames, too, that QEMU has not read. */
 bool kernel_guard_is_steered(const struct kernel_guard *guard);
 bool kernel_guard_is_busy(const struct kernel_guard *guard);
+/* Frames that found the tap's queue full since the guard was made (net/tun.c, tun_net_xmit()); 0 when the tap is gone. */
+uint64_t kernel_guard_dropped(const struct kernel_guard *guard);
 int kernel_guard_open(struct kernel_guard *guard);
 struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);	/* removes it from the kernel too */
 DEFINE_CLEANUP(struct kernel_guard, kernel_guard_free)

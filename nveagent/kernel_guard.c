@@ -37,6 +37,7 @@ struct kernel_guard {
 	uint32_t vxlan_ifindex;
 	struct tc_cookie cookie;
 	struct tap_steer *steer; /* NULL: one queue, or it could not be */
+	uint64_t dropped_before; /* by the tap, in its whole life */
 };
 
 static int set_floods(struct kernel *kernel, uint32_t ifindex, uint8_t flood)
@@ -174,6 +175,7 @@ int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, c
 
 	guard->kernel = kernel;
 	guard->vxlan_ifindex = devices->vxlan_ifindex;
+	guard->dropped_before = link.tx_dropped;
 	r = remember_tap(&link, &guard->cookie);
 	if (r == 0)
 		r = tc_redirect(kernel, devices->vxlan_ifindex, guard->cookie.target, mac, &guard->cookie);
@@ -208,6 +210,15 @@ bool kernel_guard_is_steered(const struct kernel_guard *guard)
 bool kernel_guard_is_busy(const struct kernel_guard *guard)
 {
 	return guard->steer && tap_steer_is_busy(guard->steer);
+}
+
+uint64_t kernel_guard_dropped(const struct kernel_guard *guard)
+{
+	struct kernel_link tap;
+
+	if (kernel_link_by_index(guard->kernel, guard->cookie.target, &tap) < 0)
+		return 0;
+	return tap.tx_dropped - guard->dropped_before;
 }
 
 int kernel_guard_open(struct kernel_guard *guard)

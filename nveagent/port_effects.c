@@ -162,8 +162,24 @@ static void do_open(struct port *port)
 		complain(port, "open the tap", r);
 }
 
+/* What came in the blackout was more than the tap's queue holds. */
+static void tell_overflow(struct port *port)
+{
+	struct ledger_move *move = ledger_find(port->agent->ledger, port->move);
+	uint64_t dropped = port->guard ? kernel_guard_dropped(port->guard) : 0;
+
+	if (dropped == 0)
+		return;
+	if (move && move->role == LEDGER_NEW_NVE)
+		move->dropped += dropped;
+	port_note(port, "overflow", "%" PRIu64 " frames found no room in %s", dropped, port->device);
+	log_warning("%s: %" PRIu64 " frames for its VM found no room while it moved here: queue-packets "
+		    "is %u", port->device, dropped, port->agent->config->queue_packets);
+}
+
 static void end_guard(struct port *port)
 {
+	tell_overflow(port);
 	loop_timer_stop(port->unguard);
 	port->guard = kernel_guard_free(port->guard);
 }

@@ -24,6 +24,8 @@ enum {
 	RARP = 0x8035,
 	QUEUE = 4096,
 	ORDERED = 800,	/* frames; more than a tap's queue has by itself, 500 (drivers/net/tun.c, TUN_READQ_SIZE) */
+	SHORT_QUEUE = 1200,
+	OVERFLOW = 100,
 	LIVES = 10,	/* guards made, opened and freed under one stream */
 	STREAM_STEP = 500, /* frames between two steps of a guard's life */
 	STREAM_BURST = 32,
@@ -342,6 +344,32 @@ static void redirects_on(struct scene *scene)
 	send_frame(scene, vm, 5001); /* from here on the bridge's entry decides */
 	expect_next(scene->other_tap, 5001);
 	expect_nothing(scene->tap);
+}
+
+static bool has_dropped(void *userdata)
+{
+	return kernel_guard_dropped(userdata) >= OVERFLOW;
+}
+
+static void counts_what_finds_no_room(void)
+{
+	struct scene scene = begin(&underlays[0]);
+	struct kernel_guard *guard;
+
+	CU_ASSERT_EQUAL_FATAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, SHORT_QUEUE, &guard), 0);
+	CU_ASSERT_EQUAL(kernel_guard_dropped(guard), 0);
+	for (uint32_t number = 0; number < SHORT_QUEUE + OVERFLOW; number++)
+		send_frame(&scene, vm, number);
+	CU_ASSERT_TRUE(eventually(has_dropped, guard));
+	for (uint32_t number = 0; number < SHORT_QUEUE; number++)
+		expect_next(scene.tap, number);
+	expect_nothing(scene.tap);
+
+	send_frame(&scene, vm, SHORT_QUEUE + OVERFLOW);
+	expect_next(scene.tap, SHORT_QUEUE + OVERFLOW);
+	CU_ASSERT_EQUAL(kernel_guard_dropped(guard), OVERFLOW);
+	kernel_guard_free(guard);
+	end(&scene);
 }
 
 static void redirects_whatever_the_bridge_believes(void)
@@ -708,6 +736,7 @@ NETNS_MAIN("kernel_guard", needs,
 	   UNIT_TEST(keeps_floods_out),
 	   UNIT_TEST(lets_only_the_guest_speak),
 	   UNIT_TEST(every_octet_of_the_source_counts),
+	   UNIT_TEST(counts_what_finds_no_room),
 	   UNIT_TEST(redirects_whatever_the_bridge_believes),
 	   UNIT_TEST(local_frames_are_not_redirected),
 	   UNIT_TEST(opening_and_freeing_lose_no_frame),
