@@ -315,10 +315,21 @@ static void on_qemu_gone(void *userdata)
 	unplug(port);
 }
 
+static void on_qemu_ring(void *userdata, const struct guest_ring_place *place)
+{
+	struct port *port = userdata;
+
+	if (!port->inflight)
+		return;
+	inflight_know_ring(port->inflight, place);
+	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
+}
+
 const struct qemu_watch_events agent_qemu_events = {
 	.status = on_qemu_status,
 	.event = on_qemu_event,
 	.gone = on_qemu_gone,
+	.ring = on_qemu_ring,
 };
 
 /* --- the hook --- */

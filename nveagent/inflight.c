@@ -55,6 +55,7 @@ struct inflight {
 	struct kernel_forward *forward;
 	struct tap_queue *tap;		/* NULL: nothing to pull */
 	struct tail *tail;		/* what the tap was given last; NULL: not known */
+	struct guest_ring *ring;	/* NULL: not known */
 	bool recovered;			/* and what QEMU swallowed of it has been parked */
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
@@ -176,6 +177,7 @@ int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const
 		return r;
 
 	inflight->counters.unheld = !kernel_forward_holds(inflight->forward);
+	inflight->counters.ring_error = -ENOENT;
 	open_tap(inflight, tap);
 	*ret_inflight = TAKE_PTR(inflight);
 	return 0;
@@ -193,6 +195,7 @@ struct inflight *inflight_free(struct inflight *inflight)
 	kernel_forward_free(inflight->forward);
 	tap_queue_free(inflight->tap);
 	tail_free(inflight->tail);
+	guest_ring_free(inflight->ring);
 	parked_clear(&inflight->parked);
 	free(inflight);
 	return NULL;
@@ -217,6 +220,26 @@ void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us)
 		inflight->unlocked_us = unlocked_us;
 }
 
+/* Asks the guest's ring, where it is known; the tail is settled. */
+static void ask_ring(struct inflight *inflight, struct swallowed_case *what)
+{
+	struct inflight_counters *counters = &inflight->counters;
+	uint64_t started = clock_monotonic_us();
+	struct tail_frames frames = { 0 };
+	int r;
+
+	if (!inflight->ring)
+		return;
+	r = tail_list(inflight->tail, &frames);
+	if (r == 0)
+		r = guest_ring_undelivered(inflight->ring, &frames, inflight->mac,
+					   &what->undelivered);
+	tail_frames_clear(&frames);
+	what->exact = counters->exact = r == 0;
+	counters->ring_error = r;
+	counters->judge_us = (uint32_t) (clock_monotonic_us() - started);
+}
+
 /*
  * Adds what QEMU took from the tap, before @until_us, and threw away, in front of what was
  * pulled.
@@ -225,14 +248,22 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 {
 	struct inflight_counters *counters = &inflight->counters;
 	struct swallowed_counters found = { 0 };
+	struct swallowed_case what = {
+		.mac = inflight->mac,
+		.stopped_us = inflight->stopped_us,
+		.until_us = until_us,
+		.late = was_late(inflight),
+	};
 	int r;
 
 	if (!inflight->tail || !inflight->stopped_us || inflight->recovered)
 		return;
+	what.queues = tap_queue_count(inflight->tap);
 	r = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
-	if (r == 0)
-		r = swallowed_recover(inflight->tail, inflight->stopped_us, until_us, tap_queue_count(inflight->tap), was_late(inflight),
-				      &inflight->parked, &found);
+	if (r == 0) {
+		ask_ring(inflight, &what);
+		r = swallowed_recover(inflight->tail, &what, &inflight->parked, &found);
+	}
 	counters->swallowed = found.certain;
 	counters->doubtful = found.doubtful;
 	if (r < 0)
@@ -241,10 +272,42 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 	inflight->recovered = true;
 }
 
-void inflight_tend(struct inflight *inflight)
+void inflight_know_ring(struct inflight *inflight, const struct guest_ring_place *place)
 {
-	if (inflight->tail && inflight->stage == STAGE_ARMED)
+	int r;
+
+	if (!inflight->tail || inflight->ring || inflight->stage != STAGE_ARMED ||
+	    tap_queue_count(inflight->tap) != 1)
+		return;
+	r = guest_ring_open(tap_queue_owner(inflight->tap), place, &inflight->ring);
+	if (r == 0)
+		r = tail_widen(inflight->tail);
+	if (r < 0)
+		inflight->ring = guest_ring_free(inflight->ring);
+	inflight->counters.ring_error = r;
+}
+
+uint64_t inflight_tend(struct inflight *inflight)
+{
+	bool armed = inflight->stage == STAGE_ARMED;
+
+	if (inflight->tail && armed)
 		tail_trim(inflight->tail);
+	if (!inflight->ring || !armed)
+		return TAIL_TRIM_MS * UINT64_C(1000);
+	guest_ring_look(inflight->ring, clock_realtime_us());
+	return GUEST_RING_LOOK_US;
+}
+
+/* The VM stands still, and may not for long. */
+static void stop_ring(struct inflight *inflight)
+{
+	uint64_t started = clock_monotonic_us();
+
+	if (!inflight->ring)
+		return;
+	guest_ring_stop(inflight->ring);
+	inflight->counters.ring_us = (uint32_t) (clock_monotonic_us() - started);
 }
 
 int inflight_park(struct inflight *inflight, uint64_t stopped_us)
@@ -266,6 +329,7 @@ int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 	inflight->drained_us = clock_realtime_us();
 	drain(inflight);
 	inflight->emptied_us = clock_realtime_us();
+	stop_ring(inflight);
 	inflight->counters.park_us = (uint32_t) (clock_monotonic_us() - started);
 	return 0;
 }

@@ -35,6 +35,7 @@
 
 #include "common/cleanup.h"
 #include "net/addr.h"
+#include "nveagent/guest_ring.h"
 #include "nveagent/kernel.h"
 
 struct inflight;
@@ -54,6 +55,10 @@ struct inflight_counters {
 	uint32_t release_us;	/* how long what was held took to leave, in ... */
 	uint32_t rounds;	/* ... so many rounds (kernel_forward.c) */
 	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -EOVERFLOW ... */
+	bool exact;		/* the guest's ring told what QEMU swallowed: nothing is doubtful, ... */
+	int ring_error;		/* ... or why not: -ENOENT not known where it is, or of guest_ring.h */
+	uint32_t ring_us;	/* how long reading the ring took, with the VM stopped, and ... */
+	uint32_t judge_us;	/* ... making sense of it */
 	bool unheld;		/* the kernel has no sch_tbf: frames after the switch may overtake the pulled ones */
 };
 
@@ -69,8 +74,17 @@ int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const
 /* The first lane. Its VXLAN layer is not in kernel_fdb_dump(): it is ours alone. */
 uint32_t inflight_ifindex(const struct inflight *inflight);
 
-/* Keeps room for what the tap is given: call it each TAIL_TRIM_MS (tail.h) while armed. */
-void inflight_tend(struct inflight *inflight);
+/*
+ * While armed: where the receive ring of the VM's NIC is, so that nothing will be doubtful. A tap
+ * with several queues has several rings: then, and after a failure, nothing changes.
+ */
+void inflight_know_ring(struct inflight *inflight, const struct guest_ring_place *place);
+
+/*
+ * Keeps room for what the tap is given, and an eye on the ring: call it after inflight_arm() and
+ * inflight_know_ring(), and again after as many us as it returns, while armed.
+ */
+uint64_t inflight_tend(struct inflight *inflight);
 
 /*
  * Steps 1 and 2; the VM must have stopped. Takes microseconds; step 2 is completed by

@@ -68,8 +68,7 @@ static void on_tend(void *userdata)
 {
 	struct port *port = userdata;
 
-	inflight_tend(port->inflight);
-	(void) loop_timer_start(port->tend, TAIL_TRIM_MS * 1000ull);
+	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
 }
 
 /* Nobody has sent here for the VM in the last interval, and nothing waits to be sent on. */

@@ -313,10 +313,13 @@ static void do_arm(struct port *port)
 			   : inflight_arm(port->agent->kernel, &port->vn->devices, port->device,
 					  port->mac, port->other, &port->inflight);
 
-	if (r < 0)
+	if (r < 0) {
 		complain(port, "prepare forwarding to the new NVE", r);
-	else
-		(void) loop_timer_start(port->tend, TAIL_TRIM_MS * 1000ull);
+		return;
+	}
+	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
+	if (port->qemu)
+		(void) qemu_watch_find_ring(port->qemu, port->mac);
 }
 
 static void do_switch(struct port *port)
@@ -349,6 +352,37 @@ static void set_releasing(struct port *port, bool releasing)
 		agent_nva_confirm(port->agent);
 }
 
+static const char *why_not_exact(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return "QEMU does not say where it is";
+	case -EAGAIN:
+		return "it was not watched for long enough";
+	case -ENODATA:
+		return "none of its frames is known";
+	case -ENOTUNIQ:
+		return "it can be read in more than one way";
+	default:
+		return strerror(-error);
+	}
+}
+
+/*
+ * Whether what QEMU swallowed is known, or doubted. Without a monitor of our own nobody was asked.
+ */
+static void note_exactness(struct port *port, const struct inflight_counters *counters)
+{
+	if (!port->qemu)
+		return;
+	if (counters->exact)
+		port_note(port, "exact", "by the guest's ring: read in %u us, judged in %u us",
+			  counters->ring_us, counters->judge_us);
+	else
+		port_note(port, "not-exact", "the guest's ring: %s",
+			  why_not_exact(counters->ring_error));
+}
+
 static void note_release(struct port *port)
 {
 	struct inflight_counters counters;
@@ -364,6 +398,7 @@ static void note_release(struct port *port)
 		  (unsigned long) counters.pulled, port->device, (unsigned long) counters.swallowed,
 		  (unsigned long) counters.doubtful, counters.rounds, counters.release_us,
 		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
+	note_exactness(port, &counters);
 	if (counters.tap_error)
 		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
 }

@@ -8,16 +8,11 @@
 
 #include "common/cleanup.h"
 
-struct window {
-	uint64_t stopped_us, until_us;
-	size_t queues;
-	bool late;
-};
-
 /* A frame of B that came after STOP is certain, and leaves only one of A in doubt. */
-static size_t doubts_max(const struct window *window, const struct swallowed_counters *counters)
+static size_t doubts_max(const struct swallowed_case *what,
+			 const struct swallowed_counters *counters)
 {
-	return window->late && counters->certain == 0 ? 2 * window->queues : window->queues;
+	return what->late && counters->certain == 0 ? 2 * what->queues : what->queues;
 }
 
 /* What was in the tap's queue, newest first, each to be found once. */
@@ -35,7 +30,7 @@ struct ring {
 struct missing {
 	size_t age;   /* in the tail */
 	size_t place; /* it belongs in front of the parked frame of that number */
-	bool certain;
+	bool in_qemu; /* read in B, and so in QEMU's own queue */
 };
 
 static void ring_clear(struct ring *ring)
@@ -91,47 +86,62 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 }
 
 /* QEMU reads one frame in B; older ones were still in the queue then. */
-static bool read_amid_queue(const struct window *window, const struct ring *ring,
+static bool read_amid_queue(const struct swallowed_case *what, const struct ring *ring,
 			    const struct swallowed_counters *counters)
 {
-	return window->queues == 1 && ring->to_find > 0 && counters->certain == 0;
+	return what->queues == 1 && ring->to_find > 0 && counters->certain == 0;
 }
 
 /*
  * No older frame can have been read in A or B. One that waited in the queue for long may have been
  * read just then, so age counts from the oldest one that was still in it.
  */
-static bool is_end(const struct window *window, const struct ring *ring,
+static bool is_end(const struct swallowed_case *what, const struct ring *ring,
 		   const struct tail_frame *frame, const struct swallowed_counters *counters)
 {
-	uint64_t since_us = ring->oldest_us < window->stopped_us ? ring->oldest_us : window->stopped_us;
+	uint64_t since_us = ring->oldest_us < what->stopped_us ? ring->oldest_us : what->stopped_us;
 
-	return counters->doubtful == doubts_max(window, counters) ||
-	       counters->certain + counters->doubtful == SWALLOWED_MAX ||
+	return counters->doubtful == doubts_max(what, counters) ||
 	       (ring->to_find == 0 && frame->at_us + SWALLOWED_DOUBT_US < since_us);
 }
 
+/*
+ * The tail may have frames for others, too. Broadcast and multicast is given back only where nothing
+ * is in doubt; what the VM sent itself never is.
+ */
+static bool is_for_vm(const struct swallowed_case *what, const struct tail_frame *frame)
+{
+	if (frame->size < 2 * MAC_SIZE ||
+	    memcmp(frame->data + MAC_SIZE, what->mac.octet, MAC_SIZE) == 0)
+		return false;
+	return memcmp(frame->data, what->mac.octet, MAC_SIZE) == 0 ||
+	       (what->exact && frame->data[0] & 1);
+}
+
 /* The frames in @tail that are missing, newest first; how many. */
-static size_t find_missing(const struct tail *tail, const struct window *window, struct ring *ring,
-			   struct missing *missing, struct swallowed_counters *counters)
+static size_t find_missing(const struct tail *tail, const struct swallowed_case *what,
+			   struct ring *ring, struct missing *missing,
+			   struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
 	size_t n = 0;
 
-	for (size_t age = 0; tail_get(tail, age, &frame); age++) {
-		bool certain;
+	for (size_t age = 0; n < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
+		bool in_b;
 
-		if (is_end(window, ring, &frame, counters))
+		if (what->exact ? age >= what->undelivered : is_end(what, ring, &frame, counters))
 			break;
-		if (frame.at_us >= window->until_us || ring_take(ring, &frame))
+		if (!is_for_vm(what, &frame) || frame.at_us >= what->until_us ||
+		    ring_take(ring, &frame))
 			continue;
-		certain = frame.at_us > window->stopped_us ||
-			  read_amid_queue(window, ring, counters);
-		counters->certain += certain;
-		counters->doubtful += !certain;
+		in_b = frame.at_us > what->stopped_us || read_amid_queue(what, ring, counters);
+		counters->certain += in_b || what->exact;
+		counters->doubtful += !in_b && !what->exact;
 		/* What was read from several queues is not in the order in which it came. */
-		missing[n++] = (struct missing){ age, window->queues == 1 ? ring->place : 0, certain };
+		missing[n++] = (struct missing){ age, what->queues == 1 ? ring->place : 0, in_b };
 	}
+	if (what->exact && what->queues == 1 && n > 1) /* A is one frame */
+		missing[0].in_qemu = true;
 	return n;
 }
 
@@ -143,7 +153,7 @@ static int add_missing(const struct tail *tail, const struct missing *missing, b
 
 	if (!tail_get(tail, missing->age, &frame))
 		return 0;
-	return parked_add(whole, &frame.vnet, frame.data, frame.size, newest && missing->certain);
+	return parked_add(whole, &frame.vnet, frame.data, frame.size, newest && missing->in_qemu);
 }
 
 /* @parked with each of @missing, newest first, in its place. */
@@ -164,7 +174,7 @@ static int merge(const struct tail *tail, const struct missing *missing, size_t 
 	return r;
 }
 
-static int recover(const struct tail *tail, const struct window *window, struct ring *ring,
+static int recover(const struct tail *tail, const struct swallowed_case *what, struct ring *ring,
 		   struct parked *parked, struct swallowed_counters *counters)
 {
 	_cleanup_free_ struct missing *missing = calloc(SWALLOWED_MAX, sizeof(*missing));
@@ -174,7 +184,7 @@ static int recover(const struct tail *tail, const struct window *window, struct 
 
 	if (!missing)
 		return -ENOMEM;
-	count = find_missing(tail, window, ring, missing, counters);
+	count = find_missing(tail, what, ring, missing, counters);
 	if (count == 0)
 		return 0;
 	r = merge(tail, missing, count, parked, &whole);
@@ -184,17 +194,15 @@ static int recover(const struct tail *tail, const struct window *window, struct 
 	return r;
 }
 
-int swallowed_recover(const struct tail *tail, uint64_t stopped_us, uint64_t until_us,
-		      size_t queues, bool late, struct parked *parked,
-		      struct swallowed_counters *ret_counters)
+int swallowed_recover(const struct tail *tail, const struct swallowed_case *what,
+		      struct parked *parked, struct swallowed_counters *ret_counters)
 {
-	const struct window window = { stopped_us, until_us, queues, late };
 	struct swallowed_counters counters = { 0 };
 	struct ring ring;
 	int r = ring_of(parked, &ring);
 
 	if (r == 0)
-		r = recover(tail, &window, &ring, parked, &counters);
+		r = recover(tail, what, &ring, parked, &counters);
 	ring_clear(&ring);
 	if (r == 0)
 		*ret_counters = counters;

@@ -22,11 +22,23 @@ struct tail {
 	uint64_t trimmed;	/* frames in blocks given back */
 	uint64_t captured;	/* frames the kernel has taken */
 	uint64_t full_until_us; /* CLOCK_REALTIME: by then the ring had been full; 0: never */
+	uint64_t widened_us;	/* CLOCK_REALTIME: from then on frames for others, too; 0: not yet */
 	const struct tpacket3_hdr **frames; /* of the blocks that are ours, oldest first, once settled */
 	size_t frame_count;
 };
 
 /* --- opening --- */
+
+static int attach(int fd, const struct sock_filter *code, size_t count)
+{
+	const struct sock_fprog program = {
+		.len = (unsigned short) count,
+		.filter = (struct sock_filter *) code,
+	};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+											   : 0;
+}
 
 /*
  * Outgoing frames whose destination is @mac; Linux's ancillary data gives the direction
@@ -37,7 +49,7 @@ static int set_filter(int fd, struct mac mac)
 	const uint32_t high = (uint32_t) mac.octet[0] << 24 | (uint32_t) mac.octet[1] << 16 |
 			      (uint32_t) mac.octet[2] << 8 | mac.octet[3];
 	const uint32_t low = (uint32_t) mac.octet[4] << 8 | mac.octet[5];
-	struct sock_filter code[] = {
+	const struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
@@ -47,10 +59,23 @@ static int set_filter(int fd, struct mac mac)
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	const struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
-											   : 0;
+	return attach(fd, code, ARRAY_SIZE(code));
+}
+
+int tail_widen(struct tail *tail)
+{
+	static const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	int r = tail->widened_us ? 0 : attach(tail->fd, code, ARRAY_SIZE(code));
+
+	if (r == 0 && !tail->widened_us)
+		tail->widened_us = clock_realtime_us();
+	return r;
 }
 
 static int make_ring(struct tail *tail)
@@ -264,4 +289,41 @@ bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame)
 	memcpy(&ret_frame->vnet, ret_frame->data - sizeof(ret_frame->vnet),
 	       sizeof(ret_frame->vnet));
 	return true;
+}
+
+/* From when on nothing is missing among @frames; @whole: they are all there ever were. */
+static uint64_t complete_since(const struct tail *tail, const struct tail_frames *frames,
+			       bool whole)
+{
+	uint64_t since_us = tail->widened_us;
+
+	if (since_us == 0)
+		return 0;
+	if (since_us < tail->full_until_us)
+		since_us = tail->full_until_us;
+	if (!whole && frames->count > 0 && frames->frames[0].at_us > since_us)
+		since_us = frames->frames[0].at_us;
+	return since_us;
+}
+
+int tail_list(const struct tail *tail, struct tail_frames *ret_frames)
+{
+	size_t max = tail->frame_count < TAIL_FRAMES_MAX ? tail->frame_count : TAIL_FRAMES_MAX;
+	struct tail_frames list = { calloc(max + 1, sizeof(*list.frames)), 0, 0 };
+
+	if (!list.frames)
+		return -ENOMEM;
+	while (list.count < max && tail_get(tail, list.count, &list.frames[max - 1 - list.count]))
+		list.count++;
+	memmove(list.frames, list.frames + max - list.count, list.count * sizeof(*list.frames));
+	list.since_us = complete_since(tail, &list,
+				       list.count == tail->frame_count && tail->trimmed == 0);
+	*ret_frames = list;
+	return 0;
+}
+
+void tail_frames_clear(struct tail_frames *frames)
+{
+	free(frames->frames);
+	*frames = (struct tail_frames){ 0 };
 }

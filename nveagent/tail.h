@@ -33,6 +33,7 @@ enum {
 	TAIL_BLOCKS_FREE = 24,		/* always kept for the kernel by tail_trim(): 60 MB/s */
 	TAIL_KEEP_US = 1000000,		/* frames younger than that are kept if there is room */
 	TAIL_RETIRE_MS = 20,		/* after that the kernel closes a block that has frames */
+	TAIL_FRAMES_MAX = 8192,		/* that tail_list() gives */
 	TAIL_TRIM_MS = 100,		/* how often tail_trim() wants to be called */
 	TAIL_SETTLE_MS = 100,		/* tail_settle() waits no longer */
 };
@@ -51,6 +52,12 @@ int tail_open(uint32_t ifindex, struct mac mac, struct tail **ret_tail);
 struct tail *tail_free(struct tail *tail);
 DEFINE_CLEANUP(struct tail, tail_free)
 
+/*
+ * From now on captures frames for any MAC: what else the guest is given counts in its ring, too.
+ * Idempotent. 0 or a negative errno.
+ */
+int tail_widen(struct tail *tail);
+
 /* Gives old blocks back to the kernel. */
 void tail_trim(struct tail *tail);
 
@@ -66,5 +73,19 @@ int tail_settle(struct tail *tail, uint64_t since_us);
  * tail_settle() saw. False when there is none, or it was cut.
  */
 bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame);
+
+/* The newest frames, oldest first. All zero is none. */
+struct tail_frames {
+	struct tail_frame *frames;
+	size_t count;
+	uint64_t since_us; /* CLOCK_REALTIME: all that left from then on, for any MAC; 0: for one only */
+};
+
+/*
+ * Up to TAIL_FRAMES_MAX of those that tail_get() gives. 0 or -ENOMEM; release with
+ * tail_frames_clear(), before tail_trim() and tail_free().
+ */
+int tail_list(const struct tail *tail, struct tail_frames *ret_frames);
+void tail_frames_clear(struct tail_frames *frames);
 
 #endif

@@ -38,7 +38,8 @@ enum {
 };
 
 struct tap_queue {
-	int pidfd; /* of the owner of the first queue */
+	pid_t pid; /* the owner of the first queue */
+	int pidfd;
 	int fds[TAP_QUEUES_MAX];
 	size_t count, current;
 	size_t prefix_size, vnet_size; /* before the frame: struct tun_pi if any, then the vnet header */
@@ -61,6 +62,11 @@ struct tap_queue *tap_queue_free(struct tap_queue *queue)
 size_t tap_queue_count(const struct tap_queue *queue)
 {
 	return queue->count;
+}
+
+pid_t tap_queue_owner(const struct tap_queue *queue)
+{
+	return queue->pid;
 }
 
 bool tap_queue_owner_ended(const struct tap_queue *queue)
@@ -140,7 +146,7 @@ struct search {
 	int error; /* why a descriptor that fits could not be had */
 };
 
-static int take_descriptor(struct search *search, int pidfd, const char *fd_text)
+static int take_descriptor(struct search *search, pid_t pid, int pidfd, const char *fd_text)
 {
 	_cleanup_close_ int fd = (int) syscall(SYS_pidfd_getfd, pidfd, atoi(fd_text), 0);
 	struct tap_queue *queue = search->queue;
@@ -156,8 +162,10 @@ static int take_descriptor(struct search *search, int pidfd, const char *fd_text
 	r = learn_layout(queue, fd);
 	if (r < 0)
 		return r;
-	if (queue->pidfd < 0)
+	if (queue->pidfd < 0) {
+		queue->pid = pid;
 		queue->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+	}
 	if (queue->pidfd < 0)
 		return -errno;
 	queue->fds[queue->count++] = TAKE_FD(fd);
@@ -191,7 +199,7 @@ static void search_process(struct search *search, const char *pid)
 			continue;
 		if (pidfd < 0)
 			pidfd = (int) syscall(SYS_pidfd_open, atoi(pid), 0);
-		r = pidfd < 0 ? -errno : take_descriptor(search, pidfd, entry->d_name);
+		r = pidfd < 0 ? -errno : take_descriptor(search, atoi(pid), pidfd, entry->d_name);
 		if (r < 0)
 			search->error = r;
 	}

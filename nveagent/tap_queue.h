@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/cleanup.h"
 
@@ -42,10 +43,11 @@ struct tap_queue *tap_queue_free(struct tap_queue *queue);
 DEFINE_CLEANUP(struct tap_queue, tap_queue_free)
 
 /*
- * How many queues are open, and whether the process that held them has ended (then the handle is
- * all that keeps the tap alive).
+ * How many queues are open, by which process, and whether it has ended (then the handle is all that
+ * keeps the tap alive).
  */
 size_t tap_queue_count(const struct tap_queue *queue);
+pid_t tap_queue_owner(const struct tap_queue *queue);
 bool tap_queue_owner_ended(const struct tap_queue *queue);
 
 /* The first queue's descriptor, borrowed; and whether something waits in that queue. */

@@ -20,6 +20,7 @@
 #include <sys/un.h>
 
 #include "common/log.h"
+#include "nveagent/ring_search.h"
 #include "qmp/migration.h"
 #include "qmp/session.h"
 
@@ -48,6 +49,8 @@ struct qemu_watch {
 	int fd;			     /* -1: away */
 	struct loop_watch *watch;    /* of fd */
 	struct qmp_session *session; /* of fd */
+	struct ring_search *search;  /* NULL: none is under way */
+	uint64_t search_id;	     /* of its question */
 	bool wants_write;	     /* the present interest of the watch */
 	bool up;		     /* negotiated, on the present connection */
 	bool was_up;		     /* once, on any */
@@ -82,12 +85,46 @@ struct question {
 static const struct question question_events = { "migrate-set-capabilities", on_nothing };
 static const struct question question_status = { "query-status", on_status };
 static const struct question question_announce = { "announce-self", on_nothing };
+static answer_fn on_search;
+static const struct question question_search = { "x-query-virtio", on_search };
 
 /* @r: what the builder of @request returned. */
 static int ask(struct qemu_watch *watch, const struct question *question, int r,
 	       struct json_object *request)
 {
 	return r < 0 ? r : qmp_session_command(watch->session, request, (void *) question, NULL);
+}
+
+/* --- the search for the ring --- */
+
+static int search_on(struct qemu_watch *watch)
+{
+	struct json_object *request = NULL;
+	int r = ring_search_request(watch->search, &request);
+
+	return r < 0 ? r : qmp_session_command(watch->session, request, (void *) &question_search,
+					       &watch->search_id);
+}
+
+/* Answers to a search given up before have other ids. */
+static void on_search(struct qemu_watch *watch, const struct qmp_message *message)
+{
+	struct guest_ring_place place;
+	int r;
+
+	if (!watch->search || message->id != watch->search_id)
+		return;
+	r = ring_search_answer(watch->search, message->return_value, &place);
+	if (r == 0)
+		r = search_on(watch);
+	if (r == 0)
+		return;
+	watch->search = ring_search_free(watch->search);
+	if (r < 0)
+		log_info("%s: the NIC's receive ring is not known: %s", watch->address.sun_path,
+			 strerror(-r));
+	else
+		watch->events->ring(watch->userdata, &place);
 }
 
 static int ask_first(struct qemu_watch *watch)
@@ -129,6 +166,7 @@ static void on_message(struct qemu_watch *watch, const struct qmp_message *messa
 static void go_away(struct qemu_watch *watch)
 {
 	watch->watch = loop_watch_free(watch->watch);
+	watch->search = ring_search_free(watch->search);
 	watch->session = qmp_session_free(watch->session);
 	if (watch->fd >= 0)
 		close(watch->fd);
@@ -310,5 +348,21 @@ int qemu_watch_announce(struct qemu_watch *watch)
 	r = ask(watch, &question_announce, r, request);
 	if (r < 0 || watch->freed)
 		return r; /* within a callback: sent when it returns */
+	return flush(watch);
+}
+
+int qemu_watch_find_ring(struct qemu_watch *watch, struct mac mac)
+{
+	int r;
+
+	if (watch->fd < 0)
+		return -ENOTCONN;
+	watch->search = ring_search_free(watch->search);
+	watch->search = ring_search_new(mac);
+	if (!watch->search)
+		return -ENOMEM;
+	r = search_on(watch);
+	if (r < 0 || watch->freed)
+		return r;
 	return flush(watch);
 }

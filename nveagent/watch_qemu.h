@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 #include "common/cleanup.h"
+#include "net/addr.h"
+#include "nveagent/guest_ring.h"
 #include "nveagent/loop.h"
 #include "qmp/event.h"
 
@@ -31,12 +33,14 @@ struct qemu_watch_events {
 	 * monitor somebody else holds, is waited for without end.
 	 */
 	void (*gone)(void *userdata);
+	/* What qemu_watch_find_ring() found; it may find nothing, and say nothing. */
+	void (*ring)(void *userdata, const struct guest_ring_place *place);
 };
 
 struct qemu_watch;
 
 /*
- * @path: copied. @events: all three; borrowed. Connects, at once and again, by itself, from the
+ * @path: copied. @events: all; borrowed. Connects, at once and again, by itself, from the
  * loop; switches the migration capability "events" on. QEMU serves one client per monitor: this
  * must be one of our own. Returns 0, -ENAMETOOLONG (unix(7)), or -ENOMEM.
  */
@@ -47,5 +51,11 @@ DEFINE_CLEANUP(struct qemu_watch, qemu_watch_free)
 
 /* Queues announce-self (QMP); 0, -ENOTCONN, or an error of qmp_session_command(). */
 int qemu_watch_announce(struct qemu_watch *watch);
+
+/*
+ * Asks QEMU where the receive ring of its NIC with that MAC is (ring_search.h), anew if that was
+ * being asked. 0, -ENOTCONN, -ENOMEM, or an error of qmp_session_command().
+ */
+int qemu_watch_find_ring(struct qemu_watch *watch, struct mac mac);
 
 #endif

@@ -3,8 +3,8 @@
  * fuzz_qmp.c - what a hostile QEMU could say.
  *
  * The first byte is how many bytes arrive at a time (0: all at once); the rest is what QEMU says to
- * a session that has asked four things. Answers are read as those of query-migrate and
- * query-status. The rest, when it is text, is also tried as the details of a libvirt event.
+ * a session that has asked four things. Answers are read as those of query-migrate,
+ * query-status and the questions of qmp/virtio.h. The rest, when it is text, is also tried as the details of a libvirt event.
  */
 #include <assert.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "qmp/migration.h"
 #include "qmp/session.h"
+#include "qmp/virtio.h"
 
 enum {
 	ASKED = 4,
@@ -34,6 +35,24 @@ static void check_event(const struct qmp_event *event)
 	assert(event->timestamp_us <= INT64_MAX);
 }
 
+static void check_virtio(struct json_object *value)
+{
+	struct qmp_virtio_nets nets;
+	struct qmp_virtio_queue queue;
+	struct mac mac;
+	uint64_t number;
+	bool plain;
+
+	if (qmp_virtio_nets_parse(value, &nets) == 0)
+		for (size_t i = 0; i < nets.count; i++)
+			assert(strlen(nets.paths[i]) < QMP_PATH_SIZE);
+	(void) qmp_virtio_net_mac_parse(value, &mac);
+	(void) qmp_virtio_status_parse(value, &plain);
+	(void) qmp_virtio_queue_parse(value, &queue);
+	(void) qmp_memory_size_parse(value, &number);
+	(void) qmp_host_address_parse(value, &number);
+}
+
 static void check_answer(const struct qmp_message *message, char *tokens)
 {
 	struct qmp_migration_info info;
@@ -51,6 +70,7 @@ static void check_answer(const struct qmp_message *message, char *tokens)
 		assert(strlen(info.error) < sizeof(info.error));
 	if (qmp_vm_status_parse(message->return_value, &status) == 0)
 		assert(status.state < QMP_RUN_STATE_COUNT);
+	check_virtio(message->return_value);
 }
 
 /* Takes all messages, and sends a little. Returns what ended it. */

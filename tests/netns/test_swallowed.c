@@ -135,14 +135,27 @@ static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t f
 	CU_ASSERT_EQUAL(scene->parked.count, count);
 }
 
-static void recover_when(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, bool late,
-			 uint64_t certain, uint64_t doubtful)
+static void recover_case(struct scene *scene, const struct swallowed_case *what, uint64_t certain, uint64_t doubtful)
 {
 	struct swallowed_counters counters = { 99, 99 };
 
-	CU_ASSERT_EQUAL(swallowed_recover(scene->tail, stopped_us, until_us, queues, late, &scene->parked, &counters), 0);
+	CU_ASSERT_EQUAL(swallowed_recover(scene->tail, what, &scene->parked, &counters), 0);
 	CU_ASSERT_EQUAL(counters.certain, certain);
 	CU_ASSERT_EQUAL(counters.doubtful, doubtful);
+}
+
+static void recover_when(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, bool late,
+			 uint64_t certain, uint64_t doubtful)
+{
+	const struct swallowed_case what = {
+		.mac = vm,
+		.stopped_us = stopped_us,
+		.until_us = until_us,
+		.queues = queues,
+		.late = late,
+	};
+
+	recover_case(scene, &what, certain, doubtful);
 }
 
 static void recover(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, uint64_t certain,
@@ -337,17 +350,113 @@ static void each_frame_in_the_ring_is_found_once(void)
 	end(&scene);
 }
 
+/* The guest was given frames 0 to @given; QEMU took 0 to 5, and 5 before it said STOP. */
+static void know_that(uint32_t given, uint64_t certain, uint32_t first, int in_qemu)
+{
+	struct scene scene = scene_with(6);
+	const struct swallowed_case what = {
+		.mac = vm,
+		.stopped_us = time_of(&scene, 5) + 1,
+		.until_us = UINT64_MAX,
+		.queues = 1,
+		.late = true,
+		.exact = true,
+		.undelivered = FRAMES - 1 - given,
+	};
+
+	recover_case(&scene, &what, certain, 0);
+	expect_all_but(&scene, first, 0, 0, in_qemu);
+	end(&scene);
+}
+
+static void the_guests_ring_leaves_no_doubt(void)
+{
+	know_that(5, 0, 6, -1); /* all that QEMU took */
+	know_that(4, 1, 5, -1); /* all but the last */
+	know_that(3, 2, 4, 5); /* of two the newer one is the one read last */
+
+}
+
+/* A guest that is behind: what it was not given can be as old as that. */
+static void the_guests_ring_knows_of_old_frames(void)
+{
+	struct scene scene = scene_with(FRAMES);
+	const struct swallowed_case what = {
+		.mac = vm,
+		.stopped_us = clock_realtime_us() + 10 * SWALLOWED_DOUBT_US,
+		.until_us = UINT64_MAX,
+		.queues = 1,
+		.exact = true,
+		.undelivered = 2,
+	};
+
+	recover_case(&scene, &what, 2, 0);
+	expect_all_but(&scene, 8, 0, 0, FRAMES - 1);
+	end(&scene);
+}
+
+static void send_to(struct scene *scene, struct mac to, struct mac from, uint32_t number)
+{
+	uint8_t frame[FRAME_SIZE];
+
+	numbered_frame(to, from, EXPERIMENTAL, number, FRAME_SIZE, frame);
+	CU_ASSERT_EQUAL_FATAL(raw_port_send(scene->port, NULL, frame, FRAME_SIZE), 0);
+}
+
+/* The number of the next parked frame of ours: the host says things on the tap, too. 0: none. */
+static uint32_t next_parked(const struct scene *scene, size_t *at)
+{
+	struct parked_frame frame = { 0 };
+
+	while (parked_next(&scene->parked, at, &frame))
+		if (frame.size == FRAME_SIZE && memcmp(frame.data + MAC_SIZE, sender.octet, MAC_SIZE) == 0)
+			return frame_number(frame.data);
+	return 0;
+}
+
+/* Of what is for others only broadcast and multicast is given back, and nothing the VM sent itself. */
+static void the_guests_ring_counts_frames_for_others(void)
+{
+	static const struct mac multicast = { { 1, 0, 0x5e, 0, 0, 1 } };
+	struct scene scene = begin();
+	const struct swallowed_case what = { .mac = vm, .queues = 1, .until_us = UINT64_MAX, .exact = true, .undelivered = SIZE_MAX };
+	struct swallowed_counters counters = { 0 };
+	size_t at = 0;
+
+	CU_ASSERT_EQUAL_FATAL(tail_widen(scene.tail), 0);
+	send_to(&scene, vm, sender, 1);
+	send_to(&scene, multicast, sender, 2);
+	send_to(&scene, sender, vm, 3);
+	send_to(&scene, multicast, vm, 4);
+	send_to(&scene, sender, sender, 5);
+	send_to(&scene, vm, sender, 6);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, &what, &scene.parked, &counters), 0);
+	CU_ASSERT_EQUAL(counters.doubtful, 0);
+	CU_ASSERT_EQUAL(next_parked(&scene, &at), 1);
+	CU_ASSERT_EQUAL(next_parked(&scene, &at), 2);
+	CU_ASSERT_EQUAL(next_parked(&scene, &at), 6);
+	CU_ASSERT_EQUAL(next_parked(&scene, &at), 0);
+	end(&scene);
+}
+
 static void a_full_list_stays_as_it_is(void)
 {
 	_cleanup_free_ uint8_t *big = calloc(1, PARKED_BYTES_MAX);
 	struct scene scene = scene_with(FRAMES);
+	const struct swallowed_case what = {
+		.mac = vm,
+		.stopped_us = time_of(&scene, 0),
+		.until_us = UINT64_MAX,
+		.queues = 1,
+	};
 	struct swallowed_counters counters = { 98, 99 };
 	struct parked before;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(big);
 	CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, big, PARKED_BYTES_MAX - FRAME_SIZE, false), 0);
 	before = scene.parked;
-	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, time_of(&scene, 0), UINT64_MAX, 1, false, &scene.parked, &counters), -ENOSPC);
+	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, &what, &scene.parked, &counters), -ENOSPC);
 	CU_ASSERT_EQUAL(memcmp(&before, &scene.parked, sizeof(before)), 0);
 	CU_ASSERT_EQUAL(counters.certain, 98);
 	CU_ASSERT_EQUAL(counters.doubtful, 99);
@@ -371,4 +480,7 @@ NETNS_MAIN("swallowed", needs,
 	   UNIT_TEST(nothing_was_swallowed),
 	   UNIT_TEST(what_left_later_does_not_count),
 	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
+	   UNIT_TEST(the_guests_ring_leaves_no_doubt),
+	   UNIT_TEST(the_guests_ring_knows_of_old_frames),
+	   UNIT_TEST(the_guests_ring_counts_frames_for_others),
 	   UNIT_TEST(a_full_list_stays_as_it_is))

@@ -91,6 +91,61 @@ static void keeps_what_went_to_the_mac(void)
 	end(&scene);
 }
 
+/* The newest to @mac. */
+static const struct tail_frame *find_frame(const struct tail_frames *frames, struct mac mac)
+{
+	const struct tail_frame *found = NULL;
+
+	for (size_t i = 0; i < frames->count; i++)
+		if (memcmp(frames->frames[i].data, mac.octet, MAC_SIZE) == 0)
+			found = &frames->frames[i];
+	CU_ASSERT_PTR_NOT_NULL_FATAL(found);
+	return found;
+}
+
+static void keeps_all_once_it_is_widened(void)
+{
+	struct scene scene = begin();
+	struct tail_frames frames = { 0 };
+	uint64_t before_us = clock_realtime_us();
+
+	send_numbered(&scene, other, 1, SMALL);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(tail_list(scene.tail, &frames), 0);
+	CU_ASSERT_EQUAL(frames.since_us, 0);
+	tail_frames_clear(&frames);
+	CU_ASSERT_EQUAL(tail_widen(scene.tail), 0);
+	CU_ASSERT_EQUAL(tail_widen(scene.tail), 0);
+	send_numbered(&scene, other, 2, SMALL);
+	send_numbered(&scene, vm, 3, SMALL);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(tail_list(scene.tail, &frames), 0);
+	CU_ASSERT_TRUE_FATAL(frames.count >= 2); /* and perhaps some multicast of the host's own */
+	CU_ASSERT_EQUAL(number_of(find_frame(&frames, other)), 2);
+	CU_ASSERT_EQUAL(number_of(find_frame(&frames, vm)), 3);
+	CU_ASSERT_TRUE(frames.since_us >= before_us && frames.since_us <= frames.frames[0].at_us);
+	tail_frames_clear(&frames);
+	end(&scene);
+}
+
+/* What is complete begins with the oldest that is listed: more than can be listed, or trimmed away. */
+static void says_since_when_it_is_complete(void)
+{
+	struct scene scene = begin();
+	struct tail_frames frames = { 0 };
+
+	CU_ASSERT_EQUAL(tail_widen(scene.tail), 0);
+	for (uint32_t i = 0; i < TAIL_FRAMES_MAX + 100; i++)
+		send_numbered(&scene, vm, i, SMALL);
+	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(tail_list(scene.tail, &frames), 0);
+	CU_ASSERT_EQUAL_FATAL(frames.count, TAIL_FRAMES_MAX);
+	CU_ASSERT_EQUAL(number_of(find_frame(&frames, vm)), TAIL_FRAMES_MAX + 99);
+	CU_ASSERT_EQUAL(frames.since_us, frames.frames[0].at_us);
+	tail_frames_clear(&frames);
+	end(&scene);
+}
+
 static void what_comes_in_is_not_kept(void)
 {
 	struct scene scene = begin();
@@ -168,6 +223,8 @@ static const struct netns_need needs[] = {
 
 NETNS_MAIN("tail", needs,
 	UNIT_TEST(keeps_what_went_to_the_mac),
+	UNIT_TEST(keeps_all_once_it_is_widened),
+	UNIT_TEST(says_since_when_it_is_complete),
 	UNIT_TEST(what_comes_in_is_not_kept),
 	UNIT_TEST(trimming_keeps_the_newest),
 	UNIT_TEST(a_full_ring_says_so),
