@@ -6,6 +6,7 @@ What happens when an endpoint arrives at a host: announcements, and RARP, which 
 usage: test_arrival.py NVEAGENT NVA NVECTL [UNITTEST-ARGUMENT...]
 """
 
+import json
 import pathlib
 import socket
 import struct
@@ -14,8 +15,10 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from fake_qemu import FakeQemu  # noqa: E402
-from tenants import (Case, DEADLINE_S, IP4, IP6, MACS, VNI, announcement4, arp, inside, mac_bytes, main, na,
+from tenants import (Case, DEADLINE_S, IP4, IP6, MACS, VNI, announcement4, arp, icmpv6, inside, mac_bytes, main, na,
                      rarp_request, run, wait_until)  # noqa: E402
+
+GATEWAY4, GATEWAY6 = "198.51.100.1", "2001:db8:100::1"
 
 
 class Arrival(Case):
@@ -136,8 +139,11 @@ class Arrival(Case):
 class VmArrival(Case):
     """A VM moves, with a monitor that says so in QEMU's place and a veth in its tap's."""
 
-    def vm(self, world, host, netns, running):
+    def vm(self, world, host, netns, running, prepare=None):
+        """PREPARE: called with the namespace once it is plugged, before anything is said of it."""
         world.plug(host, "t1", netns=netns)
+        if prepare:
+            prepare(netns)
         qemu = FakeQemu(f"{world.directory}/{host}.qmp", running)
         self.addCleanup(qemu.stop)
         world.ask(host, "port", "add", "--qmp", qemu.path, "--tap", f"p-{netns}", "--mac", MACS["t1"], "--vni", VNI,
@@ -200,6 +206,64 @@ class VmArrival(Case):
 
     check_announced = Arrival.check_announced
 
+    def gateways(self, world):
+        """{host: MAC} of br100, which has the gateway's addresses on each host."""
+        macs = {}
+        for host in ("hv1", "hv2"):
+            run("ip", "-n", host, "addr", "add", f"{GATEWAY4}/24", "dev", "br100")
+            run("ip", "-n", host, "addr", "add", f"{GATEWAY6}/64", "dev", "br100", "nodad")
+            macs[host] = json.loads(run("ip", "-n", host, "-j", "link", "show", "br100").stdout)[0]["address"]
+        return macs
+
+    @staticmethod
+    def entries(netns):
+        """{gateway: MAC} as a guest's kernel has them."""
+        told = json.loads(run("ip", "-n", netns, "-s", "-j", "neigh", "show", "dev", "eth0").stdout or "[]")
+        return {row["dst"]: row.get("lladdr") for row in told if row["dst"] in (GATEWAY4, GATEWAY6)}
+
+    def test_refreshes_the_gateway(self):
+        """
+        A gateway that every host has by itself, with another MAC on each: the guest that arrives, a stock kernel which
+        accepts no GARP, has the new host's at once. It is asked something by each address of the gateway: an ARP request
+        (RFC 826: the receiver merges the sender) and an NS with a source link-layer address option (RFC 4861 section
+        7.2.3), to the guest alone.
+        """
+        for underlay in (4, 6):
+            with self.subTest(underlay=underlay):
+                world = self.world(underlay)
+                self.check_gateway(world, self.gateways(world))
+
+    def check_gateway(self, world, macs):
+        def settle_in(netns):
+            """As its memory has it; it stands still, so it says nothing."""
+            inside(netns, "nft", "add table inet quiet; "
+                   "add chain inet quiet out { type filter hook output priority 0; policy drop; }")
+            world.give(netns, IP4["t1"], IP6["t1"])
+            for gateway in (GATEWAY4, GATEWAY6):
+                run("ip", "-n", netns, "neigh", "replace", gateway, "lladdr", macs["hv1"], "dev", "eth0", "nud", "reachable")
+
+        self.assertNotEqual(macs["hv1"], macs["hv2"])
+        source = self.vm(world, "hv1", "vm", running=True)
+        world.give("vm", IP4["t1"], IP6["t1"])
+        for gateway in (GATEWAY4, GATEWAY6):
+            inside("vm", "ping", "-n", "-c1", "-W5", gateway)
+        self.assertEqual(self.entries("vm"), dict.fromkeys((GATEWAY4, GATEWAY6), macs["hv1"]))
+        world.knows("t1", IP4["t1"], IP6["t1"])
+        target = self.vm(world, "hv2", "vmb", running=False, prepare=settle_in)
+        self.wait_state(world, "hv2", "plugged")
+        self.assertEqual(self.entries("vmb"), dict.fromkeys((GATEWAY4, GATEWAY6), macs["hv1"]))
+        wire = self.wire("vmb")
+        self.move(world, source, target)
+        wait_until(lambda: self.entries("vmb") == dict.fromkeys((GATEWAY4, GATEWAY6), macs["hv2"]), "the new gateway's MAC")
+
+        guest, gateway = mac_bytes(MACS["t1"]), mac_bytes(macs["hv2"])
+        group = f"ff02::1:ff00:{IP6['t1'][-2:]}"
+        wanted = [arp(0x0806, 1, (gateway, socket.inet_aton(GATEWAY4)), (b"\0" * 6, socket.inet_aton(IP4["t1"])), to=guest),
+                  icmpv6(gateway, GATEWAY6, group, bytes((135, 0, 0, 0, 0, 0, 0, 0)) +
+                         socket.inet_pton(socket.AF_INET6, IP6["t1"]) + b"\x01\x01" + gateway, to_mac=guest)]
+        for frame in wanted:  # Ethernet pads what is short
+            wire.until(lambda heard, f=frame: heard[:len(f)] == f and not any(heard[len(f):]), frame.hex())
+
     def test_is_not_asked_while_it_stands_still(self):
         """A VM that is paused cannot answer: it keeps its addresses, and loses them when it runs and is silent."""
         world = self.world(**{"neighbour-age": 1})
@@ -218,4 +282,4 @@ class VmArrival(Case):
 
 
 if __name__ == "__main__":
-    main(("arping", "tshark"), 3)
+    main(("arping", "nft", "tshark"), 3)
