@@ -16,17 +16,20 @@
 #include "common/json.h"
 #include "common/lines.h"
 #include "common/unix_socket.h"
+#include "nva/control_reassign.h"
 #include "nva/control_transfer.h"
 
 struct client {
 	LIST_ENTRY(client) link;
 	struct control *control;
-	struct bufferevent *stream; /* owned */
-	struct lines *lines;	    /* owned */
-	bool ended;		    /* it asks no more, but may still read */
-	bool handed_over;	    /* to the process that exports */
-	struct import *import;	    /* owned; its lines come */
-	struct json_object *held;   /* an answer that waits for @ticket */
+	struct bufferevent *stream;   /* owned */
+	struct lines *lines;	      /* owned */
+	bool ended;		      /* it asks no more, but may still read */
+	bool handed_over;	      /* to the process that exports */
+	struct import *import;	      /* owned; its lines come */
+	struct json_object *held;     /* an answer that waits for @ticket */
+	bool changed;		      /* by the present request, whose answer must wait for that */
+	char text[NVO3_TEXT_MAX + 1]; /* why the present request was refused */
 	uint64_t ticket;
 };
 
@@ -103,6 +106,17 @@ static int reply_export(struct client *client, struct json_object *request,
 	return 0;
 }
 
+static int reply_reassign(struct client *client, struct json_object *request,
+			  struct json_object *reply, const char **reterr_text)
+{
+	int r = control_reassign(client->control->subject.directory, request, reply, client->text);
+
+	if (r < 0 && r != -ENOMEM)
+		*reterr_text = client->text;
+	client->changed = r > 0;
+	return r < 0 ? r : 0;
+}
+
 static int reply_import(struct client *client, struct json_object *request,
 			struct json_object *reply, const char **reterr_text)
 {
@@ -122,10 +136,8 @@ static const struct operation {
 	int (*reply)(struct client *client, struct json_object *request, struct json_object *reply,
 		     const char **reterr_text);
 } operations[] = {
-	{ "status", reply_status },
-	{ "mappings", reply_mappings },
-	{ "export", reply_export },
-	{ "import", reply_import },
+	{ "status", reply_status }, { "mappings", reply_mappings }, { "reassign", reply_reassign },
+	{ "export", reply_export }, { "import", reply_import },
 };
 
 static int dispatch(struct client *client, struct json_object *request, struct json_object *reply,
@@ -140,7 +152,7 @@ static int dispatch(struct client *client, struct json_object *request, struct j
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].name, name) == 0)
 			return operations[i].reply(client, request, reply, reterr_text);
-	*reterr_text = "unknown op; there are: status, mappings, export, import";
+	*reterr_text = "unknown op; there are: status, mappings, reassign, export, import";
 	return -EOPNOTSUPP;
 }
 
@@ -191,11 +203,22 @@ static int send_error(struct client *client, const char *text)
 	return send_line(client, reply);
 }
 
+/* The directory has changed: @reply, which is taken over, is sent when that will last. */
+static int send_when_durable(struct client *client, struct json_object *reply)
+{
+	struct control *control = client->control;
+
+	client->ticket = control->subject.changed(control->subject.userdata);
+	client->held = reply;
+	return release(client, store_durable(control->subject.store));
+}
+
 /* The answer to all lines of an import, which is over. */
 static int finish_import(struct client *client)
 {
 	struct control *control = client->control;
 	_cleanup_(import_freep) struct import *import = TAKE_PTR(client->import);
+	_cleanup_(json_unrefp) struct json_object *reply = NULL;
 	const char *what = "";
 	char text[IMPORT_TEXT_SIZE];
 	size_t taken, kept;
@@ -207,13 +230,11 @@ static int finish_import(struct client *client)
 	}
 	if (r < 0)
 		return r;
-	client->ticket = control->subject.changed(control->subject.userdata);
-	client->held = json_object_new_object();
-	if (!client->held || json_add_bool(client->held, "ok", true) < 0 ||
-	    json_add_u64(client->held, "taken", taken) < 0 ||
-	    json_add_u64(client->held, "kept", kept) < 0)
+	reply = json_object_new_object();
+	if (!reply || json_add_bool(reply, "ok", true) < 0 ||
+	    json_add_u64(reply, "taken", taken) < 0 || json_add_u64(reply, "kept", kept) < 0)
 		return -ENOMEM;
-	return release(client, store_durable(control->subject.store));
+	return send_when_durable(client, TAKE_PTR(reply));
 }
 
 static int take_import_line(struct client *client, const char *line, size_t size)
@@ -247,8 +268,11 @@ static int answer(struct client *client, const char *line, size_t size)
 		return send_error(client, "the request is not a JSON object");
 	if (!reply || json_add_bool(reply, "ok", true) < 0)
 		return -ENOMEM;
+	client->changed = false;
 	if (dispatch(client, request, reply, &text) < 0)
 		return send_error(client, text);
+	if (client->changed)
+		return send_when_durable(client, TAKE_PTR(reply));
 	return client->handed_over ? -ECANCELED : send_line(client, reply);
 }
 

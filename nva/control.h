@@ -6,6 +6,8 @@
  *   "counters":{...}}
  *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all
  *   VNIs
+ *   {"op":"reassign","vni":100,"mac":"...","to":"hv2"}, or with "vm" for "mac"; "dry_run":true
+ *                                -> {"ok":true, "mappings":[...]}, once that is durable
  *   {"op":"export"}              -> an export (control_transfer.h), after which it closes
  *   {"op":"import"}              -> {"ok":true}; then the lines of an export, and one answer to all of them:
  *                                   {"ok":true, "taken":..., "kept":...}

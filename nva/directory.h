@@ -153,6 +153,39 @@ void directory_dump(const struct directory *directory, uint64_t now_us, uint64_t
 int directory_merge(struct directory *directory, uint64_t now_us, const struct directory *from,
 		    size_t *ret_taken, size_t *ret_kept, const char **reterr_what);
 
+/* What an operator wants. */
+struct directory_reassignment {
+	uint32_t vni;		    /* with @mac; with @vm 0: all */
+	struct mac mac;		    /* or zero */
+	struct uuid vm;		    /* all that it has; or none */
+	char to[NVO3_NAME_MAX + 1]; /* the NVE that shall serve it */
+	bool dry;		    /* only say what would be done */
+};
+
+/* What became of a mapping. */
+struct directory_reassigned {
+	uint32_t vni;
+	struct mac mac;
+	char from[NVO3_NAME_MAX + 1];
+	uint64_t generation; /* now */
+	bool changed;	     /* false: it was that NVE's already, or this is dry */
+};
+
+/*
+ * Gives mappings to an NVE without anybody's consent. The caller frees *ret_list. Returns 0, or with
+ * @reterr_text (NVO3_TEXT_MAX + 1 bytes) and nothing done
+ *   -EINVAL         neither a MAC in a VNI nor a VM, or both
+ *   -ENOENT         there is no such mapping, or no such NVE
+ *   -ENOTCONN       the NVE has no session
+ *   -EADDRNOTAVAIL  it has not subscribed to the VNI
+ *   -ENOSPC         it would have too many
+ * or -ENOMEM.
+ */
+int directory_reassign(struct directory *directory, uint64_t now_us,
+		       const struct directory_reassignment *what,
+		       struct directory_reassigned **ret_list, size_t *ret_count,
+		       char *reterr_text);
+
 /* The newest generation that is known of a MAC, served or withdrawn; 0: none. */
 uint64_t directory_generation(const struct directory *directory, uint32_t vni, struct mac mac);
 

@@ -62,6 +62,7 @@ enum counter {
 	COUNTER_FLOWS_DROPPED,		/* of no move that is granted, or over DIRECTORY_MOVE_FLOWS_MAX */
 	COUNTER_CONFLICTS,		/* that began */
 	COUNTER_CONFLICTS_RESOLVED,
+	COUNTER_REASSIGNED,		/* by an operator */
 	COUNTER_INTERESTS_REFUSED,	/* over the cap of an NVE */
 	COUNTER_COUNT,
 };

@@ -22,6 +22,7 @@ static const struct command {
 	{ "",	  "mappings", nvectl_mappings,	 "which NVE has which MAC and IP addresses" },
 	{ "",	  "moves",    nvectl_moves,	 "the ledger of moves this host took part in" },
 	{ "nva",  "status",   nvectl_nva_status, "the NVA: its NVEs, VNIs and counters" },
+	{ "nva",  "reassign", nvectl_nva_reassign, "give a MAC or a VM to another NVE, without consent" },
 	{ "nva",  "export",   nvectl_nva_export, "write the directory of this host's NVA, as JSON lines" },
 	{ "nva",  "import",   nvectl_nva_import, "bring an export into this host's NVA" },
 	{ "port", "add",      nvectl_port_add,	 "take on the port of a QEMU without libvirt" },

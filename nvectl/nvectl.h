@@ -31,6 +31,7 @@ typedef int nvectl_command_fn(struct nvectl *ctl, int argc, char **argv);
 
 nvectl_command_fn nvectl_status, nvectl_ports, nvectl_mappings, nvectl_nva_status; /* show.c */
 nvectl_command_fn nvectl_nva_export, nvectl_nva_import;				   /* transfer.c */
+nvectl_command_fn nvectl_nva_reassign;						   /* reassign.c */
 nvectl_command_fn nvectl_moves;							   /* moves.c */
 nvectl_command_fn nvectl_port_add, nvectl_port_del;				   /* port.c */
 nvectl_command_fn nvectl_migrate;						   /* migrate.c */

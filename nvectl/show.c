@@ -63,6 +63,41 @@ static const struct view_column nva_move_columns[] = {
 	/* clang-format on */
 };
 
+/* "52:54:00:aa:00:10 (hv1), ...": the one that has the address, then those that wait. */
+static char *claims_text(struct json_object *claims)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	if (!json_object_is_type(claims, json_type_array))
+		return view_text(claims);
+	out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < json_object_array_length(claims); i++) {
+		struct json_object *claim = json_object_array_get_idx(claims, i);
+		_cleanup_free_ char *mac = NULL, *nve = NULL;
+
+		if (!json_object_is_type(claim, json_type_object))
+			continue;
+		mac = view_member(claim, "mac");
+		nve = view_member(claim, "nve");
+		fprintf(out, "%s%s (%s)", i ? ", " : "", mac ? mac : "", nve ? nve : "");
+	}
+	fclose(out);
+	return text;
+}
+
+static const struct view_column conflict_columns[] = {
+	/* clang-format off */
+	{ "VNI", "vni" }, { "ADDRESS", "ip" }, { "CLAIMED BY", "claims", claims_text },
+	/* clang-format on */
+};
+
+static const struct list nva_conflicts = { "conflicts", conflict_columns,
+					   ARRAY_SIZE(conflict_columns) };
+
 static const struct list nva_lists[] = {
 	{ "nves", nve_columns, ARRAY_SIZE(nve_columns) },
 	{ "vnis", nva_vni_columns, ARRAY_SIZE(nva_vni_columns) },
@@ -222,6 +257,11 @@ static int print_nva(struct json_object *nva)
 	for (size_t i = 0; i < ARRAY_SIZE(nva_lists); i++) {
 		printf("\n%s\n", nva_lists[i].key);
 		if (print_list(nva, &nva_lists[i]) != EXIT_SUCCESS)
+			return EXIT_FAILURE;
+	}
+	if (json_object_object_get(nva, "conflicts")) { /* an older NVA does not tell */
+		printf("\nconflicts\n");
+		if (print_list(nva, &nva_conflicts) != EXIT_SUCCESS)
 			return EXIT_FAILURE;
 	}
 	if (json_get_object(nva, "counters", &part) == 0) {

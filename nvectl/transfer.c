@@ -1,94 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* transfer.c - nvectl nva export and import: a whole directory out of a running NVA, and into one. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
-#include "common/json.h"
-#include "common/unix_socket.h"
+#include "nvectl/nva_socket.h"
 #include "nvectl/nvectl.h"
 
-#define NVA_SOCKET "/run/rehome/nva.sock"
-
 enum {
-	OPTION_NVA_SOCKET = 0x200,
-	CONNECT_TIMEOUT_MS = 5000,
-	SILENCE_MAX_S = 120,  /* a large import is applied in one go */
 	LINE_SIZE_MAX = 4000, /* what the NVA reads */
 };
-
-/* --- the connection --- */
-
-struct connection {
-	const char *path; /* borrowed */
-	FILE *in, *out;	  /* owned */
-	char *line;	  /* owned: the last one read */
-	size_t room;
-};
-
-static void connection_close(struct connection *connection)
-{
-	if (connection->in)
-		fclose(connection->in);
-	if (connection->out)
-		fclose(connection->out);
-	free(connection->line);
-}
-
-static int connection_open(struct connection *connection, const char *request)
-{
-	const struct timeval silence = { .tv_sec = SILENCE_MAX_S };
-	int fd = unix_socket_connect(connection->path, CONNECT_TIMEOUT_MS), copy;
-
-	if (fd == -ENOENT || fd == -ECONNREFUSED)
-		return nvectl_fail("no NVA answers at %s: is nva running on this host?",
-				   connection->path);
-	if (fd < 0)
-		return nvectl_fail("cannot ask the NVA at %s: %s", connection->path, strerror(-fd));
-	copy = dup(fd);
-	if (copy < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 ||
-	    !(connection->in = fdopen(fd, "r")) || !(connection->out = fdopen(copy, "w")))
-		return nvectl_fail("cannot ask the NVA: %s", strerror(errno));
-	(void) signal(SIGPIPE, SIG_IGN); /* it may answer before it has heard all */
-	fprintf(connection->out, "%s\n", request);
-	fflush(connection->out);
-	return 0;
-}
-
-/* The next line, without its newline; NULL at the end. */
-static const char *read_line(struct connection *connection)
-{
-	ssize_t n = getline(&connection->line, &connection->room, connection->in);
-
-	if (n <= 0)
-		return NULL;
-	if (connection->line[n - 1] == '\n')
-		connection->line[n - 1] = '\0';
-	return connection->line;
-}
-
-/* Reads an answer. Returns 0 with *ret_reply, which the caller owns, or has printed why not. */
-static int read_answer(struct connection *connection, struct json_object **ret_reply)
-{
-	_cleanup_(json_unrefp) struct json_object *reply = NULL;
-	const char *line = read_line(connection), *text = "it did not work";
-	bool ok;
-
-	if (!line)
-		return nvectl_fail("the NVA at %s closed the connection without an answer",
-				   connection->path);
-	if (json_parse_object(line, strlen(line), &reply) < 0 ||
-	    json_get_bool(reply, "ok", &ok) < 0)
-		return nvectl_fail("the NVA gave a reply that is not understood");
-	(void) json_get_string(reply, "error", &text);
-	if (!ok)
-		return nvectl_fail("the NVA says: %s", text);
-	*ret_reply = TAKE_PTR(reply);
-	return 0;
-}
 
 /* --- options --- */
 
@@ -117,8 +38,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 static const char *parse(struct nvectl *ctl, int argc, char **argv, const char *doc)
 {
 	static const struct argp_option options[] = {
-		{ "nva-socket", OPTION_NVA_SOCKET, "PATH", 0,
-		  "The NVA's control socket (default " NVA_SOCKET ")", 0 },
+		NVA_SOCKET_OPTION,
 		{ 0 },
 	};
 	const struct argp_child children[] = { { &nvectl_common_argp, 0, NULL, 0 }, { 0 } };
@@ -133,10 +53,10 @@ static const char *parse(struct nvectl *ctl, int argc, char **argv, const char *
 
 /* --- export --- */
 
-static int copy_export(struct connection *connection)
+static int copy_export(struct nva_connection *connection)
 {
 	struct json_object *first = NULL;
-	int r = read_answer(connection, &first);
+	int r = nva_read_answer(connection, &first);
 	bool whole = false;
 	const char *line;
 
@@ -144,7 +64,7 @@ static int copy_export(struct connection *connection)
 	if (r != 0)
 		return r;
 	puts(connection->line);
-	while ((line = read_line(connection))) {
+	while ((line = nva_read_line(connection))) {
 		puts(line);
 		whole = strncmp(line, "{\"end\":", 7) == 0;
 	}
@@ -154,23 +74,23 @@ static int copy_export(struct connection *connection)
 
 int nvectl_nva_export(struct nvectl *ctl, int argc, char **argv)
 {
-	struct connection connection = {
+	struct nva_connection connection = {
 		.path = parse(ctl, argc, argv,
 			      "Writes the mappings and the withdrawn generations of the NVA on "
 			      "this host to the standard output, a JSON object a line."),
 	};
-	int status = connection_open(&connection, "{\"op\":\"export\"}");
+	int status = nva_connection_open(&connection, "{\"op\":\"export\"}");
 
 	if (status == 0)
 		status = copy_export(&connection);
-	connection_close(&connection);
+	nva_connection_close(&connection);
 	return status;
 }
 
 /* --- import --- */
 
 /* Sends lines until the input ends, or the NVA does not want more. Returns 0 or an exit status. */
-static int send_lines(struct connection *connection)
+static int send_lines(struct nva_connection *connection)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0, number = 0;
@@ -190,18 +110,18 @@ static int send_lines(struct connection *connection)
 	return 0;
 }
 
-static int import(struct nvectl *ctl, struct connection *connection)
+static int import(struct nvectl *ctl, struct nva_connection *connection)
 {
 	struct json_object *begun = NULL;
 	_cleanup_(json_unrefp) struct json_object *done = NULL;
 	uint64_t taken = 0, kept = 0;
-	int r = read_answer(connection, &begun);
+	int r = nva_read_answer(connection, &begun);
 
 	json_unref(begun);
 	if (r == 0)
 		r = send_lines(connection);
 	if (r == 0)
-		r = read_answer(connection, &done);
+		r = nva_read_answer(connection, &done);
 	if (r != 0)
 		return r;
 	if (ctl->json) {
@@ -217,17 +137,17 @@ static int import(struct nvectl *ctl, struct connection *connection)
 
 int nvectl_nva_import(struct nvectl *ctl, int argc, char **argv)
 {
-	struct connection connection = {
+	struct nva_connection connection = {
 		.path = parse(
 			ctl, argc, argv,
 			"Reads what 'nvectl nva export' has written from the standard input, "
 			"and brings what is newer there into the NVA on this host: all of it, "
 			"or nothing."),
 	};
-	int status = connection_open(&connection, "{\"op\":\"import\"}");
+	int status = nva_connection_open(&connection, "{\"op\":\"import\"}");
 
 	if (status == 0)
 		status = import(ctl, &connection);
-	connection_close(&connection);
+	nva_connection_close(&connection);
 	return status;
 }

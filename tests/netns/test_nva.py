@@ -467,7 +467,7 @@ class Operation(Case):
 
         for line, error in ((b"what", "the request is not a JSON object"), (b"[]", "the request is not a JSON object"),
                             (b"{}", 'the request has no "op"'), (b'{"op":1}', 'the request has no "op"'),
-                            (b'{"op":"x"}', "unknown op; there are: status, mappings, export, import"),
+                            (b'{"op":"x"}', "unknown op; there are: status, mappings, reassign, export, import"),
                             (b'{"op":"mappings","vni":0}', "vni should be a number, 1 to 16777215"),
                             (b'{"op":"mappings","vni":"a"}', "vni should be a number, 1 to 16777215")):
             self.assertEqual(json.loads(nva.ask_line(line)), {"ok": False, "error": error})

@@ -250,6 +250,56 @@ class Moves(StoreCase):
         self.assertEqual(nva.stop(), 0)
 
 
+class Reassign(StoreCase):
+    """nvectl nva reassign."""
+
+    def reassign(self, nva, *arguments):
+        return subprocess.run([NVECTL, "nva", "reassign", "--nva-socket", nva.socket, *arguments], capture_output=True,
+                              text=True, timeout=DEADLINE_S, check=False)
+
+    def test_it_is_told_and_lasts(self):
+        nva = self.start()
+        hv1, hv2 = self.session("hv1", "192.0.2.1"), self.session("hv2", "2001:db8::2")
+        hv1.expect(r"members vni=100 .*")
+        hv1.say(f"register 1 100 {MAC} 1 10.0.0.1 fd00::1")
+        for nve in (hv1, hv2):
+            nve.out.until(rf"update .* mapping={MAC}/1/192.0.2.1/10.0.0.1,fd00::1")
+        words = ("--vni", "100", "--mac", MAC, "hv2")
+
+        done = self.reassign(nva, "--dry-run", *words)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, rf"100 +{MAC} +hv1 +hv2 +1 +no\nnothing was changed")
+        done = self.reassign(nva, "--json", *words)
+        self.assertEqual(json.loads(done.stdout)["mappings"],
+                         [{"vni": 100, "mac": MAC, "from": "hv1", "to": "hv2", "generation": 2, "changed": True}])
+        nva.log.until(rf"An operator gives {MAC} in VNI 100, which NVE hv1 served, to NVE hv2: generation 2")
+        told = hv1.expect(rf"update revision=(\d+) vni=100 mapping={MAC}/2/2001:db8::2/10.0.0.1,fd00::1").group(1)
+        hv1.say(f"ack {told}")
+        hv2.expect(rf"update .* mapping={MAC}/2/2001:db8::2/10.0.0.1,fd00::1")
+        done = self.reassign(nva, *words)
+        self.assertRegex(done.stdout, rf"100 +{MAC} +hv2 +hv2 +2 +no\n$")
+
+        self.kill(nva)
+        nva = self.start()
+        kept = self.mappings(nva)[100, MAC]
+        self.assertEqual((kept["nve"], kept["generation"], kept["ips"]), ("hv2", 2, ["10.0.0.1", "fd00::1"]))
+        self.assertEqual(nva.stop(), 0)
+
+    def test_nonsense_is_refused(self):
+        nva = self.start()
+        hv1 = self.session("hv1", "192.0.2.1")
+        hv1.say(f"register 1 100 {MAC} 1")
+        hv1.out.until(rf"update .* mapping={MAC}/1/")
+        for words, why in ((("--vni", "100", "--mac", MAC, "hv9"), "there is no NVE hv9"),
+                           (("--vni", "101", "--mac", MAC, "hv1"), "nobody serves this MAC in this VNI"),
+                           (("--vni", "100", "--mac", "01:00:5e:00:00:01", "hv1"), "mac should be a unicast MAC.*"),
+                           (("--vm", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "hv1"), "nobody serves this VM")):
+            done = self.reassign(nva, *words)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, rf"^nvectl: the NVA says: {why}\n$")
+        self.assertEqual(nva.stop(), 0)
+
+
 class Transfers(StoreCase):
     """nvectl nva export, and import."""
 

@@ -54,7 +54,10 @@ MOVES = {"moves": [{
 NVA = {"nva": {
     "name": "nva1", "uptime_s": 90061, "revision": 17,
     "moves": [{"vni": 100, "mac": "52:54:00:aa:00:10", "from": "hv1", "to": "hv2", "state": "granted", "generation": 3}],
-    "nves": [{"name": "hv1", "vtep": "192.0.2.1", "role": "gateway", "connected": True, "acked_revision": 17, "vnis": [100, 200]}],
+    "nves": [{"name": "hv1", "vtep": "192.0.2.1", "role": "gateway", "connected": True, "stale": False,
+              "acked_revision": 17, "vnis": [100, 200]}],
+    "conflicts": [{"vni": 100, "ip": "fd00::1", "claim_count": 2, "claims": [{"mac": "52:54:00:aa:00:10", "nve": "hv1"},
+                                                                             {"mac": "52:54:00:aa:00:11", "nve": "hv2"}]}],
     "vnis": [{"vni": 100, "members": 3, "mappings": 9}], "counters": {"updates": 40},
 }}
 
@@ -150,8 +153,8 @@ up         1 d 1 h
 revision   17
 
 nves
-NVE  VTEP       ROLE     CONNECTED  ACKED REVISION  VNIS
-hv1  192.0.2.1  gateway  yes        17              100,200
+NVE  VTEP       ROLE     CONNECTED  STALE  ACKED REVISION  VNIS
+hv1  192.0.2.1  gateway  yes        no     17              100,200
 
 vnis
 VNI  MEMBERS  MAPPINGS
@@ -160,6 +163,10 @@ VNI  MEMBERS  MAPPINGS
 moves
 VNI  MAC                FROM  TO   STATE    GENERATION
 100  52:54:00:aa:00:10  hv1   hv2  granted  3
+
+conflicts
+VNI  ADDRESS  CLAIMED BY
+100  fd00::1  52:54:00:aa:00:10 (hv1), 52:54:00:aa:00:11 (hv2)
 
 counters
   updates: 40
@@ -286,6 +293,12 @@ class Usage(Case):
             ("migrate", "--qmp", "/run/a", "--to", "h:1", "--mac", "52:54:00:aa:00:10"),
             ("migrate", "--qmp", "/run/a", "--to", "h:1", "--vni", "1"), ("migrate", "--qmp", "/run/a", "--to", "h:1", "vm1"),
             ("migrate", "--qmp", "/run/a", "--to", "h:1", "--postcopy"),
+            ("nva", "reassign"), ("nva", "reassign", "hv2"), ("nva", "reassign", "--vni", "1", "hv2"),
+            ("nva", "reassign", "--mac", "52:54:00:aa:00:10", "hv2"), ("nva", "reassign", "--vni", "0", "hv2"),
+            ("nva", "reassign", "--vni", "1", "--mac", "52:54", "hv2"), ("nva", "reassign", "--vm", "vm1", "hv2"),
+            ("nva", "reassign", "--vni", "1", "--mac", "52:54:00:aa:00:10"),
+            ("nva", "reassign", "--vni", "1", "--mac", "52:54:00:aa:00:10", "hv1", "hv2"),
+            ("nva", "reassign", "--vm", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "--vni", "1", "--mac", "52:54:00:aa:00:10", "hv2"),
         ):
             with self.subTest(arguments):
                 done = self.run_plain(*arguments)
@@ -295,7 +308,8 @@ class Usage(Case):
     def test_help_lists_every_command(self):
         done = self.run_plain("--help")
         self.assertEqual(done.returncode, 0)
-        for command in ("status", "ports", "mappings", "moves", "nva status", "port add", "port del", "migrate"):
+        for command in ("status", "ports", "mappings", "moves", "nva status", "nva reassign", "port add",
+                        "port del", "migrate"):
             self.assertIn("\n  " + command + " ", done.stdout)
             self.assertIn("Usage: nvectl " + command, self.run_plain(*command.split(), "--help").stdout)
 

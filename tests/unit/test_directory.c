@@ -910,7 +910,8 @@ static void the_status_tells_all(void)
 		"\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
 		"\"updates\":4,\"snapshots\":2,\"queries\":0,"
 		"\"answered\":0,\"flows\":0,\"flows_dropped\":0,"
-		"\"conflicts\":0,\"conflicts_resolved\":0,\"interests_refused\":0}}");
+		"\"conflicts\":0,\"conflicts_resolved\":0,\"reassigned\":0,\"interests_refused\":0}"
+		"}");
 }
 
 static void lists_the_mappings(void)
