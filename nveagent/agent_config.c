@@ -108,6 +108,11 @@ static int parse_qemu_announce(void *target, const char *value, char *reterr_mes
 	return parse_bool(value, &((struct agent_config *) target)->qemu_announce, reterr_message);
 }
 
+static int parse_guest_ring(void *target, const char *value, char *reterr_message)
+{
+	return parse_bool(value, &((struct agent_config *) target)->guest_ring, reterr_message);
+}
+
 static int parse_forward_timeout(void *target, const char *value, char *reterr_message)
 {
 	return parse_number(value, 1, 3600, &((struct agent_config *) target)->forward_timeout_s,
@@ -178,6 +183,7 @@ static const struct config_key agent_keys[] = {
 	{ "socket",		parse_socket },
 	{ "libvirt-uri",	parse_libvirt_uri },
 	{ "qemu-announce",	parse_qemu_announce },
+	{ "guest-ring",		parse_guest_ring },
 	{ "forward-timeout",	parse_forward_timeout },
 	{ "quiet-interval-ms",	parse_quiet_interval },
 	{ "late-time",		parse_late },

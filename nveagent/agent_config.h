@@ -43,6 +43,7 @@ struct agent_config {
 	bool insecure_plain;	/* a plain connection to an NVA that is not on loopback */
 	char socket[AGENT_PATH_SIZE];
 	char libvirt_uri[AGENT_URI_SIZE];	/* "none": no libvirt on this host */
+	bool guest_ring;	/* ask QEMU for the receive ring through libvirt, too, which taints the domain */
 	bool qemu_announce;	/* also QMP announce-self through libvirt, which taints the domain */
 	unsigned forward_timeout_s;	/* the cap on forwarding for a VM that left */
 	unsigned quiet_interval_ms;	/* forwarding ends when nothing came for that long */

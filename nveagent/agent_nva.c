@@ -93,6 +93,7 @@ static void consider(struct agent *agent, const struct consent *consent)
 	port->consent_id = consent->id;
 	port->other = consent->vtep;
 	port->facts.asked_for = true;
+	port_find_ring(port);
 	port_input(port, MOBILITY_ASKED_FOR);
 }
 

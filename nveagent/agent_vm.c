@@ -96,6 +96,7 @@ static void stop(struct port *port)
 static void leave(struct port *port)
 {
 	port->facts.migrating_out = true;
+	port_find_ring(port);
 	port_input(port, MOBILITY_LEAVE);
 }
 
@@ -258,6 +259,17 @@ static void on_libvirt_domain(void *userdata, const struct domain *domain,
 	}
 }
 
+static void on_libvirt_ring(void *userdata, struct uuid vm, struct mac mac,
+			    const struct guest_ring_place *place)
+{
+	struct agent *agent = userdata;
+
+	for (struct port *port = agent->ports; port; port = port->hh.next)
+		if (port->kind == PORT_VM && uuid_cmp(port->uuid, vm) == 0 &&
+		    mac_cmp(port->mac, mac) == 0)
+			port_know_ring(port, place);
+}
+
 static void on_libvirt_connected(void *userdata, bool connected, const char *reason)
 {
 	struct agent *agent = userdata;
@@ -285,6 +297,7 @@ const struct libvirt_watch_events agent_libvirt_events = {
 	.domain = on_libvirt_domain,
 	.resynced = on_libvirt_resynced,
 	.qemu = on_libvirt_qemu,
+	.ring = on_libvirt_ring,
 };
 
 /* --- QEMU without libvirt --- */
@@ -317,12 +330,7 @@ static void on_qemu_gone(void *userdata)
 
 static void on_qemu_ring(void *userdata, const struct guest_ring_place *place)
 {
-	struct port *port = userdata;
-
-	if (!port->inflight)
-		return;
-	inflight_know_ring(port->inflight, place);
-	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
+	port_know_ring(userdata, place);
 }
 
 const struct qemu_watch_events agent_qemu_events = {

@@ -85,6 +85,19 @@ struct guest_ring *guest_ring_free(struct guest_ring *ring)
 	return NULL;
 }
 
+static bool maps_are_equal(const struct guest_map *a, const struct guest_map *b)
+{
+	return a->size == b->size && a->count == b->count &&
+	       memcmp(a->places, b->places, a->count * sizeof(a->places[0])) == 0;
+}
+
+bool guest_ring_is_at(const struct guest_ring *ring, const struct guest_ring_place *place)
+{
+	return ring->place.size == place->size && ring->place.descriptors == place->descriptors &&
+	       ring->place.available == place->available && ring->place.used == place->used &&
+	       maps_are_equal(&ring->place.map, &place->map);
+}
+
 /* --- reading --- */
 
 static int read_index(const struct guest_ring *ring, uint64_t table, uint16_t *ret_index)

@@ -21,6 +21,7 @@
 #ifndef REHOME_NVEAGENT_GUEST_RING_H
 #define REHOME_NVEAGENT_GUEST_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,9 @@ struct guest_ring;
 int guest_ring_open(pid_t pid, const struct guest_ring_place *place, struct guest_ring **ret_ring);
 struct guest_ring *guest_ring_free(struct guest_ring *ring);
 DEFINE_CLEANUP(struct guest_ring, guest_ring_free)
+
+/* True when it was opened with that place. */
+bool guest_ring_is_at(const struct guest_ring *ring, const struct guest_ring_place *place);
 
 /* Looks, while the guest runs. @now_us: CLOCK_REALTIME. Ends by itself once it was stopped. */
 void guest_ring_look(struct guest_ring *ring, uint64_t now_us);

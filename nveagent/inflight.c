@@ -276,9 +276,11 @@ void inflight_know_ring(struct inflight *inflight, const struct guest_ring_place
 {
 	int r;
 
-	if (!inflight->tail || inflight->ring || inflight->stage != STAGE_ARMED ||
-	    tap_queue_count(inflight->tap) != 1)
+	if (!inflight->tail || inflight->stage != STAGE_ARMED ||
+	    tap_queue_count(inflight->tap) != 1 ||
+	    (inflight->ring && guest_ring_is_at(inflight->ring, place)))
 		return;
+	inflight->ring = guest_ring_free(inflight->ring);
 	r = guest_ring_open(tap_queue_owner(inflight->tap), place, &inflight->ring);
 	if (r == 0)
 		r = tail_widen(inflight->tail);

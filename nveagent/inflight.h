@@ -75,8 +75,9 @@ int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const
 uint32_t inflight_ifindex(const struct inflight *inflight);
 
 /*
- * While armed: where the receive ring of the VM's NIC is, so that nothing will be doubtful. A tap
- * with several queues has several rings: then, and after a failure, nothing changes.
+ * While armed: where the receive ring of the VM's NIC is, so that nothing will be doubtful. It may
+ * be said again. A tap with several queues has several rings: then, and after a failure, nothing is
+ * known.
  */
 void inflight_know_ring(struct inflight *inflight, const struct guest_ring_place *place);
 

@@ -77,6 +77,8 @@ struct port {
 	uint64_t consent_id;	/* of the NVA's open question */
 	uint64_t request_id;	/* of our newest request; answers to older ones do not count */
 
+	uint64_t ring_us;	/* CLOCK_MONOTONIC when QEMU said where the NIC's receive ring is; 0: never */
+	struct guest_ring_place ring;
 	struct kernel_guard *guard;
 	struct inflight *inflight;
 	struct arrivals *arrivals; /* at the old NVE, once every NVE has confirmed */
@@ -147,6 +149,11 @@ void port_steer(struct port *port);
 
 /* Removes the guard, but not while that would put packets out of order. */
 void port_unguard(struct port *port);
+
+/* Asks QEMU where the NIC's receive ring is: it will be watched while the port is armed. */
+void port_find_ring(struct port *port);
+/* The answer. */
+void port_know_ring(struct port *port, const struct guest_ring_place *place);
 
 /* Copies the forward device's counters into the ledger's record. */
 void port_count(struct port *port);

@@ -13,6 +13,7 @@
 enum {
 	STEER_LINGER_US = 1000000,
 	UNGUARD_RETRY_US = 5000,
+	RING_FRESH_US = 10000000, /* a guest takes longer to start anew, with another ring */
 	UNGUARD_TRIES_MAX =
 		200, /* a second: a guest that has not caught up by then is always behind */
 };
@@ -304,6 +305,47 @@ static void do_hush(struct port *port)
 
 /* --- packets in flight --- */
 
+/*
+ * Asked again while the VM stops, libvirt would keep QEMU's monitor, and whoever wants to abort the
+ * job, waiting.
+ */
+static bool is_fresh(const struct port *port)
+{
+	return port->ring_us && clock_monotonic_us() < port->ring_us + RING_FRESH_US;
+}
+
+static bool may_ask_libvirt(const struct port *port)
+{
+	return port->agent->libvirt && port->agent->config->guest_ring &&
+	       port->kind == PORT_VM && !port->qemu;
+}
+
+/* Without an answer what QEMU swallows is doubted. */
+void port_find_ring(struct port *port)
+{
+	if (!mobility_is_local(port->state))
+		return;
+	if (port->qemu)
+		(void) qemu_watch_find_ring(port->qemu, port->mac);
+	else if (may_ask_libvirt(port) && !is_fresh(port))
+		(void) libvirt_watch_find_ring(port->agent->libvirt, port->uuid, port->mac);
+}
+
+static void watch_ring(struct port *port)
+{
+	if (port->ring_us)
+		inflight_know_ring(port->inflight, &port->ring);
+	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
+}
+
+void port_know_ring(struct port *port, const struct guest_ring_place *place)
+{
+	port->ring = *place;
+	port->ring_us = clock_monotonic_us();
+	if (port->state == MOBILITY_ARMED && port->inflight)
+		watch_ring(port);
+}
+
 static void do_arm(struct port *port)
 {
 	int r;
@@ -317,9 +359,7 @@ static void do_arm(struct port *port)
 		complain(port, "prepare forwarding to the new NVE", r);
 		return;
 	}
-	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
-	if (port->qemu)
-		(void) qemu_watch_find_ring(port->qemu, port->mac);
+	watch_ring(port);
 }
 
 static void do_switch(struct port *port)
@@ -373,7 +413,7 @@ static const char *why_not_exact(int error)
  */
 static void note_exactness(struct port *port, const struct inflight_counters *counters)
 {
-	if (!port->qemu)
+	if (!port->qemu && !may_ask_libvirt(port))
 		return;
 	if (counters->exact)
 		port_note(port, "exact", "by the guest's ring: read in %u us, judged in %u us",

@@ -54,6 +54,9 @@ static void hand_out(const struct libvirt_watch_events *events, void *userdata,
 	case LIBVIRT_ITEM_QEMU:
 		events->qemu(userdata, item->vm, &item->event);
 		break;
+	case LIBVIRT_ITEM_RING:
+		events->ring(userdata, item->vm, item->mac, &item->place);
+		break;
 	}
 }
 
@@ -121,6 +124,25 @@ int libvirt_watch_announce(struct libvirt_watch *watch, struct uuid vm)
 		r = -ENOENT;
 	else
 		entry->announce = true;
+	libvirt_shared_wake(shared);
+	libvirt_shared_unlock(shared);
+	return r;
+}
+
+int libvirt_watch_find_ring(struct libvirt_watch *watch, struct uuid vm, struct mac mac)
+{
+	struct libvirt_shared *shared = watch->shared;
+	int r = 0;
+
+	libvirt_shared_lock(shared);
+	if (!shared->connected)
+		r = -ENOTCONN;
+	else if (!libvirt_view_find(&shared->view, vm))
+		r = -ENOENT;
+	else if (shared->ring_count == WATCH_LIBVIRT_RINGS_MAX)
+		r = -ENOSPC;
+	else
+		shared->rings[shared->ring_count++] = (struct libvirt_ring_wish){ vm, mac };
 	libvirt_shared_wake(shared);
 	libvirt_shared_unlock(shared);
 	return r;

@@ -28,8 +28,10 @@
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "net/addr.h"
 #include "net/uuid.h"
 #include "nveagent/domain_xml.h"
+#include "nveagent/guest_ring.h"
 #include "nveagent/loop.h"
 #include "qmp/event.h"
 
@@ -37,6 +39,7 @@ enum {
 	/* Events that wait for the agent's thread; over it they are dropped, and all is listed. */
 	WATCH_LIBVIRT_QUEUE_MAX = 4096,
 	WATCH_LIBVIRT_DOMAINS_MAX = 4096, /* of one host */
+	WATCH_LIBVIRT_RINGS_MAX = 64,	  /* to be found; each takes some milliseconds */
 	/* Between two attempts to connect: doubled after each that failed, up to the second. */
 	WATCH_LIBVIRT_RETRY_MIN_MS = 100,
 	WATCH_LIBVIRT_RETRY_MAX_MS = 2000,
@@ -77,12 +80,15 @@ struct libvirt_watch_events {
 	void (*resynced)(void *userdata);
 	/* A QEMU monitor event of the kinds of qmp/event.h, with QEMU's timestamp. */
 	void (*qemu)(void *userdata, struct uuid vm, const struct qmp_event *event);
+	/* What libvirt_watch_find_ring() found; it may find nothing, and say nothing. */
+	void (*ring)(void *userdata, struct uuid vm, struct mac mac,
+		     const struct guest_ring_place *place);
 };
 
 struct libvirt_watch;
 
 /*
- * Starts the threads at once. @uri: copied. @events: all four callbacks; borrowed.
+ * Starts the threads at once. @uri: copied. @events: all five callbacks; borrowed.
  * Returns 0, or
  *   -EBUSY  this process has a watch already: libvirt's event loop is one per process
  *   -ENOMEM, or what pthread_create(3) or eventfd(2) said
@@ -110,5 +116,12 @@ int libvirt_watch_refresh(struct libvirt_watch *watch, struct uuid vm);
  * -ENOENT when no such domain is known.
  */
 int libvirt_watch_announce(struct libvirt_watch *watch, struct uuid vm);
+
+/*
+ * Asks QEMU where the receive ring of the VM's NIC with that MAC is (ring_search.h), the same way, on
+ * the same condition. Never blocks. Returns 0, -ENOTCONN, -ENOENT, or -ENOSPC when
+ * WATCH_LIBVIRT_RINGS_MAX are wanted already.
+ */
+int libvirt_watch_find_ring(struct libvirt_watch *watch, struct uuid vm, struct mac mac);
 
 #endif

@@ -26,6 +26,7 @@
  * has said nothing since we are connected. When a guest has stopped in order to leave, QEMU's monitor
  * is busy until all is sent.
  */
+#include <errno.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 
 #include "common/json.h"
 #include "common/log.h"
+#include "nveagent/ring_search.h"
 #include "nveagent/watch_libvirt_client.h"
 #include "qmp/migration.h"
 
@@ -144,4 +146,43 @@ void libvirt_announce(virDomainPtr domain)
 	if (virDomainQemuMonitorCommand(domain, json_object_to_json_string(request), &reply, 0) < 0)
 		log_debug("announce-self of %s: %s", virDomainGetName(domain),
 			  virGetLastErrorMessage());
+}
+
+/* What QEMU returned to @request, which is taken over; NULL when it, or libvirt, refused. */
+static struct json_object *ask_qemu(virDomainPtr domain, struct json_object *request)
+{
+	_cleanup_(json_unrefp) struct json_object *taken = request, *answer = NULL;
+	_cleanup_free_ char *reply = NULL;
+	struct json_object *value = NULL;
+
+	if (virDomainQemuMonitorCommand(domain, json_object_to_json_string(taken), &reply, 0) < 0 ||
+	    json_parse_object(reply, strlen(reply), &answer) < 0 ||
+	    !json_object_object_get_ex(answer, "return", &value))
+		return NULL;
+	return json_object_get(value);
+}
+
+static int answer_one(virDomainPtr domain, struct ring_search *search,
+		      struct guest_ring_place *ret_place)
+{
+	_cleanup_(json_unrefp) struct json_object *value = NULL;
+	struct json_object *request = NULL;
+	int r = ring_search_request(search, &request);
+
+	if (r < 0)
+		return r;
+	value = ask_qemu(domain, request);
+	return value ? ring_search_answer(search, value, ret_place) : -EIO;
+}
+
+int libvirt_find_ring(virDomainPtr domain, struct mac mac, struct guest_ring_place *ret_place)
+{
+	_cleanup_(ring_search_freep) struct ring_search *search = ring_search_new(mac);
+	int r = search ? 0 : -ENOMEM;
+
+	while (r == 0)
+		r = answer_one(domain, search, ret_place);
+	if (r < 0)
+		log_debug("The receive ring of %s: %s", virDomainGetName(domain), strerror(-r));
+	return r < 0 ? r : 0;
 }

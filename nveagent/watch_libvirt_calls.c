@@ -164,8 +164,9 @@ static bool list_all(struct calls *calls)
 /* --- what is asked of the thread while connected --- */
 
 struct request {
-	bool relist, announce;
+	bool relist, announce, ring;
 	enum libvirt_ask_job job;
+	struct mac mac; /* ring */
 	struct uuid vm;
 	uint64_t life;
 };
@@ -183,7 +184,12 @@ static bool take_request(struct libvirt_shared *shared, struct request *ret_requ
 {
 	struct libvirt_view_entry *entry = NULL;
 	struct request request = { .relist = shared->relist };
+	struct libvirt_ring_wish wish;
 
+	if (!request.relist && libvirt_shared_take_ring(shared, &wish)) {
+		*ret_request = (struct request){ .ring = true, .vm = wish.vm, .mac = wish.mac };
+		return true;
+	}
 	if (!request.relist) {
 		entry = wants_announcement(&shared->view);
 		request.announce = entry != NULL;
@@ -216,6 +222,19 @@ static bool next_request(struct libvirt_shared *shared, struct request *ret_requ
 	return found;
 }
 
+static void find_ring(struct libvirt_shared *shared, const struct request *request,
+		      virDomainPtr domain)
+{
+	const struct libvirt_ring_wish wish = { request->vm, request->mac };
+	struct guest_ring_place place;
+
+	if (libvirt_find_ring(domain, request->mac, &place) < 0)
+		return;
+	libvirt_shared_lock(shared);
+	libvirt_tell_ring(shared, &wish, &place);
+	libvirt_shared_unlock(shared);
+}
+
 static void serve_request(struct calls *calls, const struct request *request)
 {
 	_cleanup_(domain_unrefp)
@@ -224,9 +243,11 @@ static void serve_request(struct calls *calls, const struct request *request)
 
 	if (domain && request->announce) {
 		libvirt_announce(domain);
+	} else if (domain && request->ring) {
+		find_ring(calls->shared, request, domain);
 	} else if (domain) {
 		look_at(calls->shared, request->vm, request->life, domain, request->job);
-	} else if (libvirt_no_such_domain()) {
+	} else if (libvirt_no_such_domain() && !request->ring) {
 		libvirt_shared_lock(calls->shared);
 		tell_answer(calls->shared, request->vm, request->life, &stopped);
 		libvirt_shared_unlock(calls->shared);
@@ -265,6 +286,7 @@ static void forget_present(struct libvirt_shared *shared)
 {
 	libvirt_shared_lock(shared);
 	shared->closed = false;
+	shared->ring_count = 0;
 	for (size_t i = 0; i < shared->view.count; i++) {
 		shared->view.entries[i].said = QEMU_SAID_NOTHING;
 		shared->view.entries[i].stays = false;

@@ -51,5 +51,10 @@ struct libvirt_answer libvirt_ask(virDomainPtr domain, enum libvirt_ask_job job)
 bool libvirt_no_such_domain(void);
 /* Has QEMU announce itself; taints the domain. A failure is logged at debug level. */
 void libvirt_announce(virDomainPtr domain);
+/*
+ * Asks QEMU where a NIC's receive ring is; taints the domain. Returns 0, an error of
+ * ring_search_answer(), or -EIO when libvirt or QEMU refused; logged at debug level.
+ */
+int libvirt_find_ring(virDomainPtr domain, struct mac mac, struct guest_ring_place *ret_place);
 
 #endif

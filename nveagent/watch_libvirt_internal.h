@@ -38,6 +38,7 @@ enum libvirt_item_kind {
 	LIBVIRT_ITEM_DOMAIN,
 	LIBVIRT_ITEM_RESYNCED,
 	LIBVIRT_ITEM_QEMU,
+	LIBVIRT_ITEM_RING,
 };
 
 struct libvirt_item {
@@ -47,8 +48,10 @@ struct libvirt_item {
 	struct domain *domain;		  /* DOMAIN: owned */
 	enum libvirt_domain_state state;  /* DOMAIN */
 	bool migrating_out;		  /* DOMAIN */
-	struct uuid vm;			  /* QEMU */
+	struct uuid vm;			  /* QEMU, RING */
 	struct qmp_event event;		  /* QEMU */
+	struct mac mac;			  /* RING */
+	struct guest_ring_place place;	  /* RING */
 };
 
 struct libvirt_queue {
@@ -105,6 +108,12 @@ bool libvirt_view_is_leaving(const struct libvirt_view_entry *entry, bool answer
 
 /* --- shared by the threads --- */
 
+/* A receive ring that is to be found. */
+struct libvirt_ring_wish {
+	struct uuid vm;
+	struct mac mac;
+};
+
 struct libvirt_shared {
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* for the calls thread; CLOCK_MONOTONIC */
@@ -119,6 +128,8 @@ struct libvirt_shared {
 	bool connected; /* told so; before, events only change the view */
 	bool closed;	/* libvirt says that the present connection is dead */
 	bool relist;
+	struct libvirt_ring_wish rings[WATCH_LIBVIRT_RINGS_MAX]; /* oldest first */
+	size_t ring_count;
 	char lost_reason[LIBVIRT_REASON_SIZE]; /* the last one told; "" after a connection */
 };
 
@@ -140,6 +151,10 @@ void libvirt_tell_lost(struct libvirt_shared *shared, const char *reason);
 void libvirt_tell_resynced(struct libvirt_shared *shared);
 void libvirt_tell_qemu(struct libvirt_shared *shared, struct uuid vm,
 		       const struct qmp_event *event);
+void libvirt_tell_ring(struct libvirt_shared *shared, const struct libvirt_ring_wish *wish,
+		       const struct guest_ring_place *place);
+/* Takes the oldest wish; false when there is none. */
+bool libvirt_shared_take_ring(struct libvirt_shared *shared, struct libvirt_ring_wish *ret_wish);
 /* @domain: taken over; NULL makes the loss of an event of it. */
 void libvirt_tell_domain(struct libvirt_shared *shared, struct domain *domain,
 			 enum libvirt_domain_state state, bool migrating_out);

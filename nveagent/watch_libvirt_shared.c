@@ -122,6 +122,29 @@ void libvirt_tell_qemu(struct libvirt_shared *shared, struct uuid vm, const stru
 	push(shared, item);
 }
 
+void libvirt_tell_ring(struct libvirt_shared *shared, const struct libvirt_ring_wish *wish,
+		       const struct guest_ring_place *place)
+{
+	struct libvirt_item *item = item_new(LIBVIRT_ITEM_RING);
+
+	if (item) {
+		item->vm = wish->vm;
+		item->mac = wish->mac;
+		item->place = *place;
+	}
+	push(shared, item);
+}
+
+bool libvirt_shared_take_ring(struct libvirt_shared *shared, struct libvirt_ring_wish *ret_wish)
+{
+	if (shared->ring_count == 0)
+		return false;
+	*ret_wish = shared->rings[0];
+	shared->ring_count--;
+	memmove(shared->rings, shared->rings + 1, shared->ring_count * sizeof(shared->rings[0]));
+	return true;
+}
+
 void libvirt_tell_domain(struct libvirt_shared *shared, struct domain *domain,
 			 enum libvirt_domain_state state, bool migrating_out)
 {

@@ -32,9 +32,9 @@ class Case(unittest.TestCase):
 
     maxDiff = None
 
-    def room(self, underlay=4, guest=None, vnis=(100,), **lab_options):
-        """A Room with rehome and a guest on hv1, for the rest of the test."""
-        lab = Lab(Rehome(BUILD, vnis=vnis), underlay, build=BUILD, say=say, keep_logs=KEEP_LOGS, **lab_options)
+    def room(self, underlay=4, guest=None, vnis=(100,), agent=None, **lab_options):
+        """A Room with rehome (AGENT: more for the agents' configurations) and a guest on hv1, for the rest of the test."""
+        lab = Lab(Rehome(BUILD, agent=agent, vnis=vnis), underlay, build=BUILD, say=say, keep_logs=KEEP_LOGS, **lab_options)
         return self.enterContext(Room("rehome", underlay, BUILD, say, guest, lab=lab))
 
     def assert_counts(self, report, doubled, what):

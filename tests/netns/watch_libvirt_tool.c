@@ -101,8 +101,20 @@ static void on_qemu(void *userdata, struct uuid vm, const struct qmp_event *even
 	show(object);
 }
 
+static void on_ring(void *userdata, struct uuid vm, struct mac mac,
+		    const struct guest_ring_place *place)
+{
+	struct json_object *object = say("ring");
+	char text[UUID_TEXT_SIZE], mac_as_text[MAC_TEXT_SIZE];
+
+	json_add_string(object, "vm", uuid_text(vm, text));
+	json_add_string(object, "mac", mac_text(mac, mac_as_text));
+	json_add_u64(object, "size", place->size);
+	show(object);
+}
+
 static const struct libvirt_watch_events callbacks = { on_connected, on_domain, on_resynced,
-						       on_qemu };
+						       on_qemu, on_ring };
 
 static int start(struct tool *tool)
 {

@@ -87,6 +87,7 @@ static void names_the_line_of_what_is_wrong(void)
 		{ "[agent]\nforward-timeout = 0\n",	":2:", "1 to 3600" },
 		{ "[agent]\nforward-timeout = 30s\n",	":2:", "1 to 3600" },
 		{ "[agent]\nlog-level = loud\n",	":2:", "debug" },
+		{ "[agent]\nguest-ring = often\n",	":2:", "yes or no" },
 		{ "[agent]\nnva = 192.0.2.10\n[vni 1]\n", ": ", "no vtep" },
 		{ "[agent]\nvtep = 192.0.2.1\n[vni 1]\n", ": ", "no nva" },
 		{ GOOD "[vni 7]\nmode = flood\n",	":5:", "push or pull" },

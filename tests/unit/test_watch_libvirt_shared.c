@@ -53,7 +53,9 @@ static void keeps_the_order_of_all_kinds(void)
 {
 	static const enum libvirt_item_kind wanted[] = { LIBVIRT_ITEM_CONNECTED, LIBVIRT_ITEM_QEMU,
 							 LIBVIRT_ITEM_DOMAIN, LIBVIRT_ITEM_RESYNCED,
-							 LIBVIRT_ITEM_LOST };
+							 LIBVIRT_ITEM_RING, LIBVIRT_ITEM_LOST };
+	const struct libvirt_ring_wish wish = { .vm = vm(3), .mac = { { 2, 0, 0, 0, 0, 9 } } };
+	const struct guest_ring_place place = { .size = 256 };
 	_cleanup_(libvirt_shared_unrefp) struct libvirt_shared *shared = shared_new();
 	struct libvirt_item *item;
 	struct libvirt_queue taken;
@@ -64,6 +66,7 @@ static void keeps_the_order_of_all_kinds(void)
 	tell_event(shared, QMP_EVENT_STOP, 7);
 	libvirt_tell_stopped(shared, entry_new(shared, 1));
 	libvirt_tell_resynced(shared);
+	libvirt_tell_ring(shared, &wish, &place);
 	libvirt_tell_lost(shared, "gone");
 	CU_ASSERT_TRUE(is_readable(shared));
 
@@ -73,6 +76,10 @@ static void keeps_the_order_of_all_kinds(void)
 	for (item = taken.first; item && n < ARRAY_SIZE(wanted); item = item->next)
 		CU_ASSERT_EQUAL(item->kind, wanted[n++]);
 	CU_ASSERT_EQUAL(n, ARRAY_SIZE(wanted));
+	for (item = taken.first; item; item = item->next)
+		if (item->kind == LIBVIRT_ITEM_RING)
+			CU_ASSERT_TRUE(item->place.size == 256 && uuid_cmp(item->vm, vm(3)) == 0 &&
+				       mac_cmp(item->mac, wish.mac) == 0);
 	CU_ASSERT_EQUAL(taken.first->next->event.timestamp_us, 7);
 	CU_ASSERT_STRING_EQUAL(taken.last->reason, "gone");
 	libvirt_items_free(taken.first);
@@ -205,6 +212,21 @@ static void serves_the_longest_waiting_first(void)
 	CU_ASSERT_EQUAL(view->count, 19);
 }
 
+static void takes_wishes_for_rings_in_order(void)
+{
+	_cleanup_(libvirt_shared_unrefp) struct libvirt_shared *shared = shared_new();
+	struct libvirt_ring_wish wish;
+
+	CU_ASSERT_FALSE(libvirt_shared_take_ring(shared, &wish));
+	for (unsigned i = 0; i < WATCH_LIBVIRT_RINGS_MAX; i++)
+		shared->rings[shared->ring_count++] = (struct libvirt_ring_wish){ .vm = vm(i) };
+	for (unsigned i = 0; i < WATCH_LIBVIRT_RINGS_MAX; i++) {
+		CU_ASSERT_TRUE(libvirt_shared_take_ring(shared, &wish));
+		CU_ASSERT_EQUAL(uuid_cmp(wish.vm, vm(i)), 0);
+	}
+	CU_ASSERT_FALSE(libvirt_shared_take_ring(shared, &wish));
+}
+
 static void gives_each_life_a_number(void)
 {
 	_cleanup_(libvirt_shared_unrefp) struct libvirt_shared *shared = shared_new();
@@ -290,6 +312,7 @@ UNIT_MAIN("watch_libvirt_shared", UNIT_TEST(keeps_the_order_of_all_kinds),
 	  UNIT_TEST(wakes_for_each_first_item), UNIT_TEST(overflows_into_a_resync),
 	  UNIT_TEST(an_overflow_keeps_who_is_connected), UNIT_TEST(tells_a_reason_once),
 	  UNIT_TEST(queues_nothing_once_it_ends), UNIT_TEST(lives_until_the_last_reference),
-	  UNIT_TEST(serves_the_longest_waiting_first), UNIT_TEST(gives_each_life_a_number),
+	  UNIT_TEST(serves_the_longest_waiting_first), UNIT_TEST(takes_wishes_for_rings_in_order),
+	  UNIT_TEST(gives_each_life_a_number),
 	  UNIT_TEST(refuses_too_many), UNIT_TEST(believes_qemu_about_running),
 	  UNIT_TEST(believes_qemu_about_leaving))
