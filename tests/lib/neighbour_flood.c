@@ -3,10 +3,11 @@
  * neighbour_flood.c - sends ARP and ND out of a device at a given rate, as a guest that floods, and
  * measures what another process (the agent) spends meanwhile.
  *
- * usage: neighbour_flood DEVICE MAC RATE SECONDS [PID]
+ * usage: neighbour_flood [--questions] DEVICE MAC RATE SECONDS [PID]
  *
- * MAC "any": each frame comes from another MAC. Frames are half GARPs and half unsolicited NAs from MAC, of CLAIMS different addresses each. Prints
- * one JSON object: the frames sent, the rate reached, and the share of one CPU that PID used
+ * MAC "any": each frame comes from another MAC. Frames are half GARPs and half unsolicited NAs from MAC, of CLAIMS
+ * different addresses each; with --questions ARP requests and NS, each for another target. SECONDS 0: until
+ * the standard input ends. Prints one JSON object: the frames sent, the rate reached, and the share of one CPU that PID used
  * (utime + stime of /proc/PID/stat, proc(5)).
  */
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <inttypes.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,10 +37,38 @@ enum {
 
 struct flood {
 	int fd;
+	bool questions, any;
 	uint8_t data[FRAMES][FRAME_BUILD_SIZE];
 	struct iovec parts[FRAMES];
 	struct mmsghdr messages[FRAMES];
 };
+
+/* Question @number of @mac, IPv4 and IPv6 in turn; writes it to @frame and returns its size. */
+static size_t make_question(struct mac mac, uint64_t number, uint8_t *frame)
+{
+	struct ip v4 = { AF_INET, { 198, 51, 100, 200 } },
+		  v6 = { AF_INET6, { 0x20, 0x01, 0x0d, 0xb8, [15] = 200 } };
+	struct ip *own = number % 2 ? &v6 : &v4, target = *own;
+	uint8_t *tail = target.octet + ip_size(target) - 3;
+
+	tail[0] = (uint8_t) (number >> 16);
+	tail[1] = (uint8_t) (number >> 8);
+	tail[2] = (uint8_t) (number | 1); /* no network's address */
+	return number % 2 ? frame_build_ns(mac, *own, target, frame)
+			  : frame_build_arp_request(mac, *own, target, frame);
+}
+
+static void make_questions(struct flood *flood, struct mac mac, uint64_t first)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		unsigned at = (unsigned) ((first + i) % FRAMES);
+
+		flood->parts[at] = (struct iovec){ flood->data[at],
+						   make_question(mac, first + i, flood->data[at]) };
+		flood->messages[at].msg_hdr.msg_iov = &flood->parts[at];
+		flood->messages[at].msg_hdr.msg_iovlen = 1;
+	}
+}
 
 static void make_frames(struct flood *flood, struct mac mac, unsigned first, unsigned count)
 {
@@ -74,15 +104,23 @@ static int open_device(const char *device)
 	return fd;
 }
 
-/* Sends @rate frames a second until @end_us; returns how many. */
-static uint64_t send_until(struct flood *flood, bool any, uint64_t rate, uint64_t begin_us,
+static bool is_over(uint64_t now_us, uint64_t end_us)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return end_us ? now_us >= end_us : poll(&input, 1, 0) > 0;
+}
+
+/* Sends @rate frames a second until @end_us, or the end of the input when that is 0; returns how many. */
+static uint64_t send_until(struct flood *flood, struct mac own, uint64_t rate, uint64_t begin_us,
 			   uint64_t end_us)
 {
 	struct mac mac = { { 0x02 } };
+	bool any = flood->any;
 	const struct timespec pause = { .tv_nsec = 100000 };
 	uint64_t sent = 0, now_us;
 
-	while ((now_us = clock_monotonic_us()) < end_us) {
+	while (!is_over(now_us = clock_monotonic_us(), end_us)) {
 		uint64_t due = (now_us - begin_us) * rate / 1000000;
 		int r;
 
@@ -90,6 +128,8 @@ static uint64_t send_until(struct flood *flood, bool any, uint64_t rate, uint64_
 			(void) nanosleep(&pause, NULL);
 			continue;
 		}
+		if (flood->questions)
+			make_questions(flood, own, sent);
 		for (unsigned i = 0; any && i < BATCH; i++, mac.octet[5]++) {
 			mac.octet[4] = (uint8_t) (mac.octet[4] + (mac.octet[5] == 0));
 			mac.octet[3] =
@@ -131,11 +171,17 @@ int main(int argc, char **argv)
 	static struct flood flood; /* large for a stack */
 	uint64_t begin_us, rate, seconds, sent, ticks;
 	struct mac mac = { { 0x02 } };
-	bool any = argc > 2 && strcmp(argv[2], "any") == 0;
 	double elapsed_s;
 
-	if (argc < 5 || argc > 6 || (!any && mac_from_text(argv[2], &mac) < 0)) {
-		fputs("usage: neighbour_flood DEVICE MAC RATE SECONDS [PID]\n", stderr);
+	if (argc > 1 && strcmp(argv[1], "--questions") == 0) {
+		flood.questions = true;
+		argc--;
+		argv++;
+	}
+	flood.any = argc > 2 && strcmp(argv[2], "any") == 0;
+	if (argc < 5 || argc > 6 || (!flood.any && mac_from_text(argv[2], &mac) < 0)) {
+		fputs("usage: neighbour_flood [--questions] DEVICE MAC RATE SECONDS [PID]\n",
+		      stderr);
 		return USAGE;
 	}
 	rate = strtoull(argv[3], NULL, 10);
@@ -145,7 +191,7 @@ int main(int argc, char **argv)
 
 	ticks = argc > 5 ? ticks_of(argv[5]) : 0;
 	begin_us = clock_monotonic_us();
-	sent = send_until(&flood, any, rate, begin_us, begin_us + seconds * 1000000);
+	sent = send_until(&flood, mac, rate, begin_us, seconds ? begin_us + seconds * 1000000 : 0);
 	elapsed_s = (double) (clock_monotonic_us() - begin_us) / 1e6;
 	ticks = argc > 5 ? ticks_of(argv[5]) - ticks : 0;
 

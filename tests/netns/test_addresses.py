@@ -7,14 +7,17 @@ namespaces with stock tools.
 usage: test_addresses.py NVEAGENT NVA NVECTL NEIGHBOUR-FLOOD [UNITTEST-ARGUMENT...]
 """
 
+import contextlib
 import json
 import pathlib
 import socket
 import struct
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from tenants import (Case, IP4, IP6, MACS, ZERO4, announcement4, arp, icmpv6, inside, mac_bytes, main, na,  # noqa: E402
+from tenants import (DEADLINE_S, Case, IP4, IP6, MACS, ZERO4, announcement4, arp, icmpv6, inside, mac_bytes, main, na,  # noqa: E402
                      run, wait_until)
 
 
@@ -209,6 +212,42 @@ class Ageing(Case):
 
 
 class Flood(Case):
+    @contextlib.contextmanager
+    def flooding(self, world, netns, *more):
+        """100,000 frames a second from the tenant, for the time of the block; what it says in the end is .told."""
+        flood = subprocess.Popen(["ip", "netns", "exec", netns, self.programs[3], *more, "eth0", MACS[netns], "100000", "0",
+                                  str(world.processes["hv1"].pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        flood.told = None
+        try:
+            yield flood
+            self.assertIsNone(flood.poll(), "the flood ended too early")
+        finally:
+            said, _ = flood.communicate(timeout=DEADLINE_S)
+        flood.told = json.loads(said)
+        print(more, flood.told, flush=True)
+
+    def neighbour(self, host, address):
+        """The MAC of ADDRESS in the kernel of HOST."""
+        told = json.loads(run("ip", "-n", host, "-j", "neigh", "show", address, "dev", "br100").stdout or "[]")
+        return told[0].get("lladdr") if told else None
+
+    def check_changes(self, world, wires):
+        """What other endpoints change on both hosts is known to the other host, and to its kernel."""
+        for n in range(100, 103):
+            for other, name in (("hv2", "t2"), ("hv1", "t3")):
+                ip4, ip6, mac = f"198.51.100.{n}", f"2001:db8:100::{n}", mac_bytes(MACS[name])
+                wires[name].send(announcement4(mac, ip4))
+                wires[name].send(na(mac, ip6))
+                for address in (ip4, ip6):
+                    wait_until(lambda a=address, o=other, m=MACS[name]: self.neighbour(o, a) == m, f"{address} at {other}")
+            world.plug("hv2", "t4")
+            wire = self.wire("t4")
+            wire.send(announcement4(mac_bytes(MACS["t4"]), IP4["t4"]))
+            wait_until(lambda: self.neighbour("hv1", IP4["t4"]) == MACS["t4"], "t4 at hv1")
+            wire.close()  # else its socket keeps the namespace
+            run("ip", "netns", "del", "t4")
+            wait_until(lambda: self.neighbour("hv1", IP4["t4"]) is None, "end of t4 at hv1")
+
     def test_does_not_reach_the_nva(self):
         """100,000 claims a second: a handful of registrations, and the agent answers meanwhile."""
         world = self.world(**{"port-addresses": 4})
@@ -229,6 +268,36 @@ class Flood(Case):
         self.assertEqual(world.log("hv1").count("comes faster than"), 1)
         self.assertEqual(world.log("hv1").count("is not registered"), 1)
 
+
+    def test_neither_starves_nor_is_passed_on(self):
+        """
+        While a guest claims, or asks, 100,000 times a second, what others change on both hosts reaches the other host's
+        kernel; the NVA hears next to nothing of the guest, and its port alone bears the count.
+        """
+        for underlay, more in ((4, ()), (4, ("--questions",)), (6, ()), (6, ("--questions",))):
+            with self.subTest(underlay=underlay, more=more):
+                self.check_flood(self.world(underlay), more)
+
+    def check_flood(self, world, more):
+        for host, name in (("hv1", "t1"), ("hv1", "t2"), ("hv2", "t3")):
+            world.plug(host, name)
+        wires = {name: self.wire(name) for name in ("t2", "t3")}
+        for name, wire in wires.items():  # a MAC is watched from its first frame on
+            wire.send(announcement4(mac_bytes(MACS[name]), IP4[name]))
+            world.knows(name, IP4[name], vtep="hv1" if name == "t2" else "hv2", at="hv1")
+        before, began = world.ask("hv1", "nva", "status")["nva"]["counters"]["registered"], time.monotonic()
+        with self.flooding(world, "t1", *more) as flood:
+            self.check_changes(world, wires)
+            seconds = time.monotonic() - began
+        self.assertGreater(flood.told["sent"], 10000)
+        # Of registrations: those of check_changes(), and at most 16 at once and 4 a second of the guest's.
+        registered = world.ask("hv1", "nva", "status")["nva"]["counters"]["registered"] - before
+        self.assertLess(registered, 40 + 16 + 4 * (time.monotonic() - began))
+        asked = world.status("hv1")["vnis"][0]["suppression"]["asked"]
+        self.assertLess(asked, 20 + 50 * (seconds + DEADLINE_S))
+        self.assertLess(asked, flood.told["sent"] / 10)
+        self.assertGreater(world.port("hv1", "t1")["frames_dropped"], flood.told["sent"] / 2)
+        self.assertEqual([world.port("hv1", "t2")["frames_dropped"], world.port("hv2", "t3")["frames_dropped"]], [0, 0])
 
     def test_many_macs(self):
         """A guest that sends from a new MAC each time: so many are registered and no more, and another is heard."""
