@@ -129,6 +129,7 @@ static struct json_object *vn_to_json(const struct agent_vn *vn)
 	    json_add(object, "suppression", suppression_to_json(vn)) < 0 ||
 	    json_add(object, "late", late_to_json(vn)) < 0 ||
 	    json_add_bool(object, "synced", vn_is_synced(vn->vn)) < 0 ||
+	    json_add_bool(object, "current", vn->current) < 0 ||
 	    (vn->refusal[0] && json_add_string(object, "refused", vn->refusal) < 0))
 		return NULL;
 	return TAKE_PTR(object);
@@ -243,6 +244,7 @@ static void handle_ports(struct agent *agent, struct json_object *object,
 
 struct mapping_list {
 	const struct agent *agent;
+	const struct agent_vn *vn;
 	const struct fdb_table *kernel;
 	uint32_t vxlan_ifindex;
 	struct json_object *array; /* NULL after a failure */
@@ -290,7 +292,9 @@ static struct json_object *mapping_to_json(const struct mapping_list *list,
 	    json_add_u64(object, "generation", mapping->generation) < 0 ||
 	    add_uuid(object, "vm", mapping->vm) < 0 || add_flags(object, mapping->flags) < 0 ||
 	    json_add_bool(object, "local", local) < 0 ||
-	    json_add_bool(object, "in_kernel", in_kernel(list, mapping, local)) < 0)
+	    json_add_bool(object, "in_kernel", in_kernel(list, mapping, local)) < 0 ||
+	    json_add_bool(object, "confirmed",
+			  list->vn->current && vn_is_named(list->vn->vn, mapping->mac)) < 0)
 		return NULL;
 	return TAKE_PTR(object);
 }
@@ -310,6 +314,7 @@ static int list_vn(struct mapping_list *list, const struct agent_vn *vn)
 
 	if (r < 0)
 		return r;
+	list->vn = vn;
 	list->kernel = kernel;
 	list->vxlan_ifindex = vn->devices.vxlan_ifindex;
 	vn_each(vn->vn, list_mapping, list);

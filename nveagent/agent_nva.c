@@ -261,6 +261,7 @@ static void on_update(struct agent *agent, const struct nvo3_message *message)
 	else
 		agent_nva_confirm(agent);
 	if (vn && message->snapshot_end) {
+		vn->current = true;
 		withdrawals_check(agent->withdrawals, vn->vn, agent->config->vtep, withdraw_again,
 				  vn);
 		agent_vn_release(vn);
@@ -335,6 +336,11 @@ void agent_nva_end_grace(void *userdata)
 {
 	struct agent *agent = userdata;
 
+	/* Nothing is taken away while nobody can say what is right. */
+	if (!nva_link_is_up(agent->nva)) {
+		(void) loop_timer_start(agent->grace, AGENT_GRACE_S * 1000000ull);
+		return;
+	}
 	for (size_t i = 0; i < agent->vn_count; i++) {
 		vn_end_grace(agent->vns[i]->vn, on_mapping, agent->vns[i]);
 		agent_vn_flush(agent->vns[i]);
@@ -369,8 +375,10 @@ static void on_down(void *userdata, const char *reason)
 	agent->nva_since_us = clock_monotonic_us();
 	agent_control_nva_status(agent, agent->status_id, NULL);
 	consents_clear(agent->consents); /* what still matters is asked again */
-	for (size_t i = 0; i < agent->vn_count; i++)
+	for (size_t i = 0; i < agent->vn_count; i++) {
+		agent->vns[i]->current = false;
 		agent_suppress_forget(agent->vns[i]->suppressor);
+	}
 	HASH_ITER(hh, agent->ports, port, next)
 		port->facts.asked_for = false;
 }

@@ -270,6 +270,13 @@ bool vn_find(const struct vn *vn, struct mac mac, struct mapping *ret_mapping)
 	return true;
 }
 
+bool vn_is_named(const struct vn *vn, struct mac mac)
+{
+	uint32_t number = place_find(vn, mac);
+
+	return number && place_at(vn, number)->mapped && !place_at(vn, number)->stale;
+}
+
 struct telling_each {
 	void (*each)(void *userdata, const struct mapping *mapping);
 	void *userdata;

@@ -120,6 +120,9 @@ struct vn_news {
 };
 size_t vn_take_news(struct vn *vn, struct vn_news *news);
 
+/* True when the newest snapshot, if it has come in so far, has named @mac: only a grace keeps it if not. */
+bool vn_is_named(const struct vn *vn, struct mac mac);
+
 /* Calls @each for all mappings, in no order. */
 void vn_each(const struct vn *vn, void (*each)(void *userdata, const struct mapping *mapping), void *userdata);
 size_t vn_mapping_count(const struct vn *vn);

@@ -36,7 +36,7 @@ static const struct view_column mapping_columns[] = {
 	/* clang-format off */
 	{ "VNI", "vni" }, { "MAC", "mac" }, { "VTEP", "vtep" },
 	{ "GENERATION", "generation" }, { "LOCAL", "local" }, { "KERNEL", "in_kernel" },
-	{ "FLAGS", "flags" },
+	{ "CONFIRMED", "confirmed" }, { "FLAGS", "flags" },
 	{ "VM", "vm" }, { "IPS", "ips" },
 	/* clang-format on */
 };

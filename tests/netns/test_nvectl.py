@@ -40,7 +40,7 @@ PORTS = {"ports": [
 MAPPINGS = {"mappings": [
     {"vni": 100, "mac": "52:54:00:aa:00:10", "ips": ["2001:db8:1111:2222:3333:4444:5555:6666"],
      "vtep": "2001:db8:1111:2222:3333:4444:5555:7777", "generation": 4, "vm": UUID, "flags": ["vm"],
-     "local": False, "in_kernel": True},
+     "local": False, "in_kernel": True, "confirmed": False},
     {"vni": 100, "mac": "52:54:00:aa:00:11", "ips": ["192.0.2.9"], "vtep": "192.0.2.2", "generation": 4, "vm": None,
      "flags": [], "local": True, "in_kernel": False},
 ]}
@@ -117,7 +117,8 @@ VNI       MAC                DEVICE           STATE     GENERATION  KIND     VM 
         self.assertEqual(self.requests, [{"op": "mappings"}])
         header, wide, narrow = text.splitlines()
         for title, first, second in (("VTEP", "2001:db8:1111:2222:3333:4444:5555:7777", "192.0.2.2"),
-                                     ("LOCAL", "no", "yes"), ("KERNEL", "yes", "no"), ("VM", UUID, "-"),
+                                     ("LOCAL", "no", "yes"), ("KERNEL", "yes", "no"), ("CONFIRMED", "no", "-"),
+                                     ("VM", UUID, "-"),
                                      ("IPS", "2001:db8:1111:2222:3333:4444:5555:6666", "192.0.2.9")):
             column = header.index(" " + title) + 1
             self.assertEqual((wide[column:].split()[0], narrow[column:].split()[0]), (first, second))

@@ -31,6 +31,7 @@ SKIP = 77
 # What the bridge floods over VXLAN when it cannot answer; of NA, what is not the answer to one asker.
 FLOODED = "vxlan && (arp || icmpv6.type == 135 || (icmpv6.type == 136 && icmpv6.nd.na.flag.s == 0))"
 STRANGER, OTHER, IDLE = "52:54:00:aa:00:77", "52:54:00:aa:00:78", "52:54:00:aa:00:79"
+WITHDRAWN_S = 1.0  # at most, from a withdrawal that an NVE was told of until its kernel has nothing of it
 LOST = 60000  # notices: the agent's socket holds 40,000 (kernel_watch.c)
 IP4, IP6 = "198.51.100.77", "2001:db8:100::77"
 
@@ -184,13 +185,68 @@ class WithNva(Case):
             self.wait_dad(address)
             self.assertNotIn("dadfailed", self.flags(address))
 
-    def test_what_is_withdrawn_answers_no_more(self):
-        self.there.remove()
-        gone = {self.there.ip4: None, self.there.ip6: None}
+    def told(self, host, tenant):
+        """What the kernel of HOST has of TENANT with our mark: addresses, and lines of the bridge's and the VXLAN FDB."""
+        shown = host.run(["bridge", "fdb", "show", "dev", "vx100"]).stdout.splitlines()
+        return ({address for address, mac in self.neighbours(host).items() if mac == tenant.mac} |
+                {line for line in shown if line.startswith(tenant.mac) and "extern_learn" in line})
+
+    def mapping(self, host, tenant):
+        found = json.loads(self.lab.system.ctl(host, "--json", "mappings").stdout)["mappings"]
+        return next((entry for entry in found if entry["mac"] == tenant.mac), None)
+
+    def wait_nothing_told(self, host, tenant):
+        """Until nothing is left in the kernel; how long it took."""
+        started = time.monotonic()
+        wait_until(lambda: not self.told(host, tenant), f"nothing of {tenant.name} on {host.name}")
+        return time.monotonic() - started
+
+    def test_what_is_withdrawn_is_gone_in_a_second(self):
+        """The addresses, the bridge's entry and the VXLAN device's, of each host."""
         for host in (self.host, self.third.host):
-            self.assertLess(self.wait_neighbours(host, gone), 1.0)
+            self.assertEqual(len(self.told(host, self.there)), 4, self.told(host, self.there))
+        self.there.remove()
+        wait_until(lambda: not self.mapping(self.host, self.there), "withdrawal")
+        for host in (self.host, self.third.host):
+            self.assertLess(self.wait_nothing_told(host, self.there), WITHDRAWN_S)
         self.assertEqual(self.arping(self.here, self.there.ip4, "-D"), [])
         self.assertEqual(self.ndisc(self.here, self.there.ip6), [])
+
+    @contextlib.contextmanager
+    def cut_off(self, host):
+        """No session between HOST and the NVA for the time of the block; the NVA goes on with the others."""
+        host.run(["nft", "add table inet cut; add chain inet cut out { type filter hook output priority 0; }; "
+                  f"add rule inet cut out tcp dport {NVA_PORT} reject with tcp reset; "
+                  "add chain inet cut in { type filter hook input priority 0; }; "
+                  f"add rule inet cut in tcp sport {NVA_PORT} reject with tcp reset"])
+        wait_until(lambda: not self.status(host)["nva"]["connected"], "end of the session", 30)
+        try:
+            yield
+        finally:
+            host.run(["nft", "delete table inet cut"])
+
+    def status(self, host):
+        return json.loads(self.lab.system.ctl(host, "--json", "status").stdout)
+
+    def test_what_is_withdrawn_while_cut_off_is_gone_after(self):
+        """
+        A host without a session keeps what it has, and says that nobody confirms it; others forget meanwhile. When it is
+        back, what was withdrawn goes, and the rest is confirmed.
+        """
+        self.assertTrue(self.mapping(self.host, self.there)["confirmed"])
+        with self.cut_off(self.host):
+            before = self.told(self.host, self.there)
+            self.there.remove()
+            self.wait_nothing_told(self.third.host, self.there)
+            self.assertEqual(self.told(self.host, self.there), before)
+            self.assertEqual(len(before), 4)
+            for tenant in (self.there, self.third):
+                self.assertFalse(self.mapping(self.host, tenant)["confirmed"])
+            self.assertEqual(self.resolve(self.here, self.there.ip4), [self.there.mac])
+        wait_until(lambda: self.status(self.host)["vnis"][0]["current"], "snapshot of the new session", 30)
+        self.assertLess(self.wait_nothing_told(self.host, self.there), WITHDRAWN_S)
+        self.assertTrue(self.mapping(self.host, self.third)["confirmed"])
+        self.assertEqual(len(self.told(self.host, self.third)), 4)
 
     def test_an_address_that_changes_hands_is_told(self):
         """No guest here has to time out: the NVE tells them what the other's GARP would have told."""
@@ -211,14 +267,19 @@ class WithNva(Case):
             self.assertEqual(self.resolve(self.here, address), [mac])
 
     def test_entries_stay_while_there_is_no_nva(self):
-        known = {self.there.ip4: self.there.mac, self.there.ip6: self.there.mac}
+        """All of them, marked; and what went meanwhile goes when the NVA, which remembers, is back."""
+        before = self.told(self.host, self.there)
         self.lab["nva"].daemons["nva"].kill()
         self.host.daemons["nveagent"].wait_output("No session to the NVA")
         self.assertEqual(self.resolve(self.here, self.there.ip4), [self.there.mac])
         self.there.remove()
-        self.assertEqual(self.neighbours(self.host).items() & known.items(), known.items())
+        wait_until(lambda: not self.status(self.there.host)["vnis"][0]["ports"], "end of the port")
+        self.assertEqual(self.told(self.host, self.there), before)
+        self.assertFalse(self.mapping(self.host, self.there)["confirmed"])
         self.lab.system.start_nva(self.lab)
-        self.wait_neighbours(self.host, dict.fromkeys(known), timeout=30)  # after the grace a new NVA gets
+        wait_until(lambda: not self.mapping(self.host, self.there), "withdrawal", 30)
+        self.assertLess(self.wait_nothing_told(self.host, self.there), WITHDRAWN_S)
+        self.assertTrue(self.mapping(self.host, self.third)["confirmed"])
 
     def test_an_agent_that_starts_anew_takes_its_entries_over(self):
         known = {self.there.ip4: self.there.mac, self.there.ip6: self.there.mac}
