@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What bench/agent measures, a function each: (scene, options, say) -> figures."""
 
+import os
 import random
+import signal
 import statistics
 import time
 
 from lab import LabError, wait_until
 
-from .agent_scene import NEW_NVE, REALTIME, UPDATE_MAPPINGS, VNI, FakeQemu, ip, run
+from .agent_scene import NEW_NVE, REALTIME, UPDATE_MAPPINGS, VNI, FakeQemu, bridge, ip, run
 
-RESULTS = ("program_100k_s", "ratio_to_bare_netlink", "bytes_per_mapping", "switch_delay_ms", "flood_cpu_share")
+RESULTS = ("program_100k_s", "ratio_to_bare_netlink", "bytes_per_mapping", "switch_delay_ms", "switch_resync_ms",
+           "flood_cpu_share")
+LOST = 60000  # of each kind: the agent's socket holds some 40,000
 UUID = "6a6c1f6e-8f0b-4c1e-9a53-0f6f0c3a7d11"
 VM, TENANT = "52:54:00:aa:00:10", "52:54:00:aa:00:15"
 TRIES_MAX = 5  # times as many changes as are wanted during one
@@ -60,6 +64,7 @@ class Switcher:
     def __init__(self, scene, nva, agent):
         self._nva, self._agent, self._new = nva, agent, NEW_NVE[scene.underlay]
         self.qemu = FakeQemu(scene, "tap0", VM)
+        self.after_stop = None
         agent.ctl("port", "add", "--qmp", self.qemu.path, "--tap", "tap0", "--mac", VM, "--vni", str(VNI),
                   "--uuid", UUID)
         self._wait_state("resident")
@@ -73,8 +78,8 @@ class Switcher:
         events = [event for move in self._agent.ctl("moves")["moves"] for event in move["events"]]
         return next((e["at_us"] for e in events if e["what"] == "switched" and e["at_us"] >= stop_us), None)
 
-    def once(self, before_stop):
-        """Microseconds from STOP to the switch, and when STOP was (CLOCK_MONOTONIC)."""
+    def once(self, before_stop, after_stop=None):
+        """Microseconds from STOP to the switch, and when STOP was (CLOCK_MONOTONIC); .after_stop: what that one said."""
         self.qemu.event("MIGRATION", status="setup")
         self.qemu.event("MIGRATION", status="active")
         self._wait_state("leaving")
@@ -82,6 +87,7 @@ class Switcher:
         self._wait_state("armed")
         before_stop()
         at, stop_us = time.monotonic_ns() // 1000, self.qemu.event("STOP")
+        self.after_stop = after_stop() if after_stop else None
         switched = wait_until(lambda: self._switched_at(stop_us), "switch in the ledger", poll=0.005)
         self.qemu.event("MIGRATION", status="failed")
         self.qemu.event("RESUME")
@@ -143,6 +149,59 @@ def switch(scene, options, say):
     return {"switch_delay_ms": round((nine_in_ten(during) - nine_in_ten(quiet)) / 1000, 3), "switches": len(during),
             "switch_quiet_us": sorted(quiet), "switch_during_us": sorted(during),
             "change_takes_ms": round(statistics.median(spans) / 1000, 1)}
+
+
+class Losses:
+    """
+    More notifications than the kernel keeps for an agent that does not read (nveagent/kernel_watch.c): it has to look at
+    everything again.
+    """
+
+    def __init__(self, agent):
+        self._agent = agent
+        ip("link add name other0 type bridge\nlink set dev other0 up\nlink add name o0 type veth peer name o1\n"
+           "link set dev o0 master other0 up\nlink set dev o1 up\n")
+        self._batch = "".join(f"fdb {verb} 02:00:01:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x} dev o0 master {kind}\n"
+                              for verb, kind in (("add", "dynamic"), ("del", "")) for n in range(LOST))
+
+    def is_at_it(self):
+        return self._agent.ctl("status")["vnis"][0]["resyncing"]
+
+    def _begun(self):
+        return self._agent.ctl("status")["counters"]["reconciles"]
+
+    def begin(self):
+        """Loses notifications, and returns when the agent has begun to look at the tables again."""
+        before = self._begun()
+        os.kill(self._agent.pid, signal.SIGSTOP)
+        try:
+            bridge(self._batch)
+        finally:
+            os.kill(self._agent.pid, signal.SIGCONT)
+        wait_until(lambda: self._begun() > before, "beginning of the new look", poll=0.001)
+
+
+def resync(scene, options, say):
+    """The switch while the agent looks at everything again."""
+    quiet, during = [], []
+    with scene.running(options.resync_mappings) as (nva, agent):
+        switcher, losses = Switcher(scene, nva, agent), Losses(agent)
+        try:
+            quiet = [switcher.once(lambda: None)[0] for _ in range(options.resyncs)]
+            for _ in range(options.resyncs * TRIES_MAX):
+                if len(during) == options.resyncs:
+                    break
+                took, _ = switcher.once(losses.begin, losses.is_at_it)
+                if switcher.after_stop:
+                    during.append(took)
+        finally:
+            switcher.qemu.close()
+            ip("link del dev other0\nlink del dev o0\n")
+    if len(during) < 2:
+        raise LabError("no switch fell into a new look at everything")
+    say(f"quiet: {describe(quiet)}; while the agent looks at everything again: {describe(during)}")
+    return {"switch_resync_ms": round((nine_in_ten(during) - nine_in_ten(quiet)) / 1000, 3), "resync_switches": len(during),
+            "resync_quiet_us": sorted(quiet), "resync_during_us": sorted(during)}
 
 
 def flood(scene, options, say):

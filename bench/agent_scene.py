@@ -34,6 +34,10 @@ def ip(batch):
     subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True)
 
 
+def bridge(batch):
+    subprocess.run(["bridge", "-batch", "-"], input=batch, text=True, check=True)
+
+
 class FakeNva:
     """The scripted NVA with COUNT mappings; .events has what it heard: (CLOCK_MONOTONIC in us, words)."""
 
@@ -155,6 +159,7 @@ class FakeQemu:
     def close(self):
         os.close(self._tap)
         self._listener.close()
+        os.unlink(self.path)
         if self._client:
             self._client.close()
 
@@ -206,4 +211,4 @@ class Scene:
         return [sum("master" in line for line in fdb), sum("self" in line for line in fdb), *neighbours]
 
 
-__all__ = ["FakeQemu", "NEW_NVE", "REALTIME", "Scene", "UPDATE_MAPPINGS", "VNI", "ip", "run", "wait_until"]
+__all__ = ["FakeQemu", "NEW_NVE", "REALTIME", "Scene", "UPDATE_MAPPINGS", "VNI", "bridge", "ip", "run", "wait_until"]

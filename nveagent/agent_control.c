@@ -130,6 +130,7 @@ static struct json_object *vn_to_json(const struct agent_vn *vn)
 	    json_add(object, "late", late_to_json(vn)) < 0 ||
 	    json_add_bool(object, "synced", vn_is_synced(vn->vn)) < 0 ||
 	    json_add_bool(object, "current", vn->current) < 0 ||
+	    json_add_bool(object, "resyncing", vn->resync.todo != 0) < 0 ||
 	    (vn->refusal[0] && json_add_string(object, "refused", vn->refusal) < 0))
 		return NULL;
 	return TAKE_PTR(object);
