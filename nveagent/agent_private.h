@@ -14,6 +14,7 @@
  *   agent_control.c  what an operator asks
  *   port.c           the records, and the state machine's inputs
  *   port_effects.c   its effects
+ *   port_inflight.c  those on packets in flight
  *   port_addresses.c  a port's addresses
  *   local_ips.c      which ports have an address
  *   port_flows.c     those about connection tracking

@@ -3,7 +3,7 @@
  * port.h - one endpoint of a VN at this NVE: its state machine (mobility.h), what is known of it,
  * and what it holds in the
  * kernel. port.c keeps the records and feeds the machine; port_effects.c carries its effects out,
- * port_flows.c those about connection tracking.
+ * port_inflight.c those on packets in flight, port_flows.c those about connection tracking.
  */
 #ifndef REHOME_NVEAGENT_PORT_H
 #define REHOME_NVEAGENT_PORT_H
@@ -116,8 +116,8 @@ struct mapping port_mapping(const struct port *port);
 /* Carries @effect out; failures are logged, and the machine goes on: a VM is never held up. */
 void port_do(struct port *port, enum mobility_effect effect);
 
-/* Ends forwarding; what is being released goes first. */
-void port_free_inflight(struct port *port);
+/* Logs what could not be done, with the port's name. */
+void port_complain(struct port *port, const char *what, int error);
 
 /* --- its addresses (port_addresses.c) --- */
 
@@ -149,13 +149,24 @@ void port_steer(struct port *port);
 
 /* Removes the guard, but not while that would put packets out of order. */
 void port_unguard(struct port *port);
+/* Removes it at once. Nothing without one. */
+void port_end_guard(struct port *port);
 
+/* --- packets in flight (port_inflight.c) --- */
+
+/* The effects: MOBILITY_DO_ARM and so on. */
+void port_arm(struct port *port);
+void port_switch(struct port *port);
+void port_release(struct port *port);
+void port_return(struct port *port);
+void port_disarm(struct port *port);
 /* Asks QEMU where the NIC's receive ring is: it will be watched while the port is armed. */
 void port_find_ring(struct port *port);
 /* The answer. */
 void port_know_ring(struct port *port, const struct guest_ring_place *place);
-
 /* Copies the forward device's counters into the ledger's record. */
 void port_count(struct port *port);
+/* Ends forwarding; what is being released goes first. */
+void port_free_inflight(struct port *port);
 
 #endif

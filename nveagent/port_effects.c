@@ -8,18 +8,14 @@
 #include "common/log.h"
 #include "nveagent/agent_private.h"
 #include "nveagent/announce.h"
-#include "nveagent/tail.h"
 
 enum {
 	STEER_LINGER_US = 1000000,
 	UNGUARD_RETRY_US = 5000,
-	RING_FRESH_US = 10000000, /* a guest takes longer to start anew, with another ring */
-	UNGUARD_TRIES_MAX =
-		200, /* a second: a guest that has not caught up by then is always behind */
+	UNGUARD_TRIES_MAX = 200, /* a second: a guest that has not caught up by then is always behind */
 };
 
-/* Logs what failed with the port's name and keeps going. */
-static void complain(struct port *port, const char *what, int error)
+void port_complain(struct port *port, const char *what, int error)
 {
 	char mac[MAC_TEXT_SIZE];
 
@@ -49,7 +45,7 @@ static void send_to_nva(struct port *port, const struct nvo3_message *message)
 	int r = nva_link_send(port->agent->nva, message);
 
 	if (r < 0 && r != -ENOTCONN)
-		complain(port, nvo3_kind_name(message->kind), r);
+		port_complain(port, nvo3_kind_name(message->kind), r);
 }
 
 static void send_with_mapping(struct port *port, enum nvo3_kind kind)
@@ -87,7 +83,7 @@ static void do_withdraw(struct port *port)
 	int r = withdrawals_add(port->agent->withdrawals, port->key.vni, port->mac);
 
 	if (r < 0)
-		complain(port, "remember what is withdrawn", r);
+		port_complain(port, "remember what is withdrawn", r);
 	send_to_nva(port, &message);
 }
 
@@ -137,7 +133,7 @@ static void do_guard(struct port *port)
 
 	port->unguard_tries = 0;
 	if (r < 0)
-		complain(port, "guard the tap", r);
+		port_complain(port, "guard the tap", r);
 }
 
 void port_steer(struct port *port)
@@ -152,7 +148,7 @@ void port_steer(struct port *port)
 	else if (r == -EBUSY)
 		port_note(port, "unsteered", "QEMU has BPF programs of its own");
 	else if (r < 0)
-		complain(port, "keep the tap's flows in one queue", r);
+		port_complain(port, "keep the tap's flows in one queue", r);
 }
 
 static void do_open(struct port *port)
@@ -160,7 +156,7 @@ static void do_open(struct port *port)
 	int r = port->guard ? kernel_guard_open(port->guard) : 0;
 
 	if (r < 0)
-		complain(port, "open the tap", r);
+		port_complain(port, "open the tap", r);
 }
 
 /* What came in the blackout was more than the tap's queue holds. */
@@ -178,7 +174,7 @@ static void tell_overflow(struct port *port)
 		    "is %u", port->device, dropped, port->agent->config->queue_packets);
 }
 
-static void end_guard(struct port *port)
+void port_end_guard(struct port *port)
 {
 	tell_overflow(port);
 	loop_timer_stop(port->unguard);
@@ -191,7 +187,7 @@ void port_unguard(struct port *port)
 	    port->unguard_tries++ < UNGUARD_TRIES_MAX)
 		(void) loop_timer_start(port->unguard, UNGUARD_RETRY_US);
 	else
-		end_guard(port);
+		port_end_guard(port);
 }
 
 /* The guest has much to catch up with: only then may its flows change their queues. */
@@ -200,7 +196,7 @@ static void do_unguard(struct port *port)
 	if (port->guard && kernel_guard_is_steered(port->guard))
 		(void) loop_timer_start(port->unguard, STEER_LINGER_US);
 	else
-		end_guard(port);
+		port_end_guard(port);
 }
 
 /* --- the bridge's entry --- */
@@ -213,7 +209,7 @@ static void do_pin(struct port *port)
 		return;
 	r = vn_pin(port->vn->vn, port->mac, port->ifindex);
 	if (r < 0)
-		complain(port, "pin the MAC to its tap", r);
+		port_complain(port, "pin the MAC to its tap", r);
 	agent_vn_settle(port->vn, port->mac);
 }
 
@@ -222,7 +218,7 @@ static void do_unpin(struct port *port)
 	int r = vn_unpin(port->vn->vn, port->mac);
 
 	if (r < 0)
-		complain(port, "take the MAC off its tap", r);
+		port_complain(port, "take the MAC off its tap", r);
 	agent_vn_settle(port->vn, port->mac);
 }
 
@@ -271,7 +267,7 @@ static void announce_round(struct port *port)
 	int r = announce(port->agent->out, &who, &where);
 
 	if (r < 0)
-		complain(port, "announce the VM's addresses", r);
+		port_complain(port, "announce the VM's addresses", r);
 	else if (port->announced == 0)
 		port_note(port, "announced", "%d frames for %zu addresses", r, who.ip_count);
 }
@@ -301,199 +297,6 @@ static void do_hush(struct port *port)
 		return;
 	loop_timer_stop(port->announce);
 	port->announced = 0;
-}
-
-/* --- packets in flight --- */
-
-/*
- * Asked again while the VM stops, libvirt would keep QEMU's monitor, and whoever wants to abort the
- * job, waiting.
- */
-static bool is_fresh(const struct port *port)
-{
-	return port->ring_us && clock_monotonic_us() < port->ring_us + RING_FRESH_US;
-}
-
-static bool may_ask_libvirt(const struct port *port)
-{
-	return port->agent->libvirt && port->agent->config->guest_ring &&
-	       port->kind == PORT_VM && !port->qemu;
-}
-
-/* Without an answer what QEMU swallows is doubted. */
-void port_find_ring(struct port *port)
-{
-	if (!mobility_is_local(port->state))
-		return;
-	if (port->qemu)
-		(void) qemu_watch_find_ring(port->qemu, port->mac);
-	else if (may_ask_libvirt(port) && !is_fresh(port))
-		(void) libvirt_watch_find_ring(port->agent->libvirt, port->uuid, port->mac);
-}
-
-static void watch_ring(struct port *port)
-{
-	if (port->ring_us)
-		inflight_know_ring(port->inflight, &port->ring);
-	(void) loop_timer_start(port->tend, inflight_tend(port->inflight));
-}
-
-void port_know_ring(struct port *port, const struct guest_ring_place *place)
-{
-	port->ring = *place;
-	port->ring_us = clock_monotonic_us();
-	if (port->state == MOBILITY_ARMED && port->inflight)
-		watch_ring(port);
-}
-
-static void do_arm(struct port *port)
-{
-	int r;
-
-	end_guard(port); /* of a move to here that is barely over */
-	r = port->inflight ? 0
-			   : inflight_arm(port->agent->kernel, &port->vn->devices, port->device,
-					  port->mac, port->other, &port->inflight);
-
-	if (r < 0) {
-		complain(port, "prepare forwarding to the new NVE", r);
-		return;
-	}
-	watch_ring(port);
-}
-
-static void do_switch(struct port *port)
-{
-	struct inflight_counters counters = { 0 };
-	int r;
-
-	if (!port->inflight)
-		return;
-	port->switched_us = clock_realtime_us();
-	r = vn_hold(port->vn->vn, port->mac, true);
-	if (r == 0)
-		r = inflight_park(port->inflight, port->stopped_us);
-	if (r == 0)
-		r = inflight_read(port->inflight, &counters);
-	if (r < 0)
-		complain(port, "switch to the new NVE", r);
-	else
-		ledger_note(port->agent->ledger, port->move, port->switched_us + counters.switch_us,
-			    "switched", "the bridge's entry in %u us", counters.switch_us);
-}
-
-static void set_releasing(struct port *port, bool releasing)
-{
-	if (port->releasing == releasing)
-		return;
-	port->releasing = releasing;
-	port->agent->releasing += releasing ? 1 : -1;
-	if (!releasing)
-		agent_nva_confirm(port->agent);
-}
-
-static const char *why_not_exact(int error)
-{
-	switch (error) {
-	case -ENOENT:
-		return "QEMU does not say where it is";
-	case -EAGAIN:
-		return "it was not watched for long enough";
-	case -ENODATA:
-		return "none of its frames is known";
-	case -ENOTUNIQ:
-		return "it can be read in more than one way";
-	default:
-		return strerror(-error);
-	}
-}
-
-/*
- * Whether what QEMU swallowed is known, or doubted. Without a monitor of our own nobody was asked.
- */
-static void note_exactness(struct port *port, const struct inflight_counters *counters)
-{
-	if (!port->qemu && !may_ask_libvirt(port))
-		return;
-	if (counters->exact)
-		port_note(port, "exact", "by the guest's ring: read in %u us, judged in %u us",
-			  counters->ring_us, counters->judge_us);
-	else
-		port_note(port, "not-exact", "the guest's ring: %s",
-			  why_not_exact(counters->ring_error));
-}
-
-static void note_release(struct port *port)
-{
-	struct inflight_counters counters;
-	int r = inflight_read(port->inflight, &counters);
-
-	if (r < 0) {
-		complain(port, "count what was released", r);
-		return;
-	}
-	port_note(port, "released",
-		  "%lu pulled from %s, %lu swallowed by QEMU, %lu perhaps; held ones in %u rounds, "
-		  "%u us%s",
-		  (unsigned long) counters.pulled, port->device, (unsigned long) counters.swallowed,
-		  (unsigned long) counters.doubtful, counters.rounds, counters.release_us,
-		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
-	note_exactness(port, &counters);
-	if (counters.tap_error)
-		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
-}
-
-/* In slices, because another VM may stop meanwhile. Peers are told when all of it has gone. */
-static void do_release(struct port *port)
-{
-	int r = port->inflight ? inflight_release(port->inflight, AGENT_RELEASE_US) : 0;
-
-	set_releasing(port, r == -EINPROGRESS);
-	if (r == -EINPROGRESS)
-		(void) loop_timer_start(port->release, 0);
-	else if (r < 0)
-		complain(port, "release what was held for the new NVE", r);
-	else if (port->inflight)
-		note_release(port);
-}
-
-void port_free_inflight(struct port *port)
-{
-	loop_timer_stop(port->release);
-	port->inflight = inflight_free(port->inflight);
-	port->arrivals = arrivals_free(port->arrivals);
-	set_releasing(port, false);
-}
-
-static void do_return(struct port *port)
-{
-	int r = port->inflight ? inflight_return(port->inflight) : 0;
-
-	if (r < 0)
-		complain(port, "switch back to the tap", r);
-	(void) vn_hold(port->vn->vn, port->mac, false);
-	agent_vn_settle(port->vn, port->mac);
-}
-
-void port_count(struct port *port)
-{
-	struct ledger_move *move = ledger_find(port->agent->ledger, port->move);
-	struct inflight_counters counters;
-
-	if (!move || !port->inflight || inflight_read(port->inflight, &counters) < 0)
-		return;
-	move->pulled = counters.pulled;
-	move->forwarded = counters.forwarded;
-	move->dropped = counters.dropped;
-}
-
-static void do_disarm(struct port *port)
-{
-	port_count(port);
-	(void) vn_hold(port->vn->vn, port->mac, false);
-	agent_vn_settle(port->vn, port->mac);
-	loop_timer_stop(port->tend);
-	port_free_inflight(port);
 }
 
 /* --- timers --- */
@@ -527,7 +330,7 @@ static void do_idle_watch(struct port *port)
 					       &port->arrivals);
 
 	if (r < 0)
-		complain(port, "see whether frames still come from other NVEs", r);
+		port_complain(port, "see whether frames still come from other NVEs", r);
 	(void) loop_timer_start(port->idle, port->agent->config->quiet_interval_ms * 1000ull);
 }
 
@@ -546,7 +349,7 @@ static void do_late(struct port *port)
 	int r = seconds ? late_add(port->vn->late, port->mac, seconds) : 0;
 
 	if (r < 0)
-		complain(port, "listen for what still comes for it", r);
+		port_complain(port, "listen for what still comes for it", r);
 }
 
 static void do_forget(struct port *port)
@@ -576,11 +379,11 @@ static void (*const effects[MOBILITY_EFFECT_COUNT])(struct port *port) = {
 	[MOBILITY_DO_UNPIN]		= do_unpin,
 	[MOBILITY_DO_ANNOUNCE]		= do_announce,
 	[MOBILITY_DO_HUSH]		= do_hush,
-	[MOBILITY_DO_ARM]		= do_arm,
-	[MOBILITY_DO_SWITCH]		= do_switch,
-	[MOBILITY_DO_RELEASE]		= do_release,
-	[MOBILITY_DO_RETURN]		= do_return,
-	[MOBILITY_DO_DISARM]		= do_disarm,
+	[MOBILITY_DO_ARM]		= port_arm,
+	[MOBILITY_DO_SWITCH]		= port_switch,
+	[MOBILITY_DO_RELEASE]		= port_release,
+	[MOBILITY_DO_RETURN]		= port_return,
+	[MOBILITY_DO_DISARM]		= port_disarm,
 	[MOBILITY_DO_LATE]		= do_late,
 	[MOBILITY_DO_EXPECT_TIMER]	= do_expect_timer,
 	[MOBILITY_DO_RETRY_TIMER]	= do_retry_timer,
