@@ -96,13 +96,13 @@ static int watch_kernel(struct agent *agent)
 static int connect_nva(struct agent *agent)
 {
 	struct nva_link_config config = {
-		.address = agent->config->nva,
-		.port = agent->config->nva_port,
+		.endpoint_count = agent->config->nva_count,
 		.name = agent->config->name,
 		.vtep = agent->config->vtep,
 		.incarnation = clock_realtime_us(),
 	};
 
+	memcpy(config.endpoints, agent->config->nvas, sizeof(config.endpoints));
 	return nva_link_new(agent->loop, &config, &agent_nva_events, agent, &agent->nva);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "nveagent/agent_config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,15 +72,33 @@ static int parse_vtep(void *target, const char *value, char *reterr_message)
 	return 0;
 }
 
-static int parse_nva(void *target, const char *value, char *reterr_message)
+static int add_nva(struct agent_config *config, const char *text, char *reterr_message)
 {
-	struct agent_config *config = target;
+	struct nva_endpoint *endpoint = &config->nvas[config->nva_count];
 
-	if (endpoint_from_text(value, NVO3_PORT, &config->nva, &config->nva_port) < 0)
+	if (config->nva_count == NVA_LINK_ENDPOINTS_MAX)
+		return explain(reterr_message, "there are more than 8 NVAs");
+	if (endpoint_from_text(text, NVO3_PORT, &endpoint->address, &endpoint->port) < 0)
 		return explain(
 			reterr_message,
-			"give the NVA's address, such as 192.0.2.10:7365 or [2001:db8::10]:7365");
+			"give the NVA's address, such as 192.0.2.10:7365 or [2001:db8::10]:7365, or those of several");
+	config->nva_count++;
 	return 0;
+}
+static_assert(NVA_LINK_ENDPOINTS_MAX == 8, "as the message says");
+
+static int parse_nva(void *target, const char *value, char *reterr_message)
+{
+	char list[NVA_LINK_ENDPOINTS_MAX * (ENDPOINT_TEXT_SIZE + 2)], *save = NULL;
+	int r = 0;
+
+	if (!*value || strlen(value) >= sizeof(list))
+		value = "?"; /* which is no address */
+	(void) snprintf(list, sizeof(list), "%s", value);
+	for (char *item = strtok_r(list, ", \t", &save); r == 0 && item;
+	     item = strtok_r(NULL, ", \t", &save))
+		r = add_nva(target, item, reterr_message);
+	return r;
 }
 
 static int parse_insecure_plain(void *target, const char *value, char *reterr_message)
@@ -362,7 +381,6 @@ static void set_defaults(struct agent_config *config)
 	*config = (struct agent_config){
 		.socket = "/run/rehome/agent.sock",
 		.libvirt_uri = "qemu:///system",
-		.nva_port = NVO3_PORT,
 		.forward_timeout_s = 30,
 		.quiet_interval_ms = 200,
 		.late_s = 300,
@@ -414,7 +432,7 @@ int agent_config_read(const char *path, struct agent_config *ret_config, char *r
 		return missing(path,
 			       "section [agent] has no vtep: give this host's underlay address",
 			       reterr_message);
-	if (ip_is_none(ret_config->nva))
+	if (ret_config->nva_count == 0)
 		return missing(path, "section [agent] has no nva: give its address and port",
 			       reterr_message);
 	if (ret_config->vni_count == 0)

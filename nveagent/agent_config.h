@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "net/addr.h"
 #include "nva/wire.h"
+#include "nveagent/nva_link.h"
 
 enum {
 	AGENT_VNIS_MAX = 256,
@@ -38,8 +39,8 @@ struct agent_config {
 	char name[NVO3_NAME_MAX + 1];
 	struct ip vtep;
 	unsigned vtep_line;
-	struct ip nva;
-	uint16_t nva_port;
+	struct nva_endpoint nvas[NVA_LINK_ENDPOINTS_MAX];
+	size_t nva_count;
 	bool insecure_plain;	/* a plain connection to an NVA that is not on loopback */
 	char socket[AGENT_PATH_SIZE];
 	char libvirt_uri[AGENT_URI_SIZE];	/* "none": no libvirt on this host */

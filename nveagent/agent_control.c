@@ -149,11 +149,12 @@ static struct json_object *vns_to_json(struct agent *agent)
 static struct json_object *nva_to_json(struct agent *agent)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
+	const struct nva_endpoint *endpoint = nva_link_endpoint(agent->nva);
 	char text[ENDPOINT_TEXT_SIZE];
 
 	if (!object ||
 	    json_add_string(object, "address",
-			    endpoint_text(agent->config->nva, agent->config->nva_port, text)) < 0 ||
+			    endpoint_text(endpoint->address, endpoint->port, text)) < 0 ||
 	    json_add_bool(object, "connected", nva_link_is_up(agent->nva)) < 0 ||
 	    json_add_string(object, "name", agent->nva_name) < 0 ||
 	    json_add_u64(object, "since_s", seconds_since(agent->nva_since_us)) < 0)

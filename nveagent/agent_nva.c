@@ -369,10 +369,18 @@ static void on_down(void *userdata, const char *reason)
 	struct agent *agent = userdata;
 	struct port *port, *next;
 
-	log_warning("No session to the NVA: %s; trying again, and keeping the forwarding tables as "
-		    "they are",
-		    reason);
-	agent->nva_since_us = clock_monotonic_us();
+	uint64_t now_us = clock_monotonic_us();
+
+	/* Of several NVAs all but one refuse us: that is said once in a while. */
+	if (agent->config->nva_count == 1 || now_us - agent->nva_warned_us >= AGENT_WARN_S * 1000000ull) {
+		log_warning("No session to the NVA: %s; trying again, and keeping the forwarding tables as "
+			    "they are",
+			    reason);
+		agent->nva_warned_us = now_us;
+	} else {
+		log_debug("No session to the NVA: %s", reason);
+	}
+	agent->nva_since_us = now_us;
 	agent_control_nva_status(agent, agent->status_id, NULL);
 	consents_clear(agent->consents); /* what still matters is asked again */
 	for (size_t i = 0; i < agent->vn_count; i++) {

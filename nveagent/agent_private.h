@@ -45,6 +45,7 @@ enum {
 	AGENT_BRIDGE_PORTS_MAX = 4096,	/* of one VNI; the kernel itself allows 1023 (net/bridge/br_private.h, BR_MAX_PORTS) */
 	AGENT_EXPECT_S = 120,		/* from the hook's announcement of a migration to its tap */
 	AGENT_HOLD_MS = 500,		/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
+	AGENT_WARN_S = 2,		/* between two warnings that none of several NVAs has us */
 	AGENT_GRACE_S = 10,		/* for all NVEs to tell an NVA that has started anew what they have */
 	AGENT_RELEASE_US = 1000,	/* letting held packets out, between two looks at what else has happened */
 	AGENT_VERIFY_DELAY_MS = 200,	/* after a VM has left, until those that remain are asked for their addresses */
@@ -112,6 +113,7 @@ struct agent {
 	struct loop_timer *grace;	/* a new NVA is being told everything */
 	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
 	unsigned releasing;		/* ports whose held packets are on their way: nobody may overtake them */
+	uint64_t nva_warned_us;		/* when it was last said that there is no session */
 	uint64_t nva_since_us;		/* CLOCK_MONOTONIC of the last change of the session */
 	struct libvirt_watch *libvirt;
 	bool libvirt_connected, libvirt_synced;

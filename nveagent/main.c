@@ -72,7 +72,11 @@ static int run(const struct agent_config *config, const char *path)
  */
 static bool may_connect(const struct agent_config *config, const char *path)
 {
-	if (config->insecure_plain || ip_is_loopback(config->nva))
+	bool here = true;
+
+	for (size_t i = 0; i < config->nva_count; i++)
+		here = here && ip_is_loopback(config->nvas[i].address);
+	if (config->insecure_plain || here)
 		return true;
 	log_error("%s: the NVA is not on this host and the connection is not encrypted: "
 		  "on a trusted underlay say so with insecure-plain = yes",

@@ -31,6 +31,8 @@ struct nva_link {
 	int fd; /* -1: none */
 	struct loop_watch *watch;
 	struct loop_timer *retry, *ping, *more;
+	size_t at;	/* of config.endpoints */
+	size_t tried;	/* in this round, without a session */
 	uint64_t retry_ms, last_id;
 	uint32_t features; /* of the NVA */
 	bool pinged; /* nothing was heard since our PING */
@@ -86,6 +88,29 @@ static void hang_up(struct nva_link *link)
 	link->state = LINK_WAITING;
 }
 
+/* Which endpoint is next, and when. Returns milliseconds. */
+static uint64_t next_attempt(struct nva_link *link)
+{
+	size_t count = link->config.endpoint_count;
+	uint64_t wait_ms = link->retry_ms;
+	uint64_t max_ms = count > 1 ? NVA_LINK_SEVERAL_RETRY_MAX_MS : NVA_LINK_RETRY_MAX_MS;
+
+	link->at = (link->at + 1) % count;
+	if (++link->tried < count)
+		return 0;
+	link->tried = 0;
+	link->retry_ms = wait_ms * 2 < max_ms ? wait_ms * 2 : max_ms;
+	return wait_ms;
+}
+
+static uint64_t ping_us(const struct nva_link *link)
+{
+	unsigned seconds = link->config.endpoint_count > 1 ? NVA_LINK_SEVERAL_PING_S
+							   : NVA_LINK_PING_S;
+
+	return seconds * UINT64_C(1000000);
+}
+
 __attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, const char *format,
 						       ...)
 {
@@ -97,9 +122,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, co
 	va_end(arguments);
 
 	hang_up(link);
-	(void) loop_timer_start(link->retry, link->retry_ms * 1000);
-	link->retry_ms = link->retry_ms * 2 < NVA_LINK_RETRY_MAX_MS ? link->retry_ms * 2
-								    : NVA_LINK_RETRY_MAX_MS;
+	(void) loop_timer_start(link->retry, next_attempt(link) * 1000);
 	link->events.down(link->userdata, reason);
 }
 
@@ -196,6 +219,7 @@ static bool take_message(struct nva_link *link, const struct nvo3_message *messa
 		link->state = LINK_UP;
 		link->features = message->features;
 		link->retry_ms = NVA_LINK_RETRY_MIN_MS;
+		link->tried = 0;
 		link->events.up(link->userdata, message->name, message->incarnation);
 	} else if (message->kind == NVO3_PING) {
 		answer_ping(link, message->id);
@@ -274,7 +298,7 @@ static void read_some(struct nva_link *link)
 	}
 	input->end += (size_t) n;
 	link->pinged = false;
-	(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
+	(void) loop_timer_start(link->ping, ping_us(link));
 	take_frames(link);
 }
 
@@ -283,13 +307,17 @@ static void on_ping_timer(void *userdata)
 	struct nva_link *link = userdata;
 	struct nvo3_message ping = { .kind = NVO3_PING, .id = nva_link_next_id(link) };
 
+	if (link->state == LINK_CONNECTING) {
+		fail(link, "cannot connect: no answer");
+		return;
+	}
 	if (link->pinged || link->state != LINK_UP) {
-		fail(link, "the NVA has been silent for %d s", NVA_LINK_PING_S * 2);
+		fail(link, "the NVA has been silent for too long");
 		return;
 	}
 	link->pinged = true;
 	(void) queue_and_flush(link, &ping);
-	(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
+	(void) loop_timer_start(link->ping, ping_us(link));
 }
 
 /* --- connecting --- */
@@ -313,6 +341,8 @@ static void on_ready(void *userdata, unsigned ready)
 		r = connect_result(link);
 		if (r == 0)
 			r = greet(link);
+		if (r == 0) /* an NVA that waits for its store is waited for */
+			(void) loop_timer_start(link->ping, NVA_LINK_PING_S * UINT64_C(1000000));
 		if (r < 0)
 			fail(link, "cannot connect: %s", strerror(-r));
 		return;
@@ -331,7 +361,8 @@ static void on_ready(void *userdata, unsigned ready)
 static int open_socket(struct nva_link *link)
 {
 	struct sockaddr_storage address;
-	socklen_t size = endpoint_to_sockaddr(link->config.address, link->config.port, &address);
+	const struct nva_endpoint *endpoint = nva_link_endpoint(link);
+	socklen_t size = endpoint_to_sockaddr(endpoint->address, endpoint->port, &address);
 	const int on = 1;
 
 	link->fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -356,8 +387,11 @@ static void begin(struct nva_link *link)
 	r = open_socket(link);
 	if (r < 0)
 		fail(link, "cannot connect: %s", strerror(-r));
+	else if (link->config.endpoint_count > 1)
+		(void) loop_timer_start(link->ping,
+					NVA_LINK_SEVERAL_CONNECT_MS * UINT64_C(1000));
 	else
-		(void) loop_timer_start(link->ping, NVA_LINK_PING_S * 1000000ull);
+		(void) loop_timer_start(link->ping, NVA_LINK_PING_S * UINT64_C(1000000));
 }
 
 static void on_retry_timer(void *userdata)
@@ -416,6 +450,11 @@ bool nva_link_is_up(const struct nva_link *link)
 uint32_t nva_link_features(const struct nva_link *link)
 {
 	return link->features;
+}
+
+const struct nva_endpoint *nva_link_endpoint(const struct nva_link *link)
+{
+	return &link->config.endpoints[link->at];
 }
 
 uint64_t nva_link_next_id(struct nva_link *link)

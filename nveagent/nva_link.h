@@ -14,15 +14,29 @@
 #include "nveagent/loop.h"
 
 enum {
+	NVA_LINK_ENDPOINTS_MAX = 8,
 	NVA_LINK_RETRY_MIN_MS = 100,
 	NVA_LINK_RETRY_MAX_MS = 2000,	/* doubled from the minimum after each failure */
 	NVA_LINK_PING_S = 5,		/* of silence, then a PING; as long again without a word ends the session */
+	/* Where there are several NVAs another one may lead already: */
+	NVA_LINK_SEVERAL_RETRY_MAX_MS = 400,	/* after all have been tried */
+	NVA_LINK_SEVERAL_PING_S = 2,
+	NVA_LINK_SEVERAL_CONNECT_MS = 1000,	/* then the next one is tried; a host that is down refuses nothing */
 	NVA_LINK_OUTPUT_MAX = 16 << 20,	/* bytes that wait for a slow NVA; over it the session ends */
 };
 
-struct nva_link_config {
+struct nva_endpoint {
 	struct ip address;
 	uint16_t port;
+};
+
+/*
+ * Of several NVAs one leads, and the others refuse us. They are tried in turn, the next one at once when one has refused
+ * or its session has ended; after a whole round without a session, there is a pause.
+ */
+struct nva_link_config {
+	struct nva_endpoint endpoints[NVA_LINK_ENDPOINTS_MAX];
+	size_t endpoint_count;	/* 1 at least */
 	const char *name;	/* of this NVE, borrowed */
 	struct ip vtep;
 	uint64_t incarnation;
@@ -54,6 +68,9 @@ bool nva_link_is_up(const struct nva_link *link);
 
 /* What the NVA of the present session can do: enum nvo3_features. */
 uint32_t nva_link_features(const struct nva_link *link);
+
+/* Of the session, or of the next attempt; borrowed. */
+const struct nva_endpoint *nva_link_endpoint(const struct nva_link *link);
 
 /* A number no request of this session has had yet. */
 uint64_t nva_link_next_id(struct nva_link *link);
