@@ -135,10 +135,25 @@ static const struct operation {
 	const char *name;
 	int (*reply)(struct client *client, struct json_object *request, struct json_object *reply,
 		     const char **reterr_text);
+	bool writes; /* of several NVAs, only the one that leads does */
 } operations[] = {
-	{ "status", reply_status }, { "mappings", reply_mappings }, { "reassign", reply_reassign },
-	{ "export", reply_export }, { "import", reply_import },
+	{ "status", reply_status, false },    { "mappings", reply_mappings, false },
+	{ "reassign", reply_reassign, true }, { "export", reply_export, false },
+	{ "import", reply_import, true },
 };
+
+static int run_operation(const struct operation *operation, struct client *client,
+			 struct json_object *request, struct json_object *reply,
+			 const char **reterr_text)
+{
+	const char *elsewhere = store_elsewhere(client->control->subject.store);
+
+	if (operation->writes && elsewhere) {
+		*reterr_text = elsewhere;
+		return -EROFS;
+	}
+	return operation->reply(client, request, reply, reterr_text);
+}
 
 static int dispatch(struct client *client, struct json_object *request, struct json_object *reply,
 		    const char **reterr_text)
@@ -151,7 +166,8 @@ static int dispatch(struct client *client, struct json_object *request, struct j
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].name, name) == 0)
-			return operations[i].reply(client, request, reply, reterr_text);
+			return run_operation(&operations[i], client, request, reply,
+					     reterr_text);
 	*reterr_text = "unknown op; there are: status, mappings, reassign, export, import";
 	return -EOPNOTSUPP;
 }
@@ -220,9 +236,14 @@ static int finish_import(struct client *client)
 	_cleanup_(import_freep) struct import *import = TAKE_PTR(client->import);
 	_cleanup_(json_unrefp) struct json_object *reply = NULL;
 	const char *what = "";
+	const char *elsewhere = store_elsewhere(control->subject.store);
 	char text[IMPORT_TEXT_SIZE];
 	size_t taken, kept;
-	int r = import_apply(import, control->subject.directory, &taken, &kept, &what);
+	int r;
+
+	if (elsewhere)
+		return send_error(client, elsewhere); /* it led when the import began */
+	r = import_apply(import, control->subject.directory, &taken, &kept, &what);
 
 	if (r == -EEXIST) {
 		(void) snprintf(text, sizeof(text), "%s; nothing was imported", what);
@@ -427,6 +448,23 @@ void control_release(struct control *control, uint64_t ticket)
 		if (!client->held || client->ticket > ticket)
 			continue;
 		if (release(client, ticket) < 0)
+			client_free(client);
+		else
+			serve(client);
+	}
+}
+
+void control_change(struct control *control, struct directory *directory, const char *text)
+{
+	struct client *client, *following;
+
+	control->subject.directory = directory;
+	for (client = LIST_FIRST(&control->clients); client; client = following) {
+		following = LIST_NEXT(client, link);
+		if (!client->held)
+			continue;
+		client->held = json_unref(client->held);
+		if (send_error(client, text) < 0)
 			client_free(client);
 		else
 			serve(client);

@@ -327,6 +327,14 @@ static int tell_nobody(struct directory *directory)
 	return r;
 }
 
+/* Also where what is restored was restored long ago: a standby follows for as long as another NVA leads. */
+static void leases_begin(struct directory *directory, uint64_t now_us)
+{
+	for (size_t i = 0; i < directory->nve_end; i++)
+		if (directory->nves[i])
+			directory->nves[i]->lease_end_us = now_us + directory->config.lease_us;
+}
+
 int directory_begin(struct directory *directory, uint64_t now_us, directory_journal *begun,
 		    void *userdata)
 {
@@ -337,6 +345,7 @@ int directory_begin(struct directory *directory, uint64_t now_us, directory_jour
 
 	directory->journal = begun;
 	directory->journal_userdata = userdata;
+	leases_begin(directory, now_us);
 	if (directory->remembers)
 		directory->moves_lost_until_us = now_us + directory->config.lease_us;
 	else

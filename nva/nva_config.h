@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nva_config.h - the NVA's configuration file: sections [nva], [store] and [limits]. */
+/* nva_config.h - the NVA's configuration file: sections [nva], [store], [etcd] and [limits]. */
 #ifndef REHOME_NVA_NVA_CONFIG_H
 #define REHOME_NVA_NVA_CONFIG_H
 
@@ -12,11 +12,13 @@
 #include "common/log.h"
 #include "net/addr.h"
 #include "nva/directory.h"
+#include "nva/store_etcd.h"
 #include "nva/wire.h"
 
 #define NVA_CONFIG_DEFAULT_PATH "/etc/rehome/nva.conf"
 #define NVA_DEFAULT_SOCKET	"/run/rehome/nva.sock"
 #define NVA_DEFAULT_STORE	"/var/lib/rehome/nva"
+#define NVA_DEFAULT_PREFIX	"/rehome"
 
 enum {
 	NVA_LISTEN_MAX = 8, /* addresses */
@@ -25,6 +27,8 @@ enum {
 	NVA_DEFAULT_CONSENT_TIMEOUT_S = 30,
 	NVA_SECONDS_MAX = 86400,
 	NVA_WITHDRAW_MAX = 365 * 86400,
+	NVA_TTL_MIN_S = 2, /* etcd makes no shorter lease of its defaults */
+	NVA_TTL_MAX_S = 60,
 	NVA_STORE_PATH_SIZE = 200, /* longer lines are not read, see config.h */
 };
 
@@ -32,6 +36,7 @@ enum {
 
 enum nva_store {
 	NVA_STORE_FILE, /* in a directory of this host */
+	NVA_STORE_ETCD, /* shared with other NVAs */
 	NVA_STORE_NONE, /* in memory: a restart forgets */
 };
 
@@ -45,6 +50,7 @@ struct nva_config {
 	char socket[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
 	enum nva_store store;
 	char store_path[NVA_STORE_PATH_SIZE];
+	struct store_etcd_config etcd;
 	enum log_level log_level;
 	struct directory_limits limits;
 	bool insecure_plain; /* sessions without TLS may come from other hosts */

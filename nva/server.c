@@ -56,6 +56,8 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 
 	server_accept_tick(server);
 	tick_sessions(server, now_us);
+	if (server->standby)
+		return;
 	r = directory_tick(server->directory, now_us);
 	if (r < 0)
 		server_stop(server, log_errno(r, "The directory cannot go on"));
@@ -93,7 +95,7 @@ static int add_events(struct server *server)
 
 /* --- life --- */
 
-static int make_directory(struct server *server)
+int server_make_directory(struct server *server)
 {
 	struct directory_config config = {
 		.lease_us = server->config.lease_s * UINT64_C(1000000),
@@ -167,7 +169,7 @@ int server_new(const struct nva_config *config, struct server **ret_server, char
 	server->base = event_base_new();
 	if (!server->base)
 		return -ENOMEM;
-	r = make_directory(server);
+	r = server_make_directory(server);
 	if (r == 0)
 		r = server_restore(server, reterr_message);
 	if (r == 0)
@@ -213,7 +215,10 @@ static void log_store(const struct server *server)
 	struct directory_counts counts;
 
 	directory_count(server->directory, &counts);
-	if (server->store)
+	if (server->config.store == NVA_STORE_ETCD)
+		log_notice("store = etcd, %s at %s: standing by", server->config.etcd.prefix,
+			   server->config.etcd.client.endpoints[0]);
+	else if (server->store)
 		log_notice("The store %s gave %zu mappings of %zu NVEs in %zu VNIs",
 			   server->config.store_path, counts.mappings, counts.nves, counts.vnis);
 	else

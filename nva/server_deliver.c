@@ -52,23 +52,38 @@ static void log_notices(struct server *server)
 		log_warning("%s", text);
 }
 
-/* Whatever the directory says now may tell of any change until now: it waits for all of them. */
+/* What this turn's outputs wait for; 0: nothing. */
+static uint64_t ticket_of_turn(struct server *server)
+{
+	uint64_t ticket = store_confirm(server->store);
+
+	return ticket > store_durable(server->store) ? ticket : 0;
+}
+
+/*
+ * Whatever the directory says now may tell of any change until now: it waits for all of them, and that it
+ * is still this NVA's to tell. A standby's outputs are of what it was told, for nobody.
+ */
 void server_deliver(struct server *server)
 {
-	bool held = clock_monotonic_us() < server->pause_end_us;
-	uint64_t ticket = store_commit(server->store);
+	bool held = clock_monotonic_us() < server->pause_end_us, first = true;
+	uint64_t ticket = 0;
 	int r;
 
-	if (ticket <= store_durable(server->store))
-		ticket = 0;
+	if (!server->standby)
+		(void) store_commit(server->store);
 	(void) directory_hold_changes(server->directory, held);
 
 	do {
 		_cleanup_(directory_output_freep) struct directory_output *output = NULL;
 
 		r = directory_next_output(server->directory, &output);
-		if (r > 0)
-			deliver_one(server, output, ticket);
+		if (r <= 0 || server->standby)
+			continue;
+		if (first)
+			ticket = ticket_of_turn(server);
+		first = false;
+		deliver_one(server, output, ticket);
 	} while (r > 0);
 	if (r < 0)
 		server_stop(server, log_errno(r, "The directory cannot go on"));

@@ -28,6 +28,7 @@ struct server {
 	struct store *store; /* NULL: nothing is kept */
 	struct event *store_event;
 	enum store_state store_state; /* as last logged */
+	bool standby; /* another NVA leads, or nobody: nobody is told anything */
 	struct session *sessions[SESSIONS_MAX];
 	size_t session_count;
 	struct session *nve_sessions[DIRECTORY_NVES_MAX]; /* by the directory's number */
@@ -42,6 +43,13 @@ struct server {
 /* The loop ends: because of a signal (0), or because it cannot go on. */
 void server_stop(struct server *server, int result);
 
+/* --- server.c --- */
+/* Empty; takes the place of server->directory, which is not freed. 0 or a negative errno. */
+int server_make_directory(struct server *server);
+
+/* --- server_cluster.c: one NVA of several --- */
+void server_join(struct server *server);
+
 /* --- server_accept.c: listeners, connections --- */
 /* At config.listen[@i]. As server_new(). */
 int server_listen_at(struct server *server, size_t i, char *reterr_message);
@@ -52,6 +60,8 @@ void server_accept_tick(struct server *server);
 extern const struct session_events server_session_events;
 
 /* --- server_journal.c: the directory's changes, and the store --- */
+/* The directory's journal. */
+void server_journal(void *userdata, const struct change *change);
 /* What was kept, into the directory; what happens from now on, into the store. As server_new(). */
 int server_restore(struct server *server, char *reterr_message);
 

@@ -11,12 +11,13 @@
 #include "common/log.h"
 #include "nva/server_store.h"
 
-/* The directory's journal. */
-static void on_change(void *userdata, const struct change *change)
+void server_journal(void *userdata, const struct change *change)
 {
 	struct server *server = userdata;
 	struct change dated = *change;
 
+	if (server->standby)
+		return; /* it ends what was of the lead */
 	if (change->kind == CHANGE_REMOVED)
 		dated.removed_s = clock_realtime_us() / 1000000;
 	if (store_append(server->store, &dated) < 0)
@@ -64,21 +65,30 @@ static void on_store(evutil_socket_t fd, short what, void *userdata)
 	control_release(server->control, durable);
 }
 
+static int begin(struct server *server, char *reterr_message)
+{
+	int r = server_store_restore(server->store, server->directory, reterr_message);
+
+	if (r == 0)
+		r = directory_begin(server->directory, clock_monotonic_us(),
+				    server->store ? server_journal : NULL, server);
+	if (r == 0)
+		(void) store_commit(server->store);
+	return r;
+}
+
 int server_restore(struct server *server, char *reterr_message)
 {
 	int r = server_store_open(&server->config, false, &server->store, reterr_message);
 
-	if (r == 0)
-		r = server_store_restore(server->store, server->directory, reterr_message);
 	if (r < 0)
 		return r;
-	r = directory_begin(server->directory, clock_monotonic_us(),
-			    server->store ? on_change : NULL, server);
-	if (r < 0)
+	if (server->config.store == NVA_STORE_ETCD)
+		server_join(server);
+	else
+		r = begin(server, reterr_message);
+	if (r < 0 || !server->store)
 		return r;
-	(void) store_commit(server->store);
-	if (!server->store)
-		return 0;
 	server->store_event = event_new(server->base, store_fd(server->store), EV_READ | EV_PERSIST,
 					on_store, server);
 	return server->store_event && event_add(server->store_event, NULL) == 0 ? 0 : -ENOMEM;

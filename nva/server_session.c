@@ -13,6 +13,29 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+/* An NVA that would take over: it only wants to know when this one is gone. */
+static int greet_standby(struct server *server, struct session *session,
+			 const struct nvo3_message *hello)
+{
+	struct nvo3_message welcome = {
+		.kind = NVO3_WELCOME,
+		.id = hello->id,
+		.version = NVO3_VERSION,
+		.incarnation = 1,
+	};
+	_cleanup_free_ uint8_t *frame = NULL;
+	size_t size;
+
+	(void) snprintf(welcome.name, sizeof(welcome.name), "%s", server->config.name);
+	session_set_watching(session, hello->name);
+	log_notice("NVA %s stands by", session_name(session));
+	if (nvo3_pack(&welcome, &frame, &size) == 0) {
+		session_send(session, frame, size, 0);
+		session_flush(session);
+	}
+	return 0;
+}
+
 static int greet(struct server *server, struct session *session, const struct nvo3_message *hello,
 		 char *reterr_text)
 {
@@ -22,11 +45,19 @@ static int greet(struct server *server, struct session *session, const struct nv
 	uint32_t nve;
 	int r;
 
-	if (hello->kind != NVO3_HELLO) {
-		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "%s before HELLO",
-				nvo3_kind_name(hello->kind));
+	if (hello->kind != NVO3_HELLO || session_is_watching(session)) {
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "%s %s",
+				nvo3_kind_name(hello->kind),
+				session_is_watching(session) ? "from a standby" : "before HELLO");
 		return -EPROTO;
 	}
+	if (server->standby) {
+		(void) snprintf(reterr_text, NVO3_TEXT_MAX + 1, "%s",
+				store_elsewhere(server->store));
+		return -EPROTO;
+	}
+	if (hello->role == NVO3_ROLE_STANDBY)
+		return greet_standby(server, session, hello);
 	r = directory_connect(server->directory, clock_monotonic_us(), hello, &nve, &replaced,
 			      reterr_text);
 	if (r == -ENOMEM) {
@@ -90,7 +121,10 @@ static void on_closed(void *userdata, struct session *session, const char *reaso
 		server->nve_sessions[nve] = NULL;
 		directory_disconnect(server->directory, clock_monotonic_us(), nve);
 	}
-	log_notice("Session of %s ends: %s", session_name(session), reason);
+	if (server->standby) /* as often as agents look for the one that leads */
+		log_debug("Session of %s ends: %s", session_name(session), reason);
+	else
+		log_notice("Session of %s ends: %s", session_name(session), reason);
 }
 
 const struct session_events server_session_events = {

@@ -17,9 +17,15 @@ int server_store_open(const struct nva_config *config, bool read_only, struct st
 	};
 
 	*ret_store = NULL;
-	return config->store == NVA_STORE_FILE
-		       ? store_file_open(&options, ret_store, reterr_message)
-		       : 0;
+	switch (config->store) {
+	case NVA_STORE_FILE:
+		return store_file_open(&options, ret_store, reterr_message);
+	case NVA_STORE_ETCD:
+		return store_etcd_open(&config->etcd, config->name, ret_store, reterr_message);
+	case NVA_STORE_NONE:
+		break;
+	}
+	return 0;
 }
 
 struct restoring {
@@ -44,14 +50,27 @@ static int restore_change(void *userdata, const struct change *change)
 	return r == -EINVAL ? -EBADMSG : r;
 }
 
-int server_store_restore(struct store *store, struct directory *directory, char *reterr_message)
+static struct restoring restoring_now(struct directory *directory, char *message)
 {
-	struct restoring restoring = {
+	return (struct restoring){
 		.directory = directory,
 		.now_us = clock_monotonic_us(),
 		.now_s = clock_realtime_us() / 1000000,
-		.message = reterr_message,
+		.message = message,
 	};
+}
+
+int server_store_apply(struct directory *directory, const struct change *change,
+		       char *reterr_message)
+{
+	struct restoring restoring = restoring_now(directory, reterr_message);
+
+	return restore_change(&restoring, change);
+}
+
+int server_store_restore(struct store *store, struct directory *directory, char *reterr_message)
+{
+	struct restoring restoring = restoring_now(directory, reterr_message);
 
 	return store_load(store, restore_change, &restoring, reterr_message);
 }
@@ -67,6 +86,15 @@ static void say_what_is_there(const struct nva_config *config, const struct stor
 	char end[96] = "";
 
 	directory_count(directory, &counts);
+	if (config->store == NVA_STORE_ETCD) {
+		(void) snprintf(message, STORE_MESSAGE_SIZE,
+				"What etcd holds below %s is good: %zu mappings and %zu withdrawn "
+				"ones, %zu NVEs, "
+				"%zu VNIs",
+				config->etcd.prefix, counts.mappings, counts.tombstones,
+				counts.nves, counts.vnis);
+		return;
+	}
 	if (about && store_describe(store, about) == 0) {
 		(void) json_get_u64(about, "torn_bytes", &torn);
 		(void) json_get_u64(about, "log_bytes", &bytes);

@@ -14,6 +14,10 @@
 int server_store_open(const struct nva_config *config, bool read_only, struct store **ret_store,
 		      char *reterr_message);
 
+/* One change of a store; -EBADMSG as below. */
+int server_store_apply(struct directory *directory, const struct change *change,
+		       char *reterr_message);
+
 /* As store_load(); -EBADMSG also for changes that do not fit together. */
 int server_store_restore(struct store *store, struct directory *directory, char *reterr_message);
 

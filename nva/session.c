@@ -256,7 +256,7 @@ struct session *session_free(struct session *session)
 {
 	if (!session)
 		return NULL;
-	session_clear_output(session);
+	session_drop_held(session);
 	bufferevent_free(session->stream);
 	free(session);
 	return NULL;
@@ -269,9 +269,19 @@ void session_set_open(struct session *session, uint32_t nve, const char *name)
 	session->state = SESSION_OPEN;
 }
 
+void session_set_watching(struct session *session, const char *name)
+{
+	session_set_open(session, SESSION_NO_NVE, name);
+}
+
+bool session_is_watching(const struct session *session)
+{
+	return session->state == SESSION_OPEN && session->nve == SESSION_NO_NVE;
+}
+
 bool session_is_open(const struct session *session, uint32_t *ret_nve)
 {
-	if (session->state != SESSION_OPEN)
+	if (session->state != SESSION_OPEN || session->nve == SESSION_NO_NVE)
 		return false;
 	*ret_nve = session->nve;
 	return true;

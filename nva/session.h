@@ -65,6 +65,9 @@ DEFINE_CLEANUP(struct session, session_free)
 
 /* The greeting was accepted: @nve is the directory's number of the NVE called @name. */
 void session_set_open(struct session *session, uint32_t nve, const char *name);
+/* It was accepted, but is of no NVE: life signs are all that is said in it. */
+void session_set_watching(struct session *session, const char *name);
+bool session_is_watching(const struct session *session);
 /* True between session_set_open() and the end, with the number in *ret_nve. */
 bool session_is_open(const struct session *session, uint32_t *ret_nve);
 bool session_is_over(const struct session *session);
@@ -79,6 +82,8 @@ const char *session_name(const struct session *session);
 void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket);
 /* Everything up to @ticket may be sent; what waited for that leaves at once. */
 void session_release(struct session *session, uint64_t ticket);
+/* Forgets what waits for a ticket: nobody may be told that any more. */
+void session_drop_held(struct session *session);
 /* Writes what is queued, as far as the peer takes it; the rest follows by itself. */
 void session_flush(struct session *session);
 bool session_is_full(const struct session *session);

@@ -9,6 +9,9 @@
 
 enum session_state { SESSION_GREETING, SESSION_OPEN, SESSION_LINGERING, SESSION_CLOSED };
 
+/* Of a session that is watching. */
+#define SESSION_NO_NVE UINT32_MAX
+
 /* Frames that may be sent when @ticket is released. */
 struct held {
 	TAILQ_ENTRY(held) link;
@@ -44,6 +47,5 @@ size_t session_bytes_waiting(const struct session *session);
 void session_send_sign(struct session *session, const struct nvo3_message *message);
 /* What arrived before the pause has its turn in the loop, like what arrives after it. */
 void session_resume_if_drained(struct session *session);
-void session_clear_output(struct session *session);
 
 #endif

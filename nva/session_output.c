@@ -147,7 +147,7 @@ void session_send_sign(struct session *session, const struct nvo3_message *messa
 		session_flush(session);
 }
 
-void session_clear_output(struct session *session)
+void session_drop_held(struct session *session)
 {
 	while (!TAILQ_EMPTY(&session->held))
 		held_free(session, TAILQ_FIRST(&session->held));

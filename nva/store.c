@@ -21,6 +21,13 @@ uint64_t store_commit(struct store *store)
 	return store ? store->class->commit(store) : 0;
 }
 
+uint64_t store_confirm(struct store *store)
+{
+	if (!store || !store->class->confirm)
+		return store_commit(store);
+	return store->class->confirm(store);
+}
+
 uint64_t store_durable(const struct store *store)
 {
 	return store ? store->class->durable(store) : 0;
@@ -45,6 +52,11 @@ enum store_state store_state(const struct store *store, const char **ret_text)
 	if (ret_text)
 		*ret_text = text;
 	return state;
+}
+
+const char *store_elsewhere(const struct store *store)
+{
+	return store && store->class->elsewhere ? store->class->elsewhere(store) : NULL;
 }
 
 int store_describe(const struct store *store, struct json_object *object)

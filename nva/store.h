@@ -42,10 +42,12 @@ struct store_class {
 		    void *userdata, char *reterr_message);
 	int (*append)(struct store *store, const struct change *change);
 	uint64_t (*commit)(struct store *store);
+	uint64_t (*confirm)(struct store *store); /* may be NULL */
 	uint64_t (*durable)(const struct store *store);
 	int (*fd)(const struct store *store);
 	void (*dispatch)(struct store *store);
 	enum store_state (*state)(const struct store *store, const char **ret_text);
+	const char *(*elsewhere)(const struct store *store); /* may be NULL */
 	int (*describe)(const struct store *store, struct json_object *object);
 	struct store *(*free)(struct store *store);
 };
@@ -69,6 +71,11 @@ int store_append(struct store *store, const struct change *change);
 
 /* Returns the ticket of everything that was appended until now; the last one if that was nothing. */
 uint64_t store_commit(struct store *store);
+/*
+ * For what tells of nothing new: the ticket after which it is sure that nobody else had changed anything when this was
+ * called. A store that nobody shares has it as soon as what was committed is durable.
+ */
+uint64_t store_confirm(struct store *store);
 uint64_t store_durable(const struct store *store);
 
 /* Readable when store_dispatch() has something to do; -1 for none. */
@@ -77,6 +84,9 @@ void store_dispatch(struct store *store);
 
 /* @ret_text, which may be NULL: borrowed until the next dispatch, says why; "" when it works. */
 enum store_state store_state(const struct store *store, const char **ret_text);
+
+/* NULL; or, while another NVA is the one to write to the store, who that is; borrowed until the next dispatch. */
+const char *store_elsewhere(const struct store *store);
 
 /* Adds what an operator wants to know. 0 or -ENOMEM. */
 int store_describe(const struct store *store, struct json_object *object);

@@ -95,7 +95,8 @@ enum nvo3_kind {
 };
 const char *nvo3_kind_name(enum nvo3_kind kind);
 
-enum nvo3_role { NVO3_ROLE_NVE, NVO3_ROLE_GATEWAY };
+/* A standby is an NVA: it only wants to know when the NVA it calls is gone. */
+enum nvo3_role { NVO3_ROLE_NVE, NVO3_ROLE_GATEWAY, NVO3_ROLE_STANDBY };
 
 /* What an NVA can do beyond the first edition of version 1. */
 enum nvo3_features {

@@ -42,7 +42,7 @@ static void pack_bool(struct pb_writer *writer, const struct field *field,
 static void pack_role(struct pb_writer *writer, const struct field *field,
 		      const struct nvo3_message *message)
 {
-	pb_put_number(writer, field->number, message->role == NVO3_ROLE_GATEWAY);
+	pb_put_number(writer, field->number, message->role);
 }
 
 static void pack_mac(struct pb_writer *writer, const struct field *field,

@@ -24,8 +24,8 @@ void read_role(struct unpacking *unpacking, const struct field *field, struct pb
 {
 	uint64_t role = pb_read_varint(value);
 
-	require(unpacking, role <= 1, field->what);
-	unpacking->to->role = role == 1 ? NVO3_ROLE_GATEWAY : NVO3_ROLE_NVE;
+	require(unpacking, role <= NVO3_ROLE_STANDBY, field->what);
+	unpacking->to->role = (enum nvo3_role) role;
 }
 
 void read_mac(struct unpacking *unpacking, const struct field *field, struct pb_reader *value)

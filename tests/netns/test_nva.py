@@ -110,8 +110,8 @@ class Nva:
 
 
 class Nve:
-    def __init__(self, address="127.0.0.1"):
-        self.process = subprocess.Popen([CLIENT, address, str(PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, address="127.0.0.1", port=PORT):
+        self.process = subprocess.Popen([CLIENT, address, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, bufsize=1)
         self.out = Lines(self.process.stdout)
 
@@ -499,7 +499,7 @@ class Operation(Case):
                 ("[nva]\nlog-level = loud\n", 2, r"other.conf:2: log-level: .*debug"),
                 ("[nva]\nsocket = nva.sock\n", 2, r"other.conf:2: socket: .*absolute"),
                 ("[nva]\ninsecure-plain = perhaps\n", 2, r"other.conf:2: insecure-plain: .*yes or no"),
-                ("[nva]\nstore = paper\n", 2, r"other.conf:2: store: .*file or none"),
+                ("[nva]\nstore = paper\n", 2, r"other.conf:2: store: .*file, etcd or none"),
                 ("[store]\npath = here\n", 2, r"other.conf:2: path: .*absolute"),
                 ("[nva]\ncolour = red\n", 2, r"other.conf:2: .*colour"),
                 ("[agent]\n", 2, r"other.conf:1: .*agent"),

@@ -542,7 +542,7 @@ static void refuses_a_hello_that_names_nobody(void)
 			       "vtep"); /* multicast */
 	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, 0),
 			       "vtep");
-	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\xc0\x00\x02\x01", 4, 2), "role");
+	CU_ASSERT_STRING_EQUAL(fault_of_hello("hv1", "\xc0\x00\x02\x01", 4, 3), "role");
 }
 
 /* A mapping with one thing odd. */
