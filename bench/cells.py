@@ -21,7 +21,7 @@ def cell_of(system, underlay, load):
     return {"system": system, "underlay": underlay, "family": load.family, "pps": load.pps,
             "pps_from_guest": load.pps if load.pps_from_guest is None else load.pps_from_guest,
             "frame_size": load.frame_size, "postcopy": load.postcopy, "peer_on": load.peer_on, "tcp": load.tcp,
-            "max_downtime_ms": load.max_downtime_ms}
+            "max_downtime_ms": load.max_downtime_ms, **({"guest_ring": True} if load.guest_ring else {})}
 
 
 def describe(figures):
@@ -95,7 +95,8 @@ class Cells:
             self._failed[json.dumps(cell)] = why
 
     def _run_room(self, system, underlay, loads):
-        with Room(system, underlay, self._options.build, self._say, keep_logs=self._options.keep_logs) as room:
+        with Room(system, underlay, self._options.build, self._say, keep_logs=self._options.keep_logs,
+                  guest_ring=self._options.guest_ring) as room:
             for load in loads:
                 self._run_cell(room, load)
 

@@ -143,13 +143,15 @@ class Costs:
         windows = 2 * options.moves * len(loads) * len(options.underlay)
         progress = Progress(self._say, windows, len(options.underlay), MOVE_S)
         for underlay in options.underlay:
-            with Room("rehome", underlay, options.build, self._say, keep_logs=options.keep_logs) as room:
+            with Room("rehome", underlay, options.build, self._say, keep_logs=options.keep_logs,
+                      guest_ring=options.guest_ring) as room:
                 for load in loads:
                     self._run_cell(room, load, progress)
 
     def _run_cell(self, room, load, progress):
         # One way only: what the guest sends is not what is armed for.
-        load = Load(load.pps, load.pps_from_guest or 0, load.family, load.frame_size, peer_on=load.peer_on)
+        load = Load(load.pps, load.pps_from_guest or 0, load.family, load.frame_size, peer_on=load.peer_on,
+                    guest_ring=load.guest_ring)
         found = {case: [] for case in CASES}
         for number in range(self._options.moves):
             for case in CASES if number % 2 == 0 else reversed(CASES):

@@ -83,7 +83,8 @@ class FaultCells:
             return room
         self._leave(room)
         self._say(f"--- {system}, underlay IPv{underlay}")
-        return Room(system, underlay, self._options.build, self._say, keep_logs=self._options.keep_logs).__enter__()
+        return Room(system, underlay, self._options.build, self._say, keep_logs=self._options.keep_logs,
+                    guest_ring=self._options.guest_ring).__enter__()
 
     def _run_cell(self, room, system, underlay, load, name):
         """Its moves; the room to go on in, or None."""

@@ -36,6 +36,7 @@ class Load:
     extra: tuple = ()  # words for `virsh migrate`
     way: str = "p2p"  # of lab.guest.WAYS
     during: object = None  # called once the migration has begun
+    guest_ring: bool = False  # the agents may ask QEMU for the guest's receive ring: as the Room was made
     questions: bool = False  # tenants ask by ARP and ND before and after, and what is flooded is counted
 
 

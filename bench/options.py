@@ -111,6 +111,8 @@ def parser():
     add("--max-downtime", type=number(1, 10000), metavar="MS",
         help="tell QEMU to stop the guest only when the rest will take less (virsh migrate-setmaxdowntime; "
              "default: QEMU's, 300)")
+    add("--guest-ring", action="store_true",
+        help="rehome's agents ask QEMU through libvirt for the guest's receive ring (guest-ring = yes)")
     add("--postcopy", action="store_true", help="let the guest run at the destination after the first pass")
     add("--peer-on", choices=sorted(PEERS), default="peer",
         help="who streams: a tenant on the third host, or one on hv1, where the first move starts (default: peer)")
@@ -156,5 +158,5 @@ def loads(options):
     """A Load per cell of one system and underlay."""
     sizes = {4: options.frame_size, 6: dict.fromkeys(max(size, FRAME_MIN_IPV6) for size in options.frame_size)}
     return [Load(pps, options.pps_from_guest, family, size, options.tcp, options.postcopy, options.peer_on,
-                 options.max_downtime, questions=options.questions)
+                 options.max_downtime, guest_ring=options.guest_ring, questions=options.questions)
             for family in options.family for pps in options.pps for size in sizes[family]]

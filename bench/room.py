@@ -21,10 +21,11 @@ PEERS = {"peer": "ts-peer", "source": "ts-hv1"}  # --peer-on
 class Room:
     """Context manager. .lab, .guest, .home (where the guest is), .events and .fdbs (by host name)."""
 
-    def __init__(self, system, underlay, build, say, guest=None, keep_logs=False, lab=None):
-        """GUEST and LAB: of one's own making."""
+    def __init__(self, system, underlay, build, say, guest=None, keep_logs=False, lab=None, guest_ring=False):
+        """GUEST and LAB: of one's own making. GUEST_RING: rehome's agents may ask QEMU for the guest's ring."""
         self.system, self.underlay, self.build = system, underlay, build
-        self.lab = lab or Lab(systems.by_name(NAMES[system], build), underlay, build=build, say=say,
+        more = {"agent": {"guest-ring": "yes"}} if guest_ring and system == "rehome" else {}
+        self.lab = lab or Lab(systems.by_name(NAMES[system], build, **more), underlay, build=build, say=say,
                               keep_logs=keep_logs)
         self._guest_wanted = guest
         self.guest = self.home = self.baseline = None

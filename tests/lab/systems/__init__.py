@@ -13,8 +13,8 @@ from .rehome import Rehome
 SYSTEMS = {system.name: system for system in (Flood, FrrEvpn, Rehome)}
 
 
-def by_name(name, build=None):
-    """The system called NAME; BUILD is the build directory for those that need our programs."""
+def by_name(name, build=None, **more):
+    """The system called NAME; BUILD is the build directory for those that need our programs. MORE: as its class says."""
     if name not in SYSTEMS:
         raise LabError(f"unknown system {name} (there are: {', '.join(SYSTEMS)})")
-    return SYSTEMS[name](build)
+    return SYSTEMS[name](build, **more)
