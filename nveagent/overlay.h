@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * overlay.h - what this host's forwarding tables should hold, and what differs from the kernel.
- * Pure.
- *
- * Theory of operation
- *
- *   NVA updates, local ports, moves --> fdb_table (desired) --\
- *                                                               fdb_diff() --> changes -->
- *                                                               kernel_fdb_apply()
- *   kernel_fdb_dump() ----------------> fdb_table (actual) ---/
+ * overlay.h - what this host's forwarding tables hold: entries, changes, and a table of entries. Pure.
  *
  * One table holds one VNI. A unicast MAC has at most one entry per layer and device; the zero MAC
  * of a VXLAN device (head-end replication, RFC 7348 section 4.2) has one entry per VTEP; an address
- * has one neighbour entry per device.
- * Running the diff on its own result gives no change. A MAC that moved is one REPLACE, so the
- * kernel never lacks a
- * destination for it; additions and replacements come before deletions (make before break).
+ * has one neighbour entry per device. What should be there is vn.h's to say, and so are the changes that make it so.
  */
 #ifndef REHOME_NVEAGENT_OVERLAY_H
 #define REHOME_NVEAGENT_OVERLAY_H
@@ -77,21 +66,5 @@ struct fdb_change {
 	enum fdb_op op;
 	struct fdb_entry entry;	/* DELETE: the actual one */
 };
-
-/*
- * What turns @actual into @desired, in order of application; the caller frees *ret_changes with
- * free().
- * Never deletes an entry that is not ours or is local. A desired key held by an entry that is not
- * ours is replaced only when
- * that one is dynamic knowledge (not fixed, not sticky, not local); a fixed one of the operator
- * is left, and counted in
- * *ret_conflicts (may be NULL) unless it says the same. The zero MAC's list bears one mark for
- * all its VTEPs: one that somebody
- * else began stays theirs, and what it lacks is counted as conflicts too.
- * Order: VXLAN destinations, then what points at them, then neighbours; deletions the other way round.
- * Returns the number of changes, or -ENOMEM.
- */
-int fdb_diff(const struct fdb_table *desired, const struct fdb_table *actual,
-	     struct fdb_change **ret_changes, size_t *ret_conflicts);
 
 #endif
