@@ -16,14 +16,13 @@ enum { GUEST_PLACES_MAX = 8 };
 
 /*
  * Where a guest's memory is in its QEMU: each place says where one guest physical address is.
- * Memory is one piece from there up to the next place, as far as @size goes.
+ * Memory is one piece from there up to the next place, or to the end of QEMU's mapping.
  */
 struct guest_map {
 	struct {
 		uint64_t guest, host;
 	} places[GUEST_PLACES_MAX];
 	size_t count;
-	uint64_t size; /* bytes of memory the guest has */
 };
 
 struct guest_memory;
@@ -38,7 +37,7 @@ DEFINE_CLEANUP(struct guest_memory, guest_memory_free)
 
 /*
  * Reads @size bytes at the guest physical @address, which may be any number. Returns 0; -EFAULT when
- * the guest has no memory there, or not that much.
+ * the guest has no memory there, or not that much: what else QEMU has in its memory is not read.
  */
 int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *data, size_t size);
 

@@ -87,7 +87,7 @@ struct guest_ring *guest_ring_free(struct guest_ring *ring)
 
 static bool maps_are_equal(const struct guest_map *a, const struct guest_map *b)
 {
-	return a->size == b->size && a->count == b->count &&
+	return a->count == b->count &&
 	       memcmp(a->places, b->places, a->count * sizeof(a->places[0])) == 0;
 }
 

@@ -112,18 +112,6 @@ static int take_queue(struct ring_search *search, struct json_object *value)
 	return 1;
 }
 
-static int ask_size(const struct ring_search *search, struct json_object **ret_request)
-{
-	return qmp_request_memory_size(ret_request);
-}
-
-static int take_size(struct ring_search *search, struct json_object *value)
-{
-	int r = qmp_memory_size_parse(value, &search->place.map.size);
-
-	return r < 0 ? r : 1;
-}
-
 static int ask_address(const struct ring_search *search, struct json_object **ret_request)
 {
 	return qmp_request_host_address(search->addresses[search->nth], ret_request);
@@ -153,7 +141,6 @@ static const struct step {
 	{ ask_mac,	take_mac },
 	{ ask_status,	take_status },
 	{ ask_queue,	take_queue },
-	{ ask_size,	take_size },
 	{ ask_address,	take_address },
 	/* clang-format on */
 };

@@ -54,11 +54,6 @@ int qmp_request_virtio_queue(const char *path, uint64_t queue, struct json_objec
 	return qmp_request_new("x-query-virtio-queue-status", TAKE_PTR(arguments), ret_request);
 }
 
-int qmp_request_memory_size(struct json_object **ret_request)
-{
-	return qmp_request_new("query-memory-size-summary", NULL, ret_request);
-}
-
 int qmp_request_host_address(uint64_t guest, struct json_object **ret_request)
 {
 	_cleanup_(json_unrefp) struct json_object *arguments = json_object_new_object();
@@ -152,18 +147,6 @@ int qmp_virtio_queue_parse(struct json_object *value, struct qmp_virtio_queue *r
 	    json_get_u64(value, "vring-used", &queue.used) < 0)
 		return -EBADMSG;
 	*ret_queue = queue;
-	return 0;
-}
-
-int qmp_memory_size_parse(struct json_object *value, uint64_t *ret_size)
-{
-	uint64_t base, plugged = 0;
-
-	if (!json_object_is_type(value, json_type_object) ||
-	    json_get_u64(value, "base-memory", &base) < 0)
-		return -EBADMSG;
-	(void) json_get_u64(value, "plugged-memory", &plugged); /* only with memory hotplug */
-	*ret_size = plugged > UINT64_MAX - base ? UINT64_MAX : base + plugged;
 	return 0;
 }
 

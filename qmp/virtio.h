@@ -4,7 +4,7 @@
  * answers say. Pure.
  *
  * Sources: QEMU qapi/virtio.json (x-query-virtio and the others, since 7.2; "x-": may change),
- * qapi/machine.json (query-memory-size-summary), hmp-commands.hx (gpa2hva).
+ * hmp-commands.hx (gpa2hva).
  *
  * Builders return 0 or -ENOMEM. Readers return 0, or -EBADMSG when an answer lacks what it must
  * have; members that are not known are ignored.
@@ -48,10 +48,6 @@ int qmp_virtio_status_parse(struct json_object *value, bool *ret_plain);
 
 int qmp_request_virtio_queue(const char *path, uint64_t queue, struct json_object **ret_request);
 int qmp_virtio_queue_parse(struct json_object *value, struct qmp_virtio_queue *ret_queue);
-
-/* Bytes of memory the guest has. */
-int qmp_request_memory_size(struct json_object **ret_request);
-int qmp_memory_size_parse(struct json_object *value, uint64_t *ret_size);
 
 /*
  * Where in QEMU's memory a guest physical address is. *ret_host: 0 when nowhere. The answer is

@@ -49,7 +49,6 @@ static void check_virtio(struct json_object *value)
 	(void) qmp_virtio_net_mac_parse(value, &mac);
 	(void) qmp_virtio_status_parse(value, &plain);
 	(void) qmp_virtio_queue_parse(value, &queue);
-	(void) qmp_memory_size_parse(value, &number);
 	(void) qmp_host_address_parse(value, &number);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "nveagent/delivered.h"
 #include "nveagent/guest_ring.h"
@@ -24,7 +25,8 @@ enum {
 	AVAILABLE = 0x1000,
 	USED = 0x2000,
 	BUFFERS_AT = 0x4000,
-	RAM = BUFFERS_AT + BUFFERS * BUFFER,
+	RAM = BUFFERS_AT + BUFFERS * BUFFER, /* whole pages */
+	GUARD = 0x1000,
 };
 
 #define START_US UINT64_C(1000000000)
@@ -41,7 +43,7 @@ struct element {
 };
 
 struct scene {
-	uint8_t ram[RAM];
+	uint8_t *ram; /* with a page that cannot be read on either side, as QEMU has one */
 	uint16_t last_available; /* the device's */
 	uint16_t taken;		 /* the driver's: used elements it has seen */
 	unsigned next_buffer;
@@ -156,17 +158,35 @@ static struct guest_ring_place place_of(struct scene *scene)
 		.descriptors = BASE + DESCRIPTORS,
 		.available = BASE + AVAILABLE,
 		.used = BASE + USED,
-		.map = { .places = { { BASE, (uintptr_t) scene->ram } }, .count = 1, .size = RAM },
+		.map = { .places = { { BASE, (uintptr_t) scene->ram } }, .count = 1 },
 	};
+}
+
+static uint8_t *ram_new(void)
+{
+	uint8_t *all = mmap(NULL, RAM + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CU_ASSERT_TRUE_FATAL(all != MAP_FAILED);
+	CU_ASSERT_EQUAL_FATAL(mprotect(all + GUARD, RAM, PROT_READ | PROT_WRITE), 0);
+	return all + GUARD;
+}
+
+static void scene_free(struct scene *scene)
+{
+	guest_ring_free(scene->ring);
+	munmap(scene->ram - GUARD, RAM + 2 * GUARD);
+	free(scene);
 }
 
 /* The ring's indices begin at @index; a while has passed since the tap's frames were listed. */
 static struct scene *begin(uint16_t index)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
-	struct guest_ring_place place = place_of(scene);
+	struct guest_ring_place place;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene);
+	scene->ram = ram_new();
+	place = place_of(scene);
 	scene->now_us = START_US;
 	scene->last_available = scene->taken = index;
 	*index_of(scene, AVAILABLE) = *index_of(scene, USED) = index;
@@ -194,8 +214,7 @@ static void end(struct scene *scene, int error, size_t undelivered)
 	guest_ring_stop(scene->ring);
 	CU_ASSERT_EQUAL(judge(scene, &result), error);
 	CU_ASSERT_EQUAL(result, undelivered);
-	guest_ring_free(scene->ring);
-	free(scene);
+	scene_free(scene);
 }
 
 static void reads_the_newest_buffers(void)
@@ -436,6 +455,35 @@ static void a_place_outside_cannot_be_read(void)
 	scene->ring = ring;
 	look(scene);
 	end(scene, -EFAULT, NONE);
+}
+
+/* Memory at two guest addresses, as below and above 4 GiB: each piece ends where its mapping ends. */
+static void memory_may_lie_in_pieces(void)
+{
+	uint8_t *low = ram_new(), *high = ram_new();
+	const struct guest_map map = { .places = { { 1ull << 32, (uintptr_t) high },
+						   { BASE + 16, (uintptr_t) low + 16 },
+						   { 1ull << 40, 16 } },
+				       .count = 3 };
+	_cleanup_(guest_memory_freep) struct guest_memory *memory = NULL;
+	uint8_t byte, two[2];
+
+	low[20] = 1;
+	low[RAM - 1] = 2;
+	high[0] = 3;
+	CU_ASSERT_EQUAL_FATAL(guest_memory_open(getpid(), &map, &memory), 0);
+	CU_ASSERT_TRUE(guest_memory_read(memory, BASE + 20, &byte, 1) == 0 && byte == 1);
+	CU_ASSERT_TRUE(guest_memory_read(memory, BASE + RAM - 1, &byte, 1) == 0 && byte == 2);
+	CU_ASSERT_TRUE(guest_memory_read(memory, 1ull << 32, &byte, 1) == 0 && byte == 3);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, BASE + RAM - 1, two, 2), -EFAULT);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, BASE + RAM, &byte, 1), -EFAULT);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, BASE + 15, &byte, 1), -EFAULT);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, (1ull << 32) + RAM, &byte, 1), -EFAULT);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, 1ull << 40, &byte, 1), -EFAULT);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, UINT64_MAX, &byte, 1), -EFAULT);
+	CU_ASSERT_EQUAL(guest_memory_read(memory, 0, &byte, 1), -EFAULT);
+	munmap(low - GUARD, RAM + 2 * GUARD);
+	munmap(high - GUARD, RAM + 2 * GUARD);
 }
 
 static void refuses_what_is_no_ring(void)
