@@ -511,4 +511,5 @@ UNIT_MAIN("guest_ring", UNIT_TEST(reads_the_newest_buffers), UNIT_TEST(remembers
 	  UNIT_TEST(a_short_watch_is_not_enough),
 	  UNIT_TEST(what_comes_after_the_stop_does_not_count), UNIT_TEST(follows_a_chain),
 	  UNIT_TEST(lies_lead_nowhere), UNIT_TEST(an_index_far_ahead_is_no_ring),
-	  UNIT_TEST(a_place_outside_cannot_be_read), UNIT_TEST(refuses_what_is_no_ring))
+	  UNIT_TEST(a_place_outside_cannot_be_read),
+	  UNIT_TEST(memory_may_lie_in_pieces), UNIT_TEST(refuses_what_is_no_ring))
