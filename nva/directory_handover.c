@@ -74,13 +74,16 @@ static void begin(struct directory *directory, uint64_t now_us, struct vni *vni,
 void handover_new(struct directory *directory, uint64_t now_us, struct vni *vni,
 		  struct entry *entry, struct nve *from)
 {
-	const struct member *member = from ? member_find(directory, vni, from) : NULL;
+	struct member *member = from ? member_find(directory, vni, from) : NULL;
 
 	handover_drop(vni, entry);
-	if (!member || !member->subscribed || from == entry_owner(directory, entry))
+	if (!member || !member->subscribed || from == entry_owner(directory, entry)) {
 		tell_entry_later(directory, vni, entry);
-	else
-		begin(directory, now_us, vni, entry, from);
+		return;
+	}
+	if (member->pull) /* it may have withdrawn it, and is about to be told of it all the same */
+		(void) interest_add(directory, member, entry);
+	begin(directory, now_us, vni, entry, from);
 }
 
 void handover_drop(struct vni *vni, struct entry *entry)

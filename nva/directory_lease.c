@@ -112,6 +112,7 @@ void nve_settle(struct directory *directory, uint64_t now_us, struct nve *nve)
 	struct member *member, *following;
 
 	nve->resync_end_us = 0;
+	moves_settle(directory, nve);
 	QUEUE_FOREACH_SAFE(member, &nve->members, of_nve, following)
 	if (member->subscribed || member->snapshot != SNAPSHOT_NONE)
 		remove_unsaid(directory, now_us, member);

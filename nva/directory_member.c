@@ -149,6 +149,7 @@ static void end_session(struct directory *directory, struct nve *nve)
 	struct member *member;
 
 	tell_no_more(directory, nve);
+	moves_session_ended(directory, nve);
 	nve->connected = false;
 	nve->acked = 0;
 	nve->sent = 0;
@@ -295,6 +296,7 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 
 	nve->connected = true;
 	nve->stale = false;
+	nve->session++;
 	if (nve->role != hello->role || nve->incarnation != hello->incarnation ||
 	    !nve->journalled) {
 		nve->role = hello->role;

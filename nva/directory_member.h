@@ -48,6 +48,7 @@ struct nve {
 	bool stale;			/* its lease has ended, and that was dealt with */
 	bool held;			/* it has enough to read; its snapshots wait */
 	uint32_t epoch;			/* grows with each new incarnation */
+	uint32_t session;		/* grows with each session */
 	uint64_t lease_end_us;		/* when not connected */
 	uint64_t resync_end_us;		/* when connected: what is not confirmed by then goes; 0: settled */
 	uint64_t acked, sent;		/* revisions of the present session */

@@ -70,6 +70,7 @@ static void intent_repeat(struct directory *directory, struct move *move,
 {
 	move->mapping = message->mappings[0];
 	move->intent_id = message->id;
+	move->session = move->to->session;
 	if (move->state == MOVE_GRANTED)
 		tell_yes(directory, move->to, NVO3_MOVE_GRANTED, move->intent_id, &move->mapping,
 			 move->generation, move->from);
@@ -157,6 +158,7 @@ static void commit_hold(struct move *move, const struct nvo3_message *message)
 {
 	move->commit_held = true;
 	move->commit_id = message->id;
+	move->session = move->to->session;
 }
 
 /*
@@ -204,21 +206,31 @@ static void commit_unasked(struct directory *directory, uint64_t now_us, struct 
 	move_ask(directory, now_us, move, entry);
 }
 
+/* It has it already: that it says so again confirms it, as a registration would. */
+static void commit_again(struct directory *directory, const struct member *member,
+			 struct entry *entry, uint64_t commit_id)
+{
+	const struct mapping endpoint = { .vni = member->vni->number, .mac = entry->mac };
+
+	entry_confirm(directory, member, entry);
+	tell_yes(directory, member->nve, NVO3_COMMITTED, commit_id, &endpoint, entry->generation,
+		 member->nve);
+}
+
 void commit_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		 const struct nvo3_message *message)
 {
-	const struct mapping endpoint = { .vni = message->vni, .mac = message->mac };
 	struct vni *vni = vni_find(directory, message->vni);
 	struct entry *entry = vni ? entry_find(directory, vni, message->mac) : NULL;
 	struct move *move = vni ? move_find(directory, vni, message->mac, nve) : NULL;
+	const struct member *member = vni ? member_find(directory, vni, nve) : NULL;
 
-	if (!vni || !member_find(directory, vni, nve) || message->generation > DIRECTORY_CLAIM_MAX)
+	if (!member || message->generation > DIRECTORY_CLAIM_MAX)
 		refuse_commit(
 			directory, nve, message->id, message->vni, message->mac,
 			"this NVE has not subscribed to the VNI, or the generation is impossible");
 	else if (entry && entry->owner == nve->id)
-		tell_yes(directory, nve, NVO3_COMMITTED, message->id, &endpoint, entry->generation,
-			 nve);
+		commit_again(directory, member, entry, message->id);
 	else if (!move)
 		commit_unasked(directory, now_us, nve, vni, entry, message);
 	else if (move->state == MOVE_GRANTED)

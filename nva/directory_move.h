@@ -34,6 +34,7 @@ struct move {
 	bool commit_held;		/* a COMMIT waits for the answer */
 	uint64_t commit_id;
 	bool unasked;			/* granted because the lease of @from had ended */
+	uint32_t session;		/* of the new NVE, in which it last said that it wants it */
 	size_t flows_size;		/* passed on so far */
 };
 TAILQ_HEAD(move_queue, move);
@@ -61,6 +62,13 @@ void moves_owner_stale(struct directory *directory, uint64_t now_us, struct vni 
 		       const struct nve *nve);
 /* @nve is back after its lease: it is asked for what others have been granted meanwhile. */
 void moves_owner_back(struct directory *directory, uint64_t now_us, const struct nve *nve);
+/* @nve withdraws what it may have been about to get. */
+void moves_withdrawn(struct directory *directory, const struct vni *vni, const struct nve *nve,
+		     struct mac mac);
+/* The session of @nve ends: it repeats what it still wants in its next one. */
+void moves_session_ended(struct directory *directory, const struct nve *nve);
+/* What it has not repeated in its present session by now it does not want any more. */
+void moves_settle(struct directory *directory, const struct nve *nve);
 /* @nve is no longer a member of @vni. */
 void moves_member_left(struct directory *directory, struct vni *vni, const struct nve *nve);
 /* Asks @nve, which is back, again. */

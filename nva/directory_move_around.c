@@ -46,9 +46,46 @@ void moves_owner_left(struct directory *directory, uint64_t now_us, struct vni *
 	 * A grant can lead to a commit, whose new owner the others then ask: so look anew each
 	 * time.
 	 */
-	while (!entry_find(directory, vni, mac) && (move = find_asked(directory, vni, mac)))
+	while (!entry_find(directory, vni, mac) && (move = find_asked(directory, vni, mac))) {
+		/* It may not have heard the question yet, and serve the MAC again when it does. */
+		tell_off(directory, move, move->from, "the present NVE has withdrawn it");
 		move_grant(directory, now_us, move,
 			   generation_next(directory, vni->number, mac, 0));
+	}
+}
+
+void moves_withdrawn(struct directory *directory, const struct vni *vni, const struct nve *nve,
+		     struct mac mac)
+{
+	struct move *move = move_find(directory, vni, mac, nve);
+
+	if (move)
+		move_abort(directory, move, move->from, "the new NVE withdraws it");
+}
+
+/*
+ * A COMMIT that waits is void: the VM may be gone when the answer comes, and nobody be there to say so.
+ */
+void moves_session_ended(struct directory *directory, const struct nve *nve)
+{
+	const struct member *member;
+	struct move *move;
+
+	TAILQ_FOREACH(member, &nve->members, of_nve)
+		TAILQ_FOREACH(move, &member->vni->moves, of_vni)
+			if (move->to == nve)
+				move->commit_held = false;
+}
+
+void moves_settle(struct directory *directory, const struct nve *nve)
+{
+	const struct member *member;
+	struct move *move, *following;
+
+	TAILQ_FOREACH(member, &nve->members, of_nve)
+		QUEUE_FOREACH_SAFE(move, &member->vni->moves, of_vni, following)
+	if (move->to == nve && move->session != nve->session)
+		move_abort(directory, move, move->from, "the new NVE does not want it any more");
 }
 
 static struct move *find_asked_of(const struct vni *vni, const struct nve *nve)
@@ -129,6 +166,7 @@ static void give_up(struct directory *directory, uint64_t now_us, struct move *m
 			move->from ? move->from->name : "(gone)",
 			connected ? "did not consent in time"
 				  : "could not be asked in time: it has no session");
+	tell_off(directory, move, move->from, reason); /* an answer would come too late now */
 	move_refuse(directory, move, reason);
 }
 

@@ -65,6 +65,7 @@ struct move *move_new(struct directory *directory, struct vni *vni, struct nve *
 	}
 	move->vni = vni;
 	move->to = nve;
+	move->session = nve->session;
 	move->mapping = *mapping;
 	TAILQ_INSERT_TAIL(&vni->moves, move, of_vni);
 	directory->move_count++;
@@ -206,9 +207,8 @@ void move_refuse(struct directory *directory, struct move *move, const char *rea
 	move_free(directory, move);
 }
 
-/* Tells @other that @move is off, and frees it. */
-void move_abort(struct directory *directory, struct move *move, const struct nve *other,
-		const char *reason)
+void tell_off(struct directory *directory, const struct move *move, const struct nve *nve,
+	      const char *reason)
 {
 	struct nvo3_message abort = {
 		.kind = NVO3_ABORT,
@@ -217,10 +217,20 @@ void move_abort(struct directory *directory, struct move *move, const struct nve
 		.generation = move->generation,
 	};
 
+	(void) snprintf(abort.text, sizeof(abort.text), "%s", reason);
+	tell(directory, nve, &abort);
+}
+
+/* Tells @other that @move is off, and frees it. */
+void move_abort(struct directory *directory, struct move *move, const struct nve *other,
+		const char *reason)
+{
+	const struct mapping *mapping = &move->mapping;
+
 	directory->counters[COUNTER_MOVES_ABORTED]++;
 	if (other == move->to && move->commit_held)
-		refuse_commit(directory, other, move->commit_id, abort.vni, abort.mac, reason);
-	(void) snprintf(abort.text, sizeof(abort.text), "%s", reason);
-	tell(directory, other, &abort);
+		refuse_commit(directory, other, move->commit_id, mapping->vni, mapping->mac,
+			      reason);
+	tell_off(directory, move, other, reason);
 	move_free(directory, move);
 }

@@ -31,6 +31,9 @@ void move_commit(struct directory *directory, uint64_t now_us, struct move *move
 		 uint64_t commit_id);
 /* Frees @move. */
 void move_refuse(struct directory *directory, struct move *move, const char *reason);
+/* ABORT to @nve, who may be NULL. */
+void tell_off(struct directory *directory, const struct move *move, const struct nve *nve,
+	      const char *reason);
 /* Tells @other that @move is off, and frees it. */
 void move_abort(struct directory *directory, struct move *move, const struct nve *other,
 		const char *reason);

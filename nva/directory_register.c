@@ -124,6 +124,14 @@ static void explain_owner(const struct directory *directory, const struct entry 
 		owner->connected ? "" : ", whose lease has not ended");
 }
 
+void entry_confirm(struct directory *directory, const struct member *member, struct entry *entry)
+{
+	if (entry->epoch == member->nve->epoch)
+		return;
+	entry->epoch = member->nve->epoch;
+	journal_entry(directory, member->vni, entry);
+}
+
 /*
  * The present owner says it again: only what is new is told. An NVE that has started anew does not
  * know the addresses of a VM that says nothing; it is told them, and withdraws what is wrong.
@@ -300,13 +308,15 @@ void batch_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 
 /* --- WITHDRAW --- */
 
-/* An NVE that withdraws before it was told the generation says 0. */
+/* An NVE that withdraws before it was told the generation says 0. What it was about to get goes, too. */
 void withdrawal_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		     const struct nvo3_message *message)
 {
 	struct vni *vni = vni_find(directory, message->vni);
 	struct entry *entry = vni ? entry_find(directory, vni, message->mac) : NULL;
 
+	if (vni)
+		moves_withdrawn(directory, vni, nve, message->mac);
 	if (!entry || entry->owner != nve->id)
 		return;
 	if (message->generation != 0 && message->generation != entry->generation)

@@ -27,6 +27,8 @@ bool is_over_a_limit(const struct directory *directory, const struct member *mem
  */
 struct entry *entry_assign(struct directory *directory, struct member *member, struct entry *entry,
 			   const struct mapping *mapping, uint64_t generation);
+/* Its present owner, started anew, says that it serves it. */
+void entry_confirm(struct directory *directory, const struct member *member, struct entry *entry);
 void registration_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		       const struct nvo3_message *message);
 void batch_take(struct directory *directory, uint64_t now_us, struct nve *nve,

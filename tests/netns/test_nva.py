@@ -261,6 +261,7 @@ class Moves(Case):
         new.say(f"intent 2 100 {MAC} 1")
         old.expect(r"consent .*")
         new.expect(r'move-granted id=2 .* text="NVE hv1 did not consent in time"')
+        old.expect(r"abort .*")  # the question is taken back
         # The VM runs at the new NVE already, and the old one's host is dead.
         new.say(f"intent 3 100 {MAC} 1", f"commit 4 100 {MAC} 0")
         old.expect(r"consent .*")
