@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-void pool_clear(struct pool *pool)
+void pool_drop(struct pool *pool)
 {
 	for (size_t i = 0; i < pool->chunk_count; i++)
 		free(pool->chunks[i]);

@@ -24,7 +24,7 @@ struct pool {
 };
 
 /* Gives back all memory. */
-void pool_clear(struct pool *pool);
+void pool_drop(struct pool *pool);
 
 /* A zeroed item; POOL_NONE when out of memory. */
 uint32_t pool_take(struct pool *pool);

@@ -38,8 +38,8 @@ void vn_table_clear(struct vn *vn)
 {
 	pool_index_clear(&vn->places);
 	pool_index_clear(&vn->claims);
-	pool_clear(&vn->place_pool);
-	pool_clear(&vn->claim_pool);
+	pool_drop(&vn->place_pool);
+	pool_drop(&vn->claim_pool);
 	HASH_CLEAR(hh, vn->vtep_index);
 	for (size_t i = 0; i < vn->vtep_count; i++)
 		free(vn->vteps[i]);

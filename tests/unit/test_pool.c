@@ -33,7 +33,7 @@ static void begin(struct shelf *shelf)
 static void end(struct shelf *shelf)
 {
 	pool_index_clear(&shelf->index);
-	pool_clear(&shelf->pool);
+	pool_drop(&shelf->pool);
 }
 
 static uint32_t put(struct shelf *shelf, uint32_t key)
