@@ -178,18 +178,44 @@ static void on_members(struct agent *agent, const struct nvo3_message *message)
 	agent_vn_flush(vn);
 }
 
+/* The directory has not heard it: the NVA, or the session, ended just then. */
+static void withdraw_again(void *userdata, const struct mapping *mapping)
+{
+	struct agent_vn *vn = userdata;
+	struct nvo3_message message = {
+		.kind = NVO3_WITHDRAW,
+		.id = nva_link_next_id(vn->agent->nva),
+		.vni = mapping->vni,
+		.mac = mapping->mac,
+	};
+
+	(void) nva_link_send(vn->agent->nva, &message);
+}
+
+/*
+ * Nothing is here, though the directory says so: a registration or a commit that was under way has got there
+ * after all. Of VMs we may not know yet, before libvirt has spoken; of what bridges learn we know all.
+ */
+static bool is_left_over(const struct agent_vn *vn, const struct mapping *mapping)
+{
+	return (mapping->flags & ~(uint32_t) MAPPING_ROUTER) == MAPPING_LEARNED ||
+	       withdrawals_has(vn->agent->withdrawals, mapping->vni, mapping->mac);
+}
+
 /* The directory's word on a MAC that has a port here. */
 static void on_mapping(void *userdata, struct mac mac, const struct mapping *mapping)
 {
 	struct agent_vn *vn = userdata;
-	struct port *port = mapping ? port_find(vn->agent, mapping->vni, mac) : NULL;
+	struct port *port = port_find(vn->agent, vn->devices.vni, mac);
 	bool is_ours = mapping && ip_cmp(mapping->vtep, vn->agent->config->vtep) == 0;
 
 	if (mapping)
 		local_ips_doubt_others(vn->agent, mapping);
-	if (!is_ours)
-		withdrawals_remove(vn->agent->withdrawals, vn->devices.vni, mac);
-	if (!port || mapping->generation < port->generation)
+	if (is_ours && !port && is_left_over(vn, mapping))
+		withdraw_again(vn, mapping);
+	if (port && !mapping)
+		port_lose_mapping(port);
+	if (!port || !mapping || mapping->generation < port->generation)
 		return;
 	if (is_ours) {
 		port->generation = mapping->generation;
@@ -198,10 +224,12 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 	}
 	port_take_mapping(port, mapping);
 	if (port->kind == PORT_LEARNED) {
-		(void) port_free(port); /* the newest NVE to see it has it */
+		/* The newest NVE to see it has it: not known before our own registration is answered. */
+		if (port->state != MOBILITY_REGISTERING)
+			(void) port_free(port);
 		return;
 	}
-	if (mapping->generation > port->generation) {
+	if (mapping->generation > port->generation && !mobility_is_arriving(port->state)) {
 		port->generation = mapping->generation;
 		port_input(port, MOBILITY_TAKEN);
 	}
@@ -220,24 +248,6 @@ static void on_answer(struct agent *agent, const struct nvo3_message *message)
 	for (size_t i = 0; i < agent->vn_count; i++)
 		if (agent_suppress_answer(agent->vns[i]->suppressor, message))
 			return;
-}
-
-/* The directory has not heard it: the NVA, or the session, ended just then. */
-static void withdraw_again(void *userdata, const struct mapping *mapping)
-{
-	struct agent_vn *vn = userdata;
-	struct nvo3_message message = {
-		.kind = NVO3_WITHDRAW,
-		.id = nva_link_next_id(vn->agent->nva),
-		.vni = mapping->vni,
-		.mac = mapping->mac,
-		.generation = mapping->generation,
-	};
-
-	if (port_find(vn->agent, mapping->vni, mapping->mac))
-		withdrawals_remove(vn->agent->withdrawals, mapping->vni, mapping->mac);
-	else
-		(void) nva_link_send(vn->agent->nva, &message);
 }
 
 static void on_update(struct agent *agent, const struct nvo3_message *message)
@@ -358,6 +368,7 @@ static void on_up(void *userdata, const char *name, uint64_t incarnation)
 	if (agent->nva_incarnation && agent->nva_incarnation != incarnation)
 		begin_grace(agent);
 	agent->nva_incarnation = incarnation;
+	withdrawals_begin_session(agent->withdrawals);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent_pull_subscribe(agent->vns[i], nva_link_features(agent->nva));
 	HASH_ITER(hh, agent->ports, port, next)
@@ -381,6 +392,7 @@ static void on_down(void *userdata, const char *reason)
 		log_debug("No session to the NVA: %s", reason);
 	}
 	agent->nva_since_us = now_us;
+	agent->unconfirmed = 0; /* revisions are of one session */
 	agent_control_nva_status(agent, agent->status_id, NULL);
 	consents_clear(agent->consents); /* what still matters is asked again */
 	for (size_t i = 0; i < agent->vn_count; i++) {

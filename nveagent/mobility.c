@@ -51,16 +51,18 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_ASKED_FOR]	= ROW(PLUGGED, DO(REFUSE)),
 	},
 	[MOBILITY_COMMITTING] = {
-		[MOBILITY_COMMITTED]	= ROW(SETTLING, DO(STOP_TIMERS), DO(PIN)),
+		[MOBILITY_COMMITTED]	= ROW(SETTLING, DO(STOP_TIMERS), DO(PIN), DO(CAP_TIMER)),
 		[MOBILITY_REFUSED]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(COMMITTING, DO(COMMIT)),
 		[MOBILITY_UNPLUG]	= ROW(ABSENT, LEFT),
 	},
 	[MOBILITY_SETTLING] = {
-		[MOBILITY_CONVERGED]	= ROW(RESIDENT, DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
-		[MOBILITY_LEAVE]	= ROW(LEAVING, DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
-		[MOBILITY_ASKED_FOR]	= ROW(ASKED, DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
-		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(HUSH), DO(UNGUARD), DO(RETRY_TIMER)),
+		[MOBILITY_CONVERGED]	= ROW(RESIDENT, DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
+		/* The session, or the NVA, ended before it could say so: it is forgotten. */
+		[MOBILITY_TIMEOUT_CAP]	= ROW(RESIDENT, DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
+		[MOBILITY_LEAVE]	= ROW(LEAVING, DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
+		[MOBILITY_ASKED_FOR]	= ROW(ASKED, DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(KEEP_FLOWS)),
+		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(SETTLING, DO(REGISTER)),
 		[MOBILITY_ADDRESS]	= ROW(SETTLING, DO(REGISTER)),
 		[MOBILITY_UNPLUG]	= ROW(ABSENT, LEFT),
@@ -96,8 +98,8 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(RESIDENT, DO(REGISTER)),
 		[MOBILITY_ADDRESS]	= ROW(ASKED, DO(REGISTER)),
-		/* Gone without a migration we could see: let it go. */
-		[MOBILITY_UNPLUG]	= ROW(ABSENT, DO(CONSENT), DO(UNPIN), DO(FORGET)),
+		/* Gone without a migration we could see: let it go, whether or not it arrives there. */
+		[MOBILITY_UNPLUG]	= ROW(ABSENT, DO(CONSENT), DO(UNPIN), DO(WITHDRAW), DO(FORGET)),
 	},
 	[MOBILITY_LEAVING] = {
 		[MOBILITY_ASKED_FOR]	= ROW(ARMED, DO(ARM), DO(CONSENT), DO(SEND_FLOWS)),
@@ -108,7 +110,7 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 	},
 	[MOBILITY_ARMED] = {
 		[MOBILITY_STOP]		= ROW(SWITCHED, DO(SWITCH), DO(SEND_FLOWS)),
-		[MOBILITY_STAY]		= ROW(RESIDENT, DO(DISARM), DO(ABORT), DO(KEEP_FLOWS)),
+		[MOBILITY_STAY]		= ROW(RESIDENT, DO(DISARM), DO(PIN), DO(ABORT), DO(KEEP_FLOWS)),
 		[MOBILITY_CALLED_OFF]	= ROW(LEAVING, DO(DISARM), DO(KEEP_FLOWS)),
 		[MOBILITY_ASKED_FOR]	= ROW(ARMED, DO(DISARM), DO(ARM), DO(CONSENT), DO(SEND_FLOWS)),
 		[MOBILITY_ADDRESS]	= ROW(ARMED, DO(REGISTER)),
@@ -117,6 +119,9 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_UNPLUG]	= ROW(SWITCHED, DO(SWITCH), DO(RELEASE), DO(CAP_TIMER), DO(SEND_FLOWS)),
 	},
 	[MOBILITY_SWITCHED] = {
+		/* It left, and comes back before we have heard that it runs there. */
+		[MOBILITY_EXPECT]	= ROW(EXPECTED, DO(STOP_TIMERS), DO(DISARM), DO(DELETE_FLOWS), DO(INTENT), DO(EXPECT_TIMER)),
+		[MOBILITY_PLUG]		= ROW(PLUGGED, DO(STOP_TIMERS), DO(DISARM), DO(DELETE_FLOWS), DO(INTENT), DO(GUARD)),
 		/* Armed anew: what was given back cannot be parked again. */
 		[MOBILITY_RUN]		= ROW(ARMED, DO(STOP_TIMERS), DO(RETURN), DO(DISARM), DO(ARM), DO(KEEP_FLOWS)),
 		[MOBILITY_STAY]		= ROW(RESIDENT, DO(STOP_TIMERS), DO(RETURN), DO(DISARM), DO(ABORT), DO(KEEP_FLOWS)),
@@ -127,7 +132,8 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_TIMEOUT_HOLD]	= ROW(SWITCHED, DO(RELEASE)),
 		/* The cap runs only once the VM is gone from here: a blackout may last. */
 		[MOBILITY_UNPLUG]	= ROW(SWITCHED, DO(STOP_TIMERS), DO(RELEASE), DO(CAP_TIMER)),
-		[MOBILITY_TIMEOUT_CAP]	= ROW(ABSENT, DO(STOP_TIMERS), DO(UNPIN), DO(DISARM), DO(KEEP_FLOWS), DO(LATE), DO(FORGET)),
+		/* Nobody has said that it runs there, and it is not here: no NVE shall send here for it any more. */
+		[MOBILITY_TIMEOUT_CAP]	= ROW(ABSENT, DO(STOP_TIMERS), DO(UNPIN), DO(DISARM), DO(KEEP_FLOWS), DO(LATE), DO(WITHDRAW), DO(FORGET)),
 	},
 	[MOBILITY_FORWARDING] = {
 		[MOBILITY_CONVERGED]	= ROW(DRAINING, DO(IDLE_WATCH)),
@@ -178,6 +184,8 @@ enum mobility_input mobility_pending(enum mobility_state state, const struct mob
 		bool holds;
 		enum mobility_input input;
 	} in_order[] = {
+		/* It was unplugged, and begins anew here: that migration is over. */
+		{ !facts->migrating_out && state == MOBILITY_ARMED, MOBILITY_STAY },
 		{ facts->migrating_out && !facts->unplugged, MOBILITY_LEAVE },
 		{ facts->asked_for, MOBILITY_ASKED_FOR },
 		{ facts->stopped && facts->migrating_out, MOBILITY_STOP },
@@ -216,6 +224,11 @@ bool mobility_is_local(enum mobility_state state)
 bool mobility_is_forwarding(enum mobility_state state)
 {
 	return state == MOBILITY_SWITCHED || state == MOBILITY_FORWARDING || state == MOBILITY_DRAINING;
+}
+
+bool mobility_is_arriving(enum mobility_state state)
+{
+	return state == MOBILITY_EXPECTED || state == MOBILITY_PLUGGED || state == MOBILITY_COMMITTING;
 }
 
 static const char *const state_names[] = {

@@ -156,6 +156,9 @@ bool mobility_is_local(enum mobility_state state);
 /* True while the forward device owns the bridge's entry for the MAC. */
 bool mobility_is_forwarding(enum mobility_state state);
 
+/* True while the port's generation is the one that was granted for its commit, or none yet. */
+bool mobility_is_arriving(enum mobility_state state);
+
 const char *mobility_state_name(enum mobility_state state);
 const char *mobility_input_name(enum mobility_input input);
 const char *mobility_effect_name(enum mobility_effect effect);

@@ -131,6 +131,8 @@ void port_hear_probe(struct port *port, struct ip ip);
 void port_hear_router(struct port *port, bool router);
 /* What the directory says of it, at this NVE or another. */
 void port_take_mapping(struct port *port, const struct mapping *mapping);
+/* The directory does not have it any more: if it is here, that is said again. */
+void port_lose_mapping(struct port *port);
 /* Asks it soon whether it still has its addresses. */
 void port_verify_addresses(struct port *port);
 /* Another endpoint has @ip: asks whether this one still has it. */

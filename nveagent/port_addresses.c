@@ -243,6 +243,12 @@ void port_take_mapping(struct port *port, const struct mapping *mapping)
 	port->router = mapping->flags & MAPPING_ROUTER;
 }
 
+void port_lose_mapping(struct port *port)
+{
+	if (mobility_is_local(port->state))
+		tell_later(port);
+}
+
 /* --- with the machine --- */
 
 void port_addresses_entered(struct port *port, enum mobility_state before)

@@ -67,6 +67,7 @@ static void do_intent(struct port *port)
 static void do_register(struct port *port)
 {
 	port->unsaid = false;
+	withdrawals_remove(port->agent->withdrawals, port->key.vni, port->mac);
 	send_with_mapping(port, NVO3_REGISTER);
 }
 
@@ -74,6 +75,7 @@ static void do_commit(struct port *port)
 {
 	struct nvo3_message message = request(port, NVO3_COMMIT);
 
+	withdrawals_remove(port->agent->withdrawals, port->key.vni, port->mac);
 	send_to_nva(port, &message);
 }
 
@@ -84,6 +86,7 @@ static void do_withdraw(struct port *port)
 
 	if (r < 0)
 		port_complain(port, "remember what is withdrawn", r);
+	message.generation = 0; /* whatever it is once all that was said before has been heard */
 	send_to_nva(port, &message);
 }
 
@@ -91,6 +94,7 @@ static void do_abort(struct port *port)
 {
 	struct nvo3_message message = request(port, NVO3_ABORT);
 
+	message.generation = 0; /* whatever was granted, or will have been when this arrives */
 	send_to_nva(port, &message);
 }
 

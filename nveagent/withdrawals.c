@@ -11,11 +11,13 @@ struct withdrawal {
 		uint8_t mac[MAC_SIZE];
 		uint8_t zero[2];
 	} key;
+	uint64_t session; /* in which it was said */
 	UT_hash_handle hh;
 };
 
 struct withdrawals {
 	struct withdrawal *items; /* oldest first */
+	uint64_t session;
 };
 
 static struct withdrawal *find(const struct withdrawals *withdrawals, uint32_t vni, struct mac mac)
@@ -56,10 +58,16 @@ int withdrawals_add(struct withdrawals *withdrawals, uint32_t vni, struct mac ma
 	item = calloc(1, sizeof(*item));
 	if (!item)
 		return -ENOMEM;
+	item->session = withdrawals->session;
 	item->key.vni = vni;
 	memcpy(item->key.mac, mac.octet, MAC_SIZE);
 	HASH_ADD(hh, withdrawals->items, key, sizeof(item->key), item);
 	return 0;
+}
+
+void withdrawals_begin_session(struct withdrawals *withdrawals)
+{
+	withdrawals->session++;
 }
 
 void withdrawals_remove(struct withdrawals *withdrawals, uint32_t vni, struct mac mac)
@@ -68,6 +76,11 @@ void withdrawals_remove(struct withdrawals *withdrawals, uint32_t vni, struct ma
 
 	if (item)
 		drop(withdrawals, item);
+}
+
+bool withdrawals_has(const struct withdrawals *withdrawals, uint32_t vni, struct mac mac)
+{
+	return find(withdrawals, vni, mac) != NULL;
 }
 
 void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, struct ip vtep,
@@ -79,13 +92,15 @@ void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, str
 		struct mapping mapping;
 		struct mac mac;
 
-		if (item->key.vni != vn_vni(vn))
+		if (item->key.vni != vn_vni(vn) || item->session == withdrawals->session)
 			continue;
 		memcpy(mac.octet, item->key.mac, MAC_SIZE);
-		if (vn_find(vn, mac, &mapping) && ip_cmp(mapping.vtep, vtep) == 0)
-			again(userdata, &mapping);
-		else
+		if (!vn_find(vn, mac, &mapping) || ip_cmp(mapping.vtep, vtep) != 0) {
 			drop(withdrawals, item);
+			continue;
+		}
+		item->session = withdrawals->session;
+		again(userdata, &mapping);
 	}
 }
 

@@ -6,6 +6,10 @@
  * Nothing answers a WITHDRAW but the UPDATE that takes the mapping away. Said to an NVA that was just then
  * lost, it would leave a mapping here that nobody serves, for good: the session that follows is one of
  * the same incarnation, and takes nothing away by itself.
+ *
+ * In the session in which it was said, nothing that the NVA says proves that it has heard it: a snapshot, or an
+ * UPDATE that shows the mapping gone or elsewhere, may have been made before what the NVE had registered
+ * just before. The snapshot of a later session comes after all that the NVA will ever hear of this one.
  */
 #ifndef REHOME_NVEAGENT_WITHDRAWALS_H
 #define REHOME_NVEAGENT_WITHDRAWALS_H
@@ -26,12 +30,16 @@ DEFINE_CLEANUP(struct withdrawals, withdrawals_free)
 
 /* 0 or -ENOMEM. */
 int withdrawals_add(struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
-/* The directory has taken it away, or it is served here again. */
+/* A session begins. */
+void withdrawals_begin_session(struct withdrawals *withdrawals);
+/* It is served here again. */
 void withdrawals_remove(struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
+bool withdrawals_has(const struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
 
 /*
- * @vn holds a whole snapshot: what it does not show at @vtep any more is done with. Calls @again, which may remove
- * that one, for each mapping that it still shows.
+ * @vn holds the whole snapshot of this session: what was withdrawn in an earlier one and is not shown at @vtep any
+ * more is done with. Calls @again, which may remove that one, for each mapping that still is; it counts as
+ * withdrawn in this session then.
  */
 void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, struct ip vtep,
 		       void (*again)(void *userdata, const struct mapping *mapping),

@@ -52,7 +52,7 @@ static void withdraw(struct scene *scene, uint8_t number)
 	CU_ASSERT_EQUAL(withdrawals_add(scene->withdrawals, VNI, mac_of(number)), 0);
 }
 
-/* The directory's snapshot: one mapping, or none. Returns how many withdrawals are said again. */
+/* The directory's snapshot in a new session: one mapping, or none. Returns how many withdrawals are said again. */
 static size_t snapshot(struct scene *scene, uint8_t number, struct ip vtep, uint64_t generation)
 {
 	struct mapping one = {
@@ -66,6 +66,7 @@ static size_t snapshot(struct scene *scene, uint8_t number, struct ip vtep, uint
 
 	CU_ASSERT_EQUAL(vn_update(scene->vn, &message, NULL, NULL), 0);
 	scene->again_count = 0;
+	withdrawals_begin_session(scene->withdrawals);
 	withdrawals_check(scene->withdrawals, scene->vn, here, note_again, scene);
 	return scene->again_count;
 }
@@ -90,6 +91,20 @@ static void is_done_when_another_nve_serves_it(void)
 	withdraw(scene, 1);
 	CU_ASSERT_EQUAL(snapshot(scene, 1, there, 6), 0);
 	CU_ASSERT_EQUAL(withdrawals_count(scene->withdrawals), 0);
+}
+
+static void a_snapshot_of_the_same_session_proves_nothing(void)
+{
+	_cleanup_(scene_freep) struct scene *scene = scene_new();
+
+	CU_ASSERT_EQUAL(snapshot(scene, 0, here, 0), 0);
+	withdraw(scene, 1);
+	withdrawals_check(scene->withdrawals, scene->vn, here, note_again, scene);
+	CU_ASSERT_EQUAL(withdrawals_count(scene->withdrawals), 1);
+	CU_ASSERT_TRUE(withdrawals_has(scene->withdrawals, VNI, mac_of(1)));
+	CU_ASSERT_EQUAL(snapshot(scene, 1, here, 5), 1);
+	CU_ASSERT_EQUAL(snapshot(scene, 0, here, 0), 0);
+	CU_ASSERT_FALSE(withdrawals_has(scene->withdrawals, VNI, mac_of(1)));
 }
 
 static void knows_its_vni(void)
@@ -124,5 +139,6 @@ static void forgets_the_oldest_over_the_cap(void)
 }
 
 UNIT_MAIN("withdrawals", UNIT_TEST(is_said_again_while_the_directory_shows_it),
-	  UNIT_TEST(is_done_when_another_nve_serves_it), UNIT_TEST(knows_its_vni),
+	  UNIT_TEST(is_done_when_another_nve_serves_it),
+	  UNIT_TEST(a_snapshot_of_the_same_session_proves_nothing), UNIT_TEST(knows_its_vni),
 	  UNIT_TEST(forgets_the_oldest_over_the_cap))
