@@ -26,6 +26,7 @@ PORT = 7365
 MAC = "52:54:00:00:00:01"
 VM_IPS = ("10.0.0.1", "fd00::1")
 DEADLINE_S = 30  # for what should take milliseconds
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "example-nve.py"
 
 
 class Lines:
@@ -524,6 +525,62 @@ class Operation(Case):
         self.assertEqual(self.run_to_end("--no-such-option").returncode, 2)
         self.assertEqual(self.run_to_end("argument").returncode, 2)
         self.assertRegex(self.run_to_end("--version").stdout, r"nva \d")
+
+
+class Example(Case):
+    """docs/example-nve.py, which knows the protocol from docs/protocol.md and nva/nvo3.proto alone."""
+
+    def example(self, nva_address, vtep, ip):
+        process = subprocess.Popen([EXAMPLE, nva_address, str(PORT), "example", vtep, "100", "02:00:00:00:00:99", ip],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        lines = Lines(process.stdout)
+
+        def stop():
+            process.terminate()
+            process.wait(DEADLINE_S)
+            lines.thread.join(DEADLINE_S)
+            process.stdout.close()
+        self.addCleanup(stop)
+        return lines
+
+    def takes_part(self, nva_address, vtep, ip):
+        self.nva()
+        old, new = self.members(("hv1", "192.0.2.1", nva_address), ("hv2", "2001:db8::2", nva_address))
+        example = self.example(nva_address, vtep, ip)
+        example.until("^registered$")
+        example.until(f"^mapping 02:00:00:00:00:99 generation 1 {vtep} {ip}$")
+        for nve in (old, new):
+            nve.expect("members vni=100 .*")
+            nve.expect(rf"update revision=\d+ vni=100 mapping=02:00:00:00:00:99/1/{vtep}/{ip}")
+
+        old.say(f"register 1 100 {MAC} 1 {' '.join(VM_IPS)}")
+        example.until(f"^mapping {MAC} generation 1 192.0.2.1 10.0.0.1 fd00::1$")
+        for nve in (old, new):
+            nve.out.until(rf"update revision=\d+ vni=100 mapping={MAC}/1/")
+        new.say(f"intent 2 100 {MAC} 1")
+        question = old.out.until(r"^consent id=(\d+)").group(1)
+        old.say(f"consented {question} 100 {MAC} yes")
+        new.say(f"commit 3 100 {MAC} 0")
+        for nve in (old, old, new):  # the old NVE alone, then all
+            update = nve.out.until(rf"update revision=(\d+) vni=100 mapping={MAC}/2/")
+            nve.say(f"ack {update.group(1)}")
+        example.until(f"^mapping {MAC} generation 2 2001:db8::2 ")
+        new.out.until("^converged ")  # so the example has confirmed it, too
+        new.say(f"withdraw 100 {MAC} 2")
+        example.until(f"^gone {MAC} generation 2$")
+
+    def test_ipv4(self):
+        self.takes_part("127.0.0.1", "192.0.2.9", "10.0.0.99")
+
+    def test_ipv6(self):
+        self.takes_part("::1", "2001:db8::9", "fd00::99")
+
+    def test_refused(self):
+        self.nva()
+        other = self.member("hv1", "192.0.2.1")
+        other.say("register 1 100 02:00:00:00:00:99 1")
+        other.expect("registered .* yes")
+        self.example("127.0.0.1", "192.0.2.9", "10.0.0.99").until("^refused: .* belongs to NVE hv1 ")
 
 
 def main():
