@@ -7,7 +7,7 @@
  * parts are applied when they are sealed, in the order in which they happened, and what is spread after
  * that says nothing new. Parts that are not sealed count for nothing, but the rest of them may come yet.
  */
-#include "nva/etcd_feed.h"
+#include "nva/etcd_feed_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,41 +17,9 @@
 #include "common/clock.h"
 #include "common/json.h"
 
-enum feeding {
-	FEED_IDLE,
-	FEED_HEAD,  /* PREFIX/commit, and with it the revision of everything else */
-	FEED_PARTS, /* PREFIX/pending/ */
-	FEED_KEYS,  /* one place after the other */
-	FEED_WATCH,
-};
-
-struct etcd_feed {
-	struct etcd_client *client;
-	const char *prefix;
-	const struct etcd_feed_events *events;
-	void *userdata;
-
-	enum feeding feeding;
-	struct etcd_call *call;
-	uint64_t revision; /* HEAD to KEYS: of what is read; WATCH: of what was said last */
-	uint64_t commit_revision;
-	struct etcd_commit commit;
-	struct etcd_batch parts; /* as far as they are known, one after the other */
-	unsigned part_count;
-	struct etcd_group pending; /* KEYS: made of the parts */
-	enum etcd_place place;	   /* KEYS */
-	char next[ETCD_KEY_SIZE];  /* the first key of the next page */
-
-	uint64_t retry_us, since_us;
-	char trouble[STORE_MESSAGE_SIZE];
-	uint64_t loads, changes;
-};
-
-static void ask(struct etcd_feed *feed);
-
 /* --- trouble --- */
 
-static void note_trouble(struct etcd_feed *feed, const char *text)
+void feed_trouble(struct etcd_feed *feed, const char *text)
 {
 	(void) snprintf(feed->trouble, sizeof(feed->trouble), "%.400s", text);
 	if (!feed->since_us)
@@ -59,14 +27,13 @@ static void note_trouble(struct etcd_feed *feed, const char *text)
 	feed->retry_us = clock_monotonic_us() + ETCD_RETRY_MS * UINT64_C(1000);
 }
 
-static void all_is_well(struct etcd_feed *feed)
+void feed_all_is_well(struct etcd_feed *feed)
 {
 	feed->trouble[0] = '\0';
 	feed->since_us = 0;
 }
 
-__attribute__((format(printf, 3, 4))) static void fail(struct etcd_feed *feed, int error,
-						       const char *format, ...)
+void feed_fail(struct etcd_feed *feed, int error, const char *format, ...)
 {
 	char text[STORE_MESSAGE_SIZE];
 	va_list arguments;
@@ -78,47 +45,47 @@ __attribute__((format(printf, 3, 4))) static void fail(struct etcd_feed *feed, i
 	feed->events->failed(feed->userdata, error, text);
 }
 
-static void fail_key(struct etcd_feed *feed, const char *key)
+void feed_fail_key(struct etcd_feed *feed, const char *key)
 {
-	fail(feed, -EBADMSG,
-	     "etcd holds at %.300s what no NVA can have written. Nothing was changed", key);
+	feed_fail(feed, -EBADMSG,
+		  "etcd holds at %.300s what no NVA can have written. Nothing was changed", key);
 }
 
 /* --- changes --- */
 
 /* Returns false when the feed is over. */
-static bool say(struct etcd_feed *feed, const struct change *change)
+bool feed_say(struct etcd_feed *feed, const struct change *change)
 {
 	char text[STORE_MESSAGE_SIZE] = "out of memory";
 	int r = feed->events->change(feed->userdata, change, text);
 
 	feed->changes++;
 	if (r < 0)
-		fail(feed, r, "%s", text);
+		feed_fail(feed, r, "%s", text);
 	return r == 0;
 }
 
-/* The change that stands at @kv; false: fail_key() was said. */
+/* The change that stands at @kv; false: feed_fail_key() was said. */
 static bool read_change(struct etcd_feed *feed, const struct etcd_kv *kv, struct change *ret_change)
 {
 	char key[ETCD_KEY_SIZE];
 
 	if (!kv->value || change_unpack(kv->value, kv->size, ret_change) < 0 ||
 	    strcmp(etcd_change_key(feed->prefix, ret_change, key), kv->key) != 0) {
-		fail_key(feed, kv->key);
+		feed_fail_key(feed, kv->key);
 		return false;
 	}
 	return true;
 }
 
-static bool say_kv(struct etcd_feed *feed, const struct etcd_kv *kv)
+bool feed_say_kv(struct etcd_feed *feed, const struct etcd_kv *kv)
 {
 	struct change change;
 
-	return read_change(feed, kv, &change) && say(feed, &change);
+	return read_change(feed, kv, &change) && feed_say(feed, &change);
 }
 
-static bool take_part(struct etcd_feed *feed, const struct etcd_kv *kv, unsigned part)
+bool feed_take_part(struct etcd_feed *feed, const struct etcd_kv *kv, unsigned part)
 {
 	if (part == 0) {
 		etcd_batch_clear(&feed->parts);
@@ -128,14 +95,14 @@ static bool take_part(struct etcd_feed *feed, const struct etcd_kv *kv, unsigned
 		return true; /* put twice */
 	if (feed->parts.size + kv->size > ETCD_PENDING_MAX ||
 	    etcd_batch_append(&feed->parts, kv->value, kv->size) < 0) {
-		fail(feed, -ENOMEM, "There is no memory for a commit that stands in parts");
+		feed_fail(feed, -ENOMEM, "There is no memory for a commit that stands in parts");
 		return false;
 	}
 	feed->part_count++;
 	return true;
 }
 
-static bool take_commit(struct etcd_feed *feed, const struct etcd_kv *kv)
+bool feed_take_commit(struct etcd_feed *feed, const struct etcd_kv *kv)
 {
 	int r = etcd_commit_read(kv->value, kv->size, &feed->commit);
 
@@ -145,19 +112,19 @@ static bool take_commit(struct etcd_feed *feed, const struct etcd_kv *kv)
 		feed->part_count = 0;
 	}
 	if (r == -EPROTONOSUPPORT)
-		fail(feed, r,
-		     "What etcd holds below %s was written by a newer version of this program",
-		     feed->prefix);
+		feed_fail(feed, r,
+			  "What etcd holds below %s was written by a newer version of this program",
+			  feed->prefix);
 	else if (r < 0)
-		fail_key(feed, kv->key);
+		feed_fail_key(feed, kv->key);
 	return r == 0;
 }
 
-static bool has_all_parts(struct etcd_feed *feed)
+bool feed_has_all_parts(struct etcd_feed *feed)
 {
 	if (feed->commit.parts == 0 || feed->part_count >= feed->commit.parts)
 		return true;
-	fail(feed, -EBADMSG, "Parts of a commit are missing below %s/pending/", feed->prefix);
+	feed_fail(feed, -EBADMSG, "Parts of a commit are missing below %s/pending/", feed->prefix);
 	return false;
 }
 
@@ -169,13 +136,13 @@ static bool say_parts(struct etcd_feed *feed)
 	struct change change;
 	int r;
 
-	if (!has_all_parts(feed))
+	if (!feed_has_all_parts(feed))
 		return false;
 	while ((r = etcd_batch_next(&feed->parts, &at, &change)) > 0)
-		if (!say(feed, &change))
+		if (!feed_say(feed, &change))
 			return false;
 	if (r < 0)
-		fail_key(feed, "pending/");
+		feed_fail_key(feed, "pending/");
 	return r == 0;
 }
 
@@ -190,20 +157,20 @@ static bool take_event(struct etcd_feed *feed, const struct etcd_kv *kv)
 		return true;
 	}
 	if (place == ETCD_AT_COMMIT)
-		return !kv->deleted && take_commit(feed, kv) &&
+		return !kv->deleted && feed_take_commit(feed, kv) &&
 		       (feed->commit.parts == 0 || say_parts(feed));
 	if (place == ETCD_AT_PENDING)
-		return kv->deleted || take_part(feed, kv, part);
+		return kv->deleted || feed_take_part(feed, kv, part);
 	if (place < 0) {
-		fail_key(feed, kv->key);
+		feed_fail_key(feed, kv->key);
 		return false;
 	}
 	if (feed->commit.parts > 0)
 		return true; /* the parts have said it */
 	if (!kv->deleted)
-		return say_kv(feed, kv);
+		return feed_say_kv(feed, kv);
 	/* A mapping's key goes when it has been withdrawn for long: of that the directory keeps account. */
-	return !gone.kind || say(feed, &gone);
+	return !gone.kind || feed_say(feed, &gone);
 }
 
 static void on_watch(void *userdata, const struct etcd_answer *answer, const char *text)
@@ -213,19 +180,19 @@ static void on_watch(void *userdata, const struct etcd_answer *answer, const cha
 	if (!answer) {
 		feed->call = NULL;
 		etcd_client_rotate(feed->client);
-		note_trouble(feed, text);
+		feed_trouble(feed, text);
 		return;
 	}
 	if (answer->canceled || answer->error) {
 		feed->call = etcd_call_free(feed->call);
-		note_trouble(feed, answer->error ? text : "etcd has ended the watch");
+		feed_trouble(feed, answer->error ? text : "etcd has ended the watch");
 		if (answer->compact_revision == 0 && answer->error != ETCD_ERROR_OUT_OF_RANGE)
 			return;
 		feed->feeding = FEED_HEAD; /* at the next tick */
 		feed->events->broken(feed->userdata);
 		return;
 	}
-	all_is_well(feed);
+	feed_all_is_well(feed);
 	/* Nothing of ours has happened up to there: what is compacted until then is not missed. */
 	if (answer->kv_count == 0 && !answer->created && answer->revision > feed->revision)
 		feed->revision = answer->revision;
@@ -246,180 +213,16 @@ static void watch(struct etcd_feed *feed)
 	(void) snprintf(end, sizeof(end), "%s0", feed->prefix); /* '0' is '/' + 1 */
 	if (etcd_watch_new(feed->client, etcd_watch_request(key, end, feed->revision + 1), on_watch,
 			   feed, &feed->call) < 0)
-		note_trouble(feed, "out of memory");
-}
-
-/* --- the load --- */
-
-static void end_load(struct etcd_feed *feed)
-{
-	etcd_group_clear(&feed->pending);
-	feed->feeding = feed->events->leader ? FEED_WATCH : FEED_IDLE;
-	feed->events->loaded(feed->userdata);
-}
-
-/* What the parts say of @place. */
-static bool say_pending(struct etcd_feed *feed)
-{
-	for (size_t i = 0; i < feed->pending.count; i++) {
-		const struct etcd_entry *entry = feed->pending.entries[i];
-		struct change change;
-		unsigned part;
-
-		if (etcd_key_read(feed->prefix, entry->key, &change, &part) != (int) feed->place ||
-		    change_is_end(entry->kind))
-			continue;
-		if (change_unpack(entry->data, entry->size, &change) < 0 || !say(feed, &change))
-			return false;
-	}
-	return true;
-}
-
-static bool begin_place(struct etcd_feed *feed, enum etcd_place place)
-{
-	feed->place = place;
-	etcd_place_key(feed->prefix, place, feed->next);
-	return feed->feeding != FEED_KEYS || say_pending(feed);
-}
-
-/* The end of a page: the next one begins right after its last key. */
-static bool turn_page(struct etcd_feed *feed, const struct etcd_answer *answer)
-{
-	if (!answer->more || answer->kv_count == 0)
-		return false;
-	/* "\1" is the least that a key of ours can go on with: no key has a NUL. */
-	(void) snprintf(feed->next, sizeof(feed->next), "%s\1",
-			answer->kvs[answer->kv_count - 1].key);
-	return true;
-}
-
-static void take_head(struct etcd_feed *feed, const struct etcd_answer *answer)
-{
-	const struct etcd_kv *commit = answer->kv_count > 0 ? &answer->kvs[0] : NULL;
-
-	feed->revision = answer->revision;
-	feed->commit_revision = 0;
-	feed->commit = (struct etcd_commit){ 0 };
-	etcd_batch_clear(&feed->parts);
-	feed->part_count = 0;
-	if (commit && !take_commit(feed, commit))
-		return;
-	if (feed->events->reset(feed->userdata) < 0) {
-		fail(feed, -ENOMEM, "out of memory");
-		return;
-	}
-	feed->loads++;
-	feed->feeding = FEED_PARTS;
-	(void) begin_place(feed, ETCD_AT_PENDING);
-	ask(feed);
-}
-
-static void begin_keys(struct etcd_feed *feed)
-{
-	struct etcd_batch copy = { 0 };
-	int r = 0;
-
-	if (!has_all_parts(feed))
-		return;
-	/* The parts themselves are for the writer, should we become that. */
-	if (feed->commit.parts > 0)
-		r = -ENOMEM;
-	if (r < 0 && etcd_batch_append(&copy, feed->parts.data, feed->parts.size) == 0)
-		r = etcd_group_make(&feed->pending, feed->prefix, &copy);
-	if (r < 0) {
-		fail(feed, r, "A commit that stands in parts below %s/pending/ cannot be read",
-		     feed->prefix);
-		return;
-	}
-	feed->feeding = FEED_KEYS;
-	if (begin_place(feed, ETCD_AT_IDENTITY))
-		ask(feed);
-}
-
-static void take_parts(struct etcd_feed *feed, const struct etcd_answer *answer)
-{
-	for (size_t i = 0; i < answer->kv_count; i++) {
-		struct change none;
-		unsigned part;
-
-		if (etcd_key_read(feed->prefix, answer->kvs[i].key, &none, &part) !=
-		    ETCD_AT_PENDING) {
-			fail_key(feed, answer->kvs[i].key);
-			return;
-		}
-		/* Others may be left of an attempt that was longer and never sealed. */
-		if ((feed->commit.parts == 0 || part < feed->commit.parts) &&
-		    !take_part(feed, &answer->kvs[i], part))
-			return;
-	}
-	if (turn_page(feed, answer))
-		ask(feed);
-	else
-		begin_keys(feed);
-}
-
-static void take_keys(struct etcd_feed *feed, const struct etcd_answer *answer)
-{
-	for (size_t i = 0; i < answer->kv_count; i++)
-		if (!etcd_group_find(&feed->pending, answer->kvs[i].key) &&
-		    !say_kv(feed, &answer->kvs[i]))
-			return;
-	if (!turn_page(feed, answer)) {
-		if (feed->place == ETCD_AT_MAPPING) {
-			end_load(feed);
-			return;
-		}
-		if (!begin_place(feed, feed->place + 1))
-			return;
-	}
-	ask(feed);
-}
-
-static void on_page(void *userdata, const struct etcd_answer *answer, const char *text)
-{
-	static void (*const takers[])(struct etcd_feed * feed, const struct etcd_answer *answer) = {
-		[FEED_HEAD] = take_head,
-		[FEED_PARTS] = take_parts,
-		[FEED_KEYS] = take_keys,
-	};
-	struct etcd_feed *feed = userdata;
-
-	feed->call = NULL;
-	if (!answer || answer->error) {
-		if (answer && answer->error == ETCD_ERROR_OUT_OF_RANGE)
-			feed->feeding = FEED_HEAD;
-		else if (answer)
-			etcd_client_rotate(feed->client);
-		note_trouble(feed, text);
-		return;
-	}
-	all_is_well(feed);
-	takers[feed->feeding](feed, answer);
-}
-
-static char *page_request(struct etcd_feed *feed)
-{
-	char key[ETCD_KEY_SIZE];
-	bool one = feed->place == ETCD_AT_IDENTITY;
-	/* Parts are large; and the head is read as it is now. */
-	unsigned limit = feed->feeding == FEED_PARTS ? 8 : ETCD_PAGE;
-
-	if (feed->feeding == FEED_HEAD)
-		return etcd_range_request(etcd_place_key(feed->prefix, ETCD_AT_COMMIT, key), NULL,
-					  0, 0);
-	return etcd_range_request(feed->next,
-				  one ? NULL : etcd_place_end(feed->prefix, feed->place, key),
-				  feed->revision, limit);
+		feed_trouble(feed, "out of memory");
 }
 
 /* What comes next. */
-static void ask(struct etcd_feed *feed)
+void feed_ask(struct etcd_feed *feed)
 {
 	if (feed->feeding == FEED_WATCH)
 		watch(feed);
-	else if (etcd_call_new(feed->client, "/v3/kv/range", page_request(feed), on_page, feed,
-			       &feed->call) < 0)
-		note_trouble(feed, "out of memory");
+	else if (feed_ask_page(feed) < 0)
+		feed_trouble(feed, "out of memory");
 }
 
 /* --- the interface --- */
@@ -428,7 +231,7 @@ void etcd_feed_load(struct etcd_feed *feed)
 {
 	etcd_feed_stop(feed);
 	feed->feeding = FEED_HEAD;
-	ask(feed);
+	feed_ask(feed);
 }
 
 void etcd_feed_stop(struct etcd_feed *feed)
@@ -437,7 +240,7 @@ void etcd_feed_stop(struct etcd_feed *feed)
 	feed->feeding = FEED_IDLE;
 	feed->retry_us = 0;
 	feed->revision = 0;
-	all_is_well(feed);
+	feed_all_is_well(feed);
 	etcd_group_clear(&feed->pending);
 	etcd_batch_clear(&feed->parts);
 }
@@ -456,7 +259,7 @@ void etcd_feed_tick(struct etcd_feed *feed, uint64_t now_us)
 	if (feed->feeding == FEED_IDLE || feed->call || now_us < feed->retry_us)
 		return;
 	feed->retry_us = 0;
-	ask(feed);
+	feed_ask(feed);
 }
 
 uint64_t etcd_feed_revision(const struct etcd_feed *feed)

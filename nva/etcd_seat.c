@@ -20,8 +20,7 @@ struct etcd_seat {
 	struct etcd_leader leader;
 	uint64_t known_revision; /* of the whole store, when that was so */
 	uint64_t lease;		 /* 0: none yet */
-	uint64_t alive_us;	 /* when it was asked for, or to be kept alive, and that was done */
-	uint64_t asked_us;
+	uint64_t heard_us;	 /* when etcd last answered */
 	struct etcd_call *lease_call, *poll_call, *take_call, *leave_call;
 	uint64_t lease_due_us, poll_due_us, take_due_us; /* take: 0 for not wanted */
 };
@@ -103,6 +102,7 @@ static void on_poll(void *userdata, const struct etcd_answer *answer, const char
 			etcd_client_rotate(seat->client);
 		return;
 	}
+	seat->heard_us = clock_monotonic_us();
 	note_leader(seat, etcd_answer_find(answer, seat->key), answer->revision);
 	tell(seat);
 }
@@ -127,7 +127,7 @@ static void on_lease(void *userdata, const struct etcd_answer *answer, const cha
 	seat->lease_due_us = in_ms(seat->config.ttl_s * 1000 / 3);
 	if (answer && !answer->error && answer->ttl_s > 0) {
 		seat->lease = answer->lease;
-		seat->alive_us = seat->asked_us;
+		seat->heard_us = clock_monotonic_us();
 		return;
 	}
 	if (answer && answer->error && answer->error != ETCD_ERROR_NOT_FOUND)
@@ -145,8 +145,7 @@ static void tend_lease(struct etcd_seat *seat)
 	char *request = seat->lease ? etcd_lease_request(seat->lease)
 				    : etcd_lease_grant_request(seat->config.ttl_s);
 
-	seat->asked_us = clock_monotonic_us();
-	seat->lease_due_us = in_ms(ETCD_POLL_SLOW_MS);
+	seat->lease_due_us = in_ms(seat->config.ttl_s * 1000 / 3);
 	(void) etcd_call_new(seat->client, seat->lease ? "/v3/lease/keepalive" : "/v3/lease/grant",
 			     request, on_lease, seat, &seat->lease_call);
 }
@@ -179,7 +178,7 @@ bool etcd_seat_is_leaving(const struct etcd_seat *seat)
 
 bool etcd_seat_is_cut_off(const struct etcd_seat *seat, uint64_t now_us)
 {
-	return now_us > seat->alive_us + seat->config.ttl_s * UINT64_C(1000000) * ETCD_CUT_OFF_TTLS;
+	return now_us > seat->heard_us + seat->config.ttl_s * UINT64_C(1000000) * ETCD_CUT_OFF_TTLS;
 }
 
 /* --- taking it --- */
@@ -199,6 +198,7 @@ static void on_taken(void *userdata, const struct etcd_answer *answer, const cha
 		seat->take_due_us = in_ms(100);
 		return;
 	}
+	seat->heard_us = clock_monotonic_us();
 	if (answer->succeeded) {
 		write_value(seat, value, sizeof(value));
 		ours.revision = answer->revision;
@@ -240,6 +240,11 @@ void etcd_seat_take(struct etcd_seat *seat)
 
 void etcd_seat_tick(struct etcd_seat *seat, uint64_t now_us)
 {
+	/* A node without a leader may not answer until it has one again; another one might. */
+	if (seat->lease_call && now_us >= seat->lease_due_us) {
+		seat->lease_call = etcd_call_free(seat->lease_call);
+		etcd_client_rotate(seat->client);
+	}
 	if (!seat->lease_call && now_us >= seat->lease_due_us)
 		tend_lease(seat);
 	if (!seat->poll_call && now_us >= seat->poll_due_us)

@@ -21,7 +21,7 @@
  *
  * A confirmation compares and writes nothing: etcd answers it without its disk, after asking a majority.
  */
-#include "nva/etcd_writer.h"
+#include "nva/etcd_writer_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,43 +29,6 @@
 
 #include "common/clock.h"
 #include "common/json.h"
-
-enum writing { IDLE, CONFIRM, GRAVE, DIRECT, PARTS, SEAL, SPREAD, CLEAN, WRITING_COUNT };
-
-/* A transaction under way. */
-struct flight {
-	struct etcd_writer *writer;
-	struct etcd_call *call; /* NULL: it waits for its next attempt */
-	bool used;
-	size_t from, to; /* SPREAD: entries; PARTS: bytes of the batch */
-};
-
-struct etcd_writer {
-	struct etcd_client *client;
-	const char *prefix;
-	char leader_key[ETCD_KEY_SIZE], commit_key[ETCD_KEY_SIZE];
-
-	bool leads;
-	bool fenced; /* nothing is sent any more */
-	struct etcd_fence fence;
-	struct etcd_batch gathered;
-	bool open, asked;	       /* something, or a confirmation, is to be committed */
-	uint64_t last, given, durable; /* tickets */
-
-	enum writing writing;
-	struct etcd_group group;
-	bool sealed;	/* it is durable, and has yet to be spread */
-	size_t next;	/* SPREAD: entry; PARTS: byte */
-	unsigned parts; /* put so far */
-	struct flight flights[ETCD_FLIGHTS_MAX];
-	uint64_t retry_us, since_us; /* of the oldest attempt that was not answered; 0: none */
-	char trouble[STORE_MESSAGE_SIZE];
-
-	uint64_t grave; /* the lease of what is withdrawn; 0: none */
-	uint64_t grave_until_us;
-
-	uint64_t commits, confirmations, large_commits, retries;
-};
 
 static void go_on(struct etcd_writer *writer);
 
@@ -93,145 +56,6 @@ static char *close_txn(const struct etcd_writer *writer, struct etcd_txn *txn)
 	return request;
 }
 
-static void put_commit(const struct etcd_writer *writer, struct etcd_txn *txn, unsigned parts)
-{
-	const struct etcd_commit commit = { writer->fence.commit.sequence + 1, parts };
-	char text[ETCD_COMMIT_SIZE];
-
-	etcd_commit_write(&commit, text);
-	etcd_txn_put(txn, writer->commit_key, text, strlen(text), 0);
-}
-
-static void put_entries(const struct etcd_writer *writer, struct etcd_txn *txn, size_t from,
-			size_t to)
-{
-	for (size_t i = from; i < to; i++) {
-		const struct etcd_entry *entry = writer->group.entries[i];
-
-		if (change_is_end(entry->kind))
-			etcd_txn_delete(txn, entry->key, NULL);
-		else
-			etcd_txn_put(txn, entry->key, entry->data, entry->size,
-				     entry->kind == CHANGE_REMOVED ? writer->grave : 0);
-	}
-}
-
-static void put_part(const struct etcd_writer *writer, struct etcd_txn *txn,
-		     const struct flight *flight)
-{
-	char key[ETCD_KEY_SIZE];
-
-	etcd_txn_put(txn, etcd_part_key(writer->prefix, writer->parts, key),
-		     writer->group.batch.data + flight->from, flight->to - flight->from, 0);
-}
-
-static void say_confirm(const struct etcd_writer *writer, struct etcd_txn *txn,
-			const struct flight *flight)
-{
-	/* That the comparisons hold is all there is to it. */
-}
-
-static void say_direct(const struct etcd_writer *writer, struct etcd_txn *txn,
-		       const struct flight *flight)
-{
-	put_commit(writer, txn, 0);
-	put_entries(writer, txn, 0, writer->group.count);
-}
-
-static void say_seal(const struct etcd_writer *writer, struct etcd_txn *txn,
-		     const struct flight *flight)
-{
-	put_part(writer, txn, flight);
-	put_commit(writer, txn, writer->parts + 1);
-}
-
-static void say_spread(const struct etcd_writer *writer, struct etcd_txn *txn,
-		       const struct flight *flight)
-{
-	put_entries(writer, txn, flight->from, flight->to);
-}
-
-static void say_clean(const struct etcd_writer *writer, struct etcd_txn *txn,
-		      const struct flight *flight)
-{
-	char key[ETCD_KEY_SIZE], end[ETCD_KEY_SIZE];
-
-	put_commit(writer, txn, 0);
-	etcd_txn_delete(txn, etcd_place_key(writer->prefix, ETCD_AT_PENDING, key),
-			etcd_place_end(writer->prefix, ETCD_AT_PENDING, end));
-}
-
-/* --- what follows a transaction that was done --- */
-
-static void now_durable(struct etcd_writer *writer)
-{
-	writer->durable = writer->given;
-}
-
-static void done_confirm(struct etcd_writer *writer, struct flight *flight)
-{
-	writer->confirmations++;
-	now_durable(writer);
-	writer->writing = IDLE;
-}
-
-static void done_direct(struct etcd_writer *writer, struct flight *flight)
-{
-	writer->commits++;
-	now_durable(writer);
-	etcd_group_clear(&writer->group);
-	writer->writing = IDLE;
-}
-
-static void done_part(struct etcd_writer *writer, struct flight *flight)
-{
-	writer->parts++;
-	writer->next = flight->to;
-	if (etcd_batch_cut(&writer->group.batch, writer->next) == writer->group.batch.size)
-		writer->writing = SEAL;
-}
-
-static void done_seal(struct etcd_writer *writer, struct flight *flight)
-{
-	writer->commits++;
-	writer->large_commits++;
-	now_durable(writer);
-	writer->sealed = true;
-	writer->writing = SPREAD;
-	writer->next = 0;
-}
-
-static void done_spread(struct etcd_writer *writer, struct flight *flight)
-{
-	if (writer->next < writer->group.count)
-		return;
-	for (size_t i = 0; i < ETCD_FLIGHTS_MAX; i++)
-		if (writer->flights[i].used)
-			return;
-	writer->writing = CLEAN;
-}
-
-static void done_clean(struct etcd_writer *writer, struct flight *flight)
-{
-	writer->sealed = false;
-	etcd_group_clear(&writer->group);
-	writer->writing = IDLE;
-}
-
-static const struct stage {
-	void (*say)(const struct etcd_writer *writer, struct etcd_txn *txn,
-		    const struct flight *flight);
-	void (*done)(struct etcd_writer *writer, struct flight *flight);
-	bool counts; /* PREFIX/commit is another one then */
-} stages[WRITING_COUNT] = {
-	[CONFIRM] = { say_confirm, done_confirm, false },
-	[DIRECT] = { say_direct, done_direct, true },
-	[PARTS] = { put_part, done_part, false },
-	[SEAL] = { say_seal, done_seal, true },
-	[SPREAD] = { say_spread, done_spread, false },
-	[CLEAN] = { say_clean, done_clean, true },
-};
-
 /* --- answers --- */
 
 static void note_trouble(struct etcd_writer *writer, const char *text)
@@ -244,7 +68,7 @@ static void note_trouble(struct etcd_writer *writer, const char *text)
 
 static void finish(struct etcd_writer *writer, struct flight *flight, uint64_t revision)
 {
-	const struct stage *stage = &stages[writer->writing];
+	const struct etcd_stage *stage = &etcd_stages[writer->writing];
 
 	flight->used = false;
 	writer->trouble[0] = '\0';
@@ -266,7 +90,7 @@ static void judge(struct etcd_writer *writer, struct flight *flight,
 	struct etcd_commit found;
 
 	if (leader && leader->revision == writer->fence.leader_revision && commit &&
-	    stages[writer->writing].counts &&
+	    etcd_stages[writer->writing].counts &&
 	    etcd_commit_read(commit->value, commit->size, &found) == 0 &&
 	    found.sequence == writer->fence.commit.sequence + 1) {
 		finish(writer, flight, commit->revision);
@@ -301,7 +125,7 @@ static void send_txn(struct etcd_writer *writer, struct flight *flight)
 	char *request = NULL;
 
 	if (txn) {
-		stages[writer->writing].say(writer, txn, flight);
+		etcd_stages[writer->writing].say(writer, txn, flight);
 		request = close_txn(writer, txn);
 	}
 	if (etcd_call_new(writer->client, "/v3/kv/txn", request, on_answer, flight, &flight->call) <

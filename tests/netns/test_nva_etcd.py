@@ -5,6 +5,8 @@ Three NVAs on a real etcd of three nodes, on loopback of both families: what was
 by two.
 
 usage: test_nva_etcd.py NVA NVE-CLIENT NVECTL NVEAGENT [UNITTEST-ARGUMENT...]
+
+REHOME_SEED, REHOME_ROUNDS: of the randomized test; a failure names its seed.
 """
 
 import base64
@@ -12,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -23,8 +26,11 @@ import unittest
 import urllib.request
 
 import test_nva
+import test_nva_store
 from test_nva import DEADLINE_S, MAC, Lines, Nve
 
+SEED = int(os.environ.get("REHOME_SEED", time.time_ns() % 1000000))
+ROUNDS = int(os.environ.get("REHOME_ROUNDS", 5))
 NVECTL = NVEAGENT = ""
 EXIT_STORE = 3
 TTL_S = 2
@@ -110,7 +116,7 @@ class Nva:
 
     ask_line, ask, stop = test_nva.Nva.ask_line, test_nva.Nva.ask, test_nva.Nva.stop
 
-    def __init__(self, directory, etcd, number):
+    def __init__(self, directory, etcd, number, lease=60):
         self.name, self.port = NAMES[number], 7365 + number
         self.host = ("127.0.0.1", "::1", "127.0.0.1")[number]
         self.address = f"{HOSTS[number]}:{self.port}"
@@ -120,7 +126,7 @@ class Nva:
         endpoints = etcd.clients[number:] + etcd.clients[:number]
         pathlib.Path(self.config).write_text(
             f"[nva]\nname = {self.name}\nlisten = 127.0.0.1, ::1\nport = {self.port}\nsocket = {self.socket}\n"
-            f"store = etcd\nlease = 60\n"
+            f"store = etcd\nlease = {lease}\n"
             f"[etcd]\nendpoints = {', '.join(endpoints)}\naddress = {self.address}\nleader-ttl = {TTL_S}\n",
             encoding="ascii")
         self.start()
@@ -168,17 +174,27 @@ class ClusterCase(unittest.TestCase):
         self.nvas = []
         self.addCleanup(self.end)
         for number in range(len(NAMES)):
-            self.nvas.append(Nva(self.directory, self.etcd, number))
+            lease = getattr(getattr(self, self._testMethodName), "lease", 60)
+            self.nvas.append(Nva(self.directory, self.etcd, number, lease))
             if number == 0:
                 wait_until(lambda: self.nvas[0].role() == "leading", "the first NVA to lead")
-        for nva in self.nvas[1:]:
-            wait_until(lambda nva=nva: nva.role() == "standby" and nva.store()["sees_leader"], f"{nva.name} to stand by")
+        self.assertIs(self.settled(), self.nvas[0])
 
     def end(self):
         for nva in self.nvas:
             if nva.is_running():
                 nva.process.send_signal(signal.SIGCONT)
                 self.assertEqual(nva.stop(), 0, nva.log.seen[-20:])
+
+    def settled(self):
+        """The NVA that leads, once all others stand by and are connected to it."""
+        def look():
+            stores = [nva.store() for nva in self.nvas]
+            roles = [store["role"] for store in stores]
+            if sorted(roles) == ["leading", "standby", "standby"] and sum(store["sees_leader"] for store in stores) == 2:
+                return self.nvas[roles.index("leading")]
+            return None
+        return wait_until(look, "one to lead, and the others to stand by")
 
     def leader(self, among=None):
         """The NVA that leads, once one does."""
@@ -270,6 +286,27 @@ class Cluster(ClusterCase):
         self.assertEqual((mapping["vtep"], mapping["generation"], mapping["ips"]),
                          ("2001:db8::2", 2, ["10.0.0.1", "fd00::1"]))
 
+    def test_an_nve_ends_and_begins_in_one_commit(self):
+        """Its name with another VTEP: what its key says in the end does not tell that all it had has ended between."""
+        leader = self.leader()
+        hv1, hv2 = self.session(leader, "hv1", "192.0.2.1"), self.session(leader, "hv2", "192.0.2.2")
+        hv1.say("register 1 100 02:00:00:00:00:01 0 10.0.0.1", "register 2 100 02:00:00:00:00:02 0")
+        hv1.out.until("registered id=2 .* yes")
+        hv1.stop()
+        wait_until(lambda: any(n["stale"] for n in leader.ask(op="status")["nves"]), "the lease to end")
+        hv1 = self.session(leader, "hv1", "2001:db8::1", incarnation=2)
+        hv1.say("register 1 100 02:00:00:00:00:02 0")
+        generation = hv1.out.until("registered id=1 .* generation=([0-9]+) yes").group(1)
+        hv2.out.until(f"mapping=02:00:00:00:00:02/{generation}/2001:db8::1")
+        before = leader.mappings()
+        self.agree(before)
+        self.assertGreaterEqual(leader.store()["large_commits"], 1)
+        leader, _ = self.fail_over(leader)
+        self.assertEqual(leader.mappings(), before)
+        leader, _ = self.fail_over(leader)
+        self.assertEqual(leader.mappings(), before)
+    test_an_nve_ends_and_begins_in_one_commit.lease = 1
+
     def test_a_leader_that_stood_still(self):
         """What it was told before it finds out is not acknowledged; nor what changes nothing, nor is a question answered."""
         old = self.leader()
@@ -335,8 +372,8 @@ class Cluster(ClusterCase):
         hv1.out.until('error text="this NVA .*nobody leads yet')
         for node in stopped:
             node.send_signal(signal.SIGCONT)
-        wait_until(lambda: self.leader().store()["state"] == "works", "etcd to answer again")
-        leader = self.leader()
+        leader = self.settled()
+        self.assertEqual(leader.store()["state"], "works")
         again = self.session(leader, "hv1", "192.0.2.1")
         again.say(f"register 2 100 {MAC} 1 fd00::1")
         again.out.until(r"registered id=2 .* generation=1 yes")
@@ -487,6 +524,147 @@ class Cluster(ClusterCase):
         plug(2)
         wait_until(lambda: (100, "02:00:00:00:01:02") in leader.mappings(), "the second endpoint to be known")
         self.assertEqual(leader.mappings()[100, "02:00:00:00:01:01"]["generation"], 1)
+
+    def test_tls(self):
+        """Both sides show certificates; without the right ones nothing is said."""
+        def path(name):
+            return os.path.join(self.directory, name)
+
+        def openssl(*words):
+            subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.directory)
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        for ca in ("ca", "other"):
+            openssl("req", "-x509", *new_key, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-subj", f"/CN={ca}", "-days", "2")
+        for name, ca in (("etcd", "ca"), ("client", "ca"), ("stranger", "other")):
+            pathlib.Path(path(f"{name}.ext")).write_text("subjectAltName=IP:127.0.0.1\n", encoding="ascii")
+            openssl("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+            openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
+                    "-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext")
+        with open(path("tls.log"), "w", encoding="utf-8") as log:
+            node = subprocess.Popen(
+                ["etcd", "--name", "tls", "--data-dir", path("tls"), "--listen-client-urls", "https://127.0.0.1:2479",
+                 "--advertise-client-urls", "https://127.0.0.1:2479", "--listen-peer-urls", "http://127.0.0.1:2480",
+                 "--initial-advertise-peer-urls", "http://127.0.0.1:2480", "--initial-cluster", "tls=http://127.0.0.1:2480",
+                 "--cert-file", path("etcd.pem"), "--key-file", path("etcd.key"), "--trusted-ca-file", path("ca.pem"),
+                 "--client-cert-auth"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def stop():
+            node.kill()
+            node.wait(DEADLINE_S)
+        self.addCleanup(stop)
+
+        def check(*lines):
+            config = pathlib.Path(path("tls.conf"))
+            config.write_text("\n".join(["[nva]", "store = etcd", "[etcd]", "endpoints = https://127.0.0.1:2479", *lines]),
+                              encoding="ascii")
+            done = subprocess.run([test_nva.NVA, "--config", config, "--check"], capture_output=True, text=True,
+                                  timeout=DEADLINE_S, check=False)
+            return done.returncode, done.stderr
+        files = {name: (f"cert = {path(name)}.pem", f"key = {path(name)}.key") for name in ("client", "stranger")}
+        good = f"ca = {path('ca.pem')}"
+        wait_until(lambda: check(good, *files["client"])[0] == 0, "an etcd that takes our certificate")
+        # etcd hangs up after the handshake, on whatever is said first: how that shows is libcurl's to say.
+        for lines, words in (([good, *files["stranger"]], "etcd does not answer: ."),
+                             ([f"ca = {path('other.pem')}", *files["client"]], "etcd does not answer: SSL certificate problem")):
+            status, text = check(*lines)
+            self.assertEqual(status, 1, text)
+            self.assertRegex(text, words)
+        self.assertEqual(check(good, files["client"][0])[0], 2)  # a certificate without its key
+
+
+class Script(test_nva_store.Script):
+    """
+    One NVE, whose NVAs end at any time. What it was told to be done must be there, with all that it said before; of what
+    it said after that any first part; and no generation ever falls.
+    """
+
+    def settle(self, lines, found):
+        least, state = self.confirmed(lines), {mac: ips for mac, (_, ips) in self.state.items()}
+        wanted = {mac: ips for mac, (_, ips) in found.items()}
+        matches = least == 0 and state == wanted
+        for i, (_, mac, ips) in enumerate(self.steps, 1):
+            if ips is None:
+                state.pop(mac, None)
+            else:
+                state[mac] = ips
+            matches = matches or (i >= least and state == wanted)
+        fell = [mac for mac, (generation, _) in found.items() if generation < self.generations.get(mac, 0)]
+        self.generations.update({mac: generation for mac, (generation, _) in found.items()})
+        self.state, self.steps = dict(found), []
+        return matches and not fell
+
+
+class Chaos(ClusterCase):
+    """Registrations and withdrawals without end, while whatever leads is killed or stopped."""
+
+    def found(self, nva, script):
+        return {mac: (m["generation"], tuple(m["ips"])) for (_, mac), m in nva.mappings().items()
+                if m["vtep"] == script.vtep}
+
+    def kill(self, leader):
+        leader.kill()
+        return lambda: leader.start()
+
+    def kill_two(self, leader):
+        leader.kill()
+        second = self.leader()
+        second.kill()
+        return lambda: (leader.start(), second.start())
+
+    def stop(self, leader):
+        leader.process.send_signal(signal.SIGSTOP)
+        self.leader([nva for nva in self.nvas if nva is not leader])
+        return lambda: leader.process.send_signal(signal.SIGCONT)
+
+    def kill_with_etcd(self, leader):
+        number = self.etcd.leader()
+        node = self.etcd.nodes[number]
+        node.kill()
+        leader.kill()
+        node.wait(DEADLINE_S)
+
+        def undo():
+            self.etcd.nodes[number] = self.etcd.start(number)
+            leader.start()
+            wait_until(lambda: self.etcd.try_call(number, "kv/range", key=self.etcd.encode("/")), "the node to be back")
+        return undo
+
+    def round(self, rng, scripts, fault):
+        leader = self.leader()
+        nves = [self.session(leader, script.name, script.vtep) for script in scripts]
+        for nve, script in zip(nves, scripts):
+            with contextlib.suppress(BrokenPipeError):
+                nve.say(*(script.line() for _ in range(rng.randrange(1, 400))))
+        if rng.random() < 0.5:
+            nves[0].out.until("registered|update")
+        time.sleep(rng.random() * rng.choice((0.001, 0.05)))  # no matter when: the seed need not give the same moment
+        undo = fault(leader)
+        if fault == self.stop:
+            undo()
+        for nve in nves:
+            nve.out.until("closed")
+        leader = self.leader()
+        for nve, script in zip(nves, scripts):
+            found, steps, least = self.found(leader, script), len(script.steps), script.confirmed(nve.out.seen)
+            self.assertTrue(script.settle(nve.out.seen, found),
+                            f"{script.name}: {least} of {steps} steps were confirmed, and {leader.name} has {found}")
+        if fault != self.stop:
+            undo()
+        self.agree(self.settled().mappings())
+
+    def test_what_was_heard_is_known(self):
+        rng = random.Random(SEED)
+        scripts = [Script(n + 1, rng) for n in range(3)]
+        faults = [self.kill, self.kill_two, self.stop, self.kill_with_etcd]
+        for number in range(ROUNDS):
+            fault = faults[number] if number < len(faults) else rng.choice(faults[:2])
+            try:
+                self.round(rng, scripts, fault)
+            except BaseException:
+                print(f"REHOME_SEED={SEED} REHOME_ROUNDS={ROUNDS}: round {number}, {fault.__name__}", flush=True)
+                for nva in self.nvas:
+                    print(nva.name, nva.is_running() and nva.store(), nva.log.seen[-5:], flush=True)
+                raise
 
 
 def main():
