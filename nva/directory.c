@@ -66,6 +66,7 @@ static void free_vni(struct directory *directory, struct vni *vni)
 
 	while ((member = TAILQ_FIRST(&vni->members))) {
 		pull_end(directory, member);
+		resync_end(member);
 		TAILQ_REMOVE(&vni->members, member, of_vni);
 		free(member);
 	}
@@ -195,6 +196,7 @@ static message_taker *const takers[NVO3_KIND_COUNT] = {
 	[NVO3_QUERY] = query_take,
 	[NVO3_STATUS] = status_take,
 	[NVO3_DROP] = drop_take,
+	[NVO3_DIGEST] = digest_take,
 };
 
 int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve_id,

@@ -8,8 +8,9 @@
  * there: those before it have confirmed, and a confirmation is not taken back. What does change the
  * queue (a member leaves, or subscribes and must confirm its snapshot) restarts the search.
  *
- * A member that pulls is waited for only if it was told of one of the wave's moves: these members
- * stand in a list of the wave's own.
+ * A member that pulls is waited for only if it was told of one of the wave's moves, or has not
+ * confirmed its snapshot: what it held before may have been anything. The former stand in a list of
+ * the wave's own.
  */
 #include "nva/directory_internal.h"
 
@@ -141,38 +142,17 @@ static void wait_for_pulls(struct directory *directory, struct vni *vni, struct 
 {
 	const struct entry *entry;
 	struct waiting waiting = { directory, wave };
+	struct pull *pull;
 
 	if (TAILQ_EMPTY(&vni->pulls))
 		return;
 	entry = entry_find(directory, vni, convergence->mac);
 	if (entry)
 		interests_each(directory, vni, entry, wait_for, &waiting);
-}
-
-static bool concerns(struct directory *directory, const struct wave *wave,
-		     const struct member *member)
-{
-	const struct convergence *convergence;
-
-	TAILQ_FOREACH(convergence, &wave->convergences, link) {
-		const struct entry *entry = entry_find(directory, member->vni, convergence->mac);
-
-		if (entry && pull_holds(directory, member, entry))
-			return true;
-	}
-	return false;
-}
-
-void convergences_pull(struct directory *directory, struct member *member)
-{
-	struct wave *wave;
-
-	TAILQ_FOREACH(wave, &member->vni->waves, of_vni) {
-		struct waiting waiting = { directory, wave };
-
-		if (concerns(directory, wave, member))
-			wait_for(&waiting, member);
-	}
+	/* It may have been withdrawn since, and even be another one now. */
+	TAILQ_FOREACH(pull, &vni->pulls, of_vni)
+		if (pull_was_told_gone(pull, convergence->mac))
+			wait_for(&waiting, pull->member);
 }
 
 static bool waits(struct wave *wave)
@@ -219,9 +199,10 @@ void convergences_told(struct directory *directory, struct vni *vni, uint64_t re
 
 static bool blocks(const struct member *member, uint64_t revision)
 {
-	if (!member->subscribed || member->pull)
+	if (!member->subscribed)
 		return false;
-	return member->nve->acked < revision || member->nve->acked < member->snapshot_revision;
+	return member->nve->acked < member->snapshot_revision ||
+	       (!member->pull && member->nve->acked < revision);
 }
 
 /* True when nobody blocks it any more. */

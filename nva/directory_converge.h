@@ -87,8 +87,6 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
  * not in it.
  */
 void convergences_told(struct directory *directory, struct vni *vni, uint64_t revision);
-/* @member, which pulls, has been sent a snapshot: it must confirm the moves in it, too. */
-void convergences_pull(struct directory *directory, struct member *member);
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);
 /* That of the move of @mac away from @from; NULL: it has converged, or never was. */

@@ -121,6 +121,7 @@ static void tell_removal_later(struct directory *directory, struct vni *vni,
 void entry_remove(struct directory *directory, uint64_t now_us, struct vni *vni,
 		  struct entry *entry)
 {
+	digest_leave(directory, vni, entry);
 	tombstone_put(directory, now_us, vni->number, entry->mac, entry->generation);
 	journal_tombstone(directory, vni->number, entry->mac, entry->generation);
 	tell_removal_later(directory, vni, entry);

@@ -94,13 +94,6 @@ void interest_drop(struct directory *directory, struct member *member, const str
 		interest_free(interest);
 }
 
-bool pull_holds(const struct directory *directory, const struct member *member,
-		const struct entry *entry)
-{
-	return entry->owner == member->nve->id ||
-	       interest_find(directory, member->pull, entry_id(entry));
-}
-
 void drop_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 	       const struct nvo3_message *message)
 {
@@ -319,8 +312,6 @@ static void tell_share(struct directory *directory, struct pull *pull, bool snap
 		tell(directory, member->nve, &message);
 		first = false;
 	}
-	pull->removed.count = 0;
-	pull->changed.count = 0;
 }
 
 void pulls_tell(struct directory *directory, struct vni *vni, enum nvo3_role role)
@@ -330,13 +321,27 @@ void pulls_tell(struct directory *directory, struct vni *vni, enum nvo3_role rol
 	TAILQ_FOREACH(pull, &vni->pulls, of_vni) {
 		if (pull->member->nve->role != role)
 			continue;
-		if (pull->member->subscribed) {
+		if (pull->member->subscribed)
 			tell_share(directory, pull, false);
-		} else {
-			pull->removed.count = 0;
-			pull->changed.count = 0;
-		}
 	}
+}
+
+void pulls_told(struct vni *vni)
+{
+	struct pull *pull;
+
+	TAILQ_FOREACH(pull, &vni->pulls, of_vni) {
+		pull->removed.count = 0;
+		pull->changed.count = 0;
+	}
+}
+
+bool pull_was_told_gone(const struct pull *pull, struct mac mac)
+{
+	for (size_t i = 0; i < pull->removed.count; i++)
+		if (mac_cmp(pull->removed.items[i].mac, mac) == 0)
+			return true;
+	return false;
 }
 
 void pull_tell_snapshot(struct directory *directory, struct member *member)
@@ -353,4 +358,5 @@ void pull_tell_snapshot(struct directory *directory, struct member *member)
 		if (!id_list_add(&pull->changed, interest->entry))
 			directory->out_of_memory = true;
 	tell_share(directory, pull, true);
+	pull->changed.count = 0;
 }

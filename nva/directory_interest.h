@@ -45,9 +45,6 @@ void pull_end(struct directory *directory, struct member *member);
 bool interest_add(struct directory *directory, struct member *member, const struct entry *entry);
 /* It was not told of it anyway if there is no such interest. */
 void interest_drop(struct directory *directory, struct member *member, const struct entry *entry);
-/* It owns @entry, or has an interest in it. */
-bool pull_holds(const struct directory *directory, const struct member *member,
-		const struct entry *entry);
 void drop_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 	       const struct nvo3_message *message);
 
@@ -61,6 +58,10 @@ void interests_each(struct directory *directory, struct vni *vni, const struct e
 void pulls_collect(struct directory *directory, struct vni *vni);
 /* Sends each member that pulls and has @role its share. */
 void pulls_tell(struct directory *directory, struct vni *vni, enum nvo3_role role);
+/* All have been sent their share, and those who must confirm a move are known: it is forgotten. */
+void pulls_told(struct vni *vni);
+/* Its present share says that @mac, as it was, is gone. */
+bool pull_was_told_gone(const struct pull *pull, struct mac mac);
 /* All that it owns and holds, as a snapshot. */
 void pull_tell_snapshot(struct directory *directory, struct member *member);
 

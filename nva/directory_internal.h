@@ -32,6 +32,7 @@
 #include "nva/directory_member.h"
 #include "nva/directory_move.h"
 #include "nva/directory_register.h"
+#include "nva/directory_resync.h"
 #include "nva/directory_tell.h"
 #include "nva/directory_vni.h"
 
@@ -62,6 +63,7 @@ enum counter {
 	COUNTER_FLOWS_DROPPED,		/* of no move that is granted, or over DIRECTORY_MOVE_FLOWS_MAX */
 	COUNTER_CONFLICTS,		/* that began */
 	COUNTER_CONFLICTS_RESOLVED,
+	COUNTER_RESYNCS,		/* snapshots of what differs only */
 	COUNTER_REASSIGNED,		/* by an operator */
 	COUNTER_INTERESTS_REFUSED,	/* over the cap of an NVE */
 	COUNTER_COUNT,

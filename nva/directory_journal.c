@@ -162,10 +162,12 @@ struct entry *entry_place(struct directory *directory, struct member *owner, str
 {
 	const struct mapping *mapping = &change->mapping;
 
-	if (entry)
+	if (entry) {
+		digest_leave(directory, owner->vni, entry);
 		entry_set_owner(directory, entry, owner);
-	else
+	} else {
 		entry = entry_new(directory, owner, mapping->mac);
+	}
 	if (!entry)
 		return NULL;
 	entry->generation = mapping->generation;
@@ -173,6 +175,7 @@ struct entry *entry_place(struct directory *directory, struct member *owner, str
 	entry->flags = (uint8_t) mapping->flags;
 	entry->vm = mapping->vm;
 	(void) entry_set_addresses(directory, owner->vni, entry, mapping->ips, mapping->ip_count);
+	digest_enter(directory, owner->vni, entry);
 	return entry;
 }
 

@@ -26,6 +26,7 @@ static const char *const counter_names[] = {
 	[COUNTER_FLOWS_DROPPED] = "flows_dropped",
 	[COUNTER_CONFLICTS] = "conflicts",
 	[COUNTER_CONFLICTS_RESOLVED] = "conflicts_resolved",
+	[COUNTER_RESYNCS] = "resyncs",
 	[COUNTER_REASSIGNED] = "reassigned",
 	[COUNTER_INTERESTS_REFUSED] = "interests_refused",
 };

@@ -93,6 +93,7 @@ void member_remove(struct directory *directory, uint64_t now_us, struct member *
 
 	journal_member_gone(directory, member);
 	pull_end(directory, member);
+	resync_end(member);
 	snapshot_end(directory, member);
 	table_remove(&vni->member_table, &member->link);
 	TAILQ_REMOVE(&vni->members, member, of_vni);
@@ -138,6 +139,7 @@ void member_subscribe(struct directory *directory, struct nve *nve,
 		pull_subscribe(directory, member, message);
 	else
 		pull_end(directory, member);
+	resync_subscribe(directory, member, message);
 	if (!member->pull || !member->pull->listing)
 		snapshot_ask(directory, member);
 }
@@ -159,6 +161,7 @@ static void end_session(struct directory *directory, struct nve *nve)
 		member->members_version = 0;
 		if (member->pull)
 			member->pull->listing = false;
+		resync_end(member);
 		snapshot_end(directory, member);
 	}
 	handovers_confirmed(directory, nve);
@@ -291,7 +294,7 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 		.id = hello->id,
 		.version = NVO3_VERSION,
 		.incarnation = directory->config.incarnation,
-		.features = NVO3_FEATURE_PULL,
+		.features = NVO3_FEATURE_PULL | NVO3_FEATURE_DIGEST,
 	};
 
 	nve->connected = true;

@@ -11,6 +11,7 @@
 
 struct entry;
 struct pull;
+struct resync;
 struct vni;
 
 /* clang-format off */
@@ -27,6 +28,7 @@ struct member {
 	struct vni *vni;
 	struct nve *nve;
 	uint32_t first_entry;		/* that it owns in this VNI; 0: none */
+	struct resync *resync;		/* what it remembers, until its snapshot is over; owned */
 	struct pull *pull;		/* what it holds, owned; NULL: it is pushed everything */
 	bool subscribed;		/* in the present session; its snapshot has begun at least */
 	enum snapshot_state snapshot;

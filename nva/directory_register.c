@@ -70,15 +70,18 @@ struct entry *entry_assign(struct directory *directory, struct member *member, s
 		add_known(directory, &merged, entry);
 		mapping = &merged;
 	}
-	if (entry)
+	if (entry) {
+		digest_leave(directory, member->vni, entry);
 		entry_set_owner(directory, entry, member);
-	else
+	} else {
 		entry = entry_new(directory, member, mapping->mac);
+	}
 	if (!entry)
 		return NULL;
 	entry->generation = generation;
 	entry->epoch = member->nve->epoch;
 	(void) entry_describe(directory, member->vni, entry, mapping);
+	digest_enter(directory, member->vni, entry);
 	journal_entry(directory, member->vni, entry);
 	tell_entry_later(directory, member->vni, entry);
 	return entry;
@@ -148,7 +151,9 @@ static struct entry *refresh(struct directory *directory, const struct member *m
 		mapping = &merged;
 	}
 	entry->epoch = member->nve->epoch;
+	digest_leave(directory, member->vni, entry);
 	changed = entry_describe(directory, member->vni, entry, mapping);
+	digest_enter(directory, member->vni, entry);
 	if (changed || !confirmed)
 		journal_entry(directory, member->vni, entry);
 	if (changed)

@@ -9,30 +9,66 @@
  * one behind it is told by its own UPDATE only, which comes later than the snapshot's. So the NVE's
  * copy is right when the last part has arrived, without anything being held back or copied.
  */
+#include <string.h>
+
 #include "nva/directory_internal.h"
 
-/* Adds whole steps of the walk as long as they fit for sure. */
+enum {
+	STEPS_MAX = 64, /* of the walk for one part: 32768 entries, of which few may be wanted */
+};
+
+static bool is_wanted(const struct member *member, const struct entry *entry)
+{
+	const struct resync *resync = member->resync;
+
+	return !resync || digest_covers(resync->scope, resync->scope_size, digest_leaf(entry->mac));
+}
+
+/* Adds whole steps of the walk as long as they fit for sure, and it has not looked at too many. */
 static void fill(struct directory *directory, struct member *member, struct nvo3_message *message)
 {
 	const struct vni *vni = member->vni;
 	uint32_t ids[INDEX_SEGMENT_MAX];
 
-	while (member->snapshot_position < INDEX_END &&
-	       message->mapping_count + INDEX_SEGMENT_MAX <= NVO3_BATCH_MAX) {
+	for (unsigned steps = 0; member->snapshot_position < INDEX_END && steps < STEPS_MAX &&
+				 message->mapping_count + INDEX_SEGMENT_MAX <= NVO3_BATCH_MAX;
+	     steps++) {
 		size_t count = index_walk(&vni->by_mac, member->snapshot_position, ids,
 					  &member->snapshot_position);
 
 		for (size_t i = 0; i < count; i++)
 			__builtin_prefetch(pool_at(&vni->pool, ids[i]));
-		for (size_t i = 0; i < count; i++)
-			entry_mapping(directory, vni, pool_at(&vni->pool, ids[i]),
-				      &message->mappings[message->mapping_count++]);
+		for (size_t i = 0; i < count; i++) {
+			const struct entry *entry = pool_at(&vni->pool, ids[i]);
+
+			if (is_wanted(member, entry))
+				entry_mapping(directory, vni, entry,
+					      &message->mappings[message->mapping_count++]);
+		}
 	}
 }
 
 static size_t room_for(const struct vni *vni)
 {
 	return vni->by_mac.count < NVO3_BATCH_MAX ? vni->by_mac.count : NVO3_BATCH_MAX;
+}
+
+/* The first part of one that is not of all says what it is of; none of it, if nothing differs. */
+static bool limit(struct member *member, struct nvo3_message *message)
+{
+	const struct resync *resync = member->resync;
+	static const uint8_t nothing[DIGEST_LEAF_BITS_SIZE];
+
+	if (!resync || !message->snapshot)
+		return true;
+	message->digest = malloc(resync->scope_size);
+	if (!message->digest)
+		return false;
+	memcpy(message->digest, resync->scope, resync->scope_size);
+	message->digest_size = resync->scope_size;
+	if (memcmp(resync->scope, nothing, resync->scope_size) == 0)
+		member->snapshot_position = INDEX_END;
+	return true;
 }
 
 static void tell_part(struct directory *directory, struct member *member)
@@ -44,16 +80,19 @@ static void tell_part(struct directory *directory, struct member *member)
 		.mappings = malloc((room_for(member->vni) + 1) * sizeof(struct mapping)),
 	};
 
-	if (!message.mappings) {
+	if (!message.mappings || !limit(member, &message)) {
 		directory->out_of_memory = true;
+		nvo3_message_clear(&message);
 		return;
 	}
 	fill(directory, member, &message);
 	message.snapshot_end = member->snapshot_position == INDEX_END;
 	message.revision = member->nve->sent = ++directory->revision;
 	directory->counters[COUNTER_UPDATES]++;
-	if (message.snapshot_end)
+	if (message.snapshot_end) {
 		snapshot_end(directory, member);
+		resync_end(member);
+	}
 	tell(directory, member->nve, &message);
 }
 
@@ -81,6 +120,9 @@ bool snapshot_begin_one(struct directory *directory)
 	if (!member)
 		return false;
 	TAILQ_REMOVE(&directory->asked, member, of_snapshots);
+	member->snapshot = SNAPSHOT_NONE;
+	if (!resync_compare(directory, member))
+		return true;
 	TAILQ_INSERT_TAIL(&directory->begun, member, of_snapshots);
 	member->snapshot = SNAPSHOT_BEGUN;
 	member->snapshot_revision = UINT64_MAX;
@@ -90,7 +132,6 @@ bool snapshot_begin_one(struct directory *directory)
 	if (member->pull) {
 		pull_tell_snapshot(directory, member);
 		snapshot_end(directory, member);
-		convergences_pull(directory, member);
 	} else {
 		tell_part(directory, member);
 	}

@@ -319,6 +319,7 @@ static void tell_vni(struct directory *directory, struct vni *vni)
 	tell_members(directory, vni);
 	revision = tell_changes(directory, vni);
 	convergences_told(directory, vni, revision);
+	pulls_told(vni);
 	convergences_check(directory, vni, false);
 	if (vni_is_unused(vni))
 		vni_free(directory, vni);

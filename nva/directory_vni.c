@@ -72,6 +72,7 @@ struct vni *vni_free(struct directory *directory, struct vni *vni)
 	TAILQ_REMOVE(&directory->vnis, vni, of_directory);
 	table_remove(&directory->vni_table, &vni->link);
 	table_clear(&vni->member_table);
+	digest_clear(&vni->digest);
 	table_clear(&vni->interests);
 	id_list_clear(&vni->changed);
 	removal_list_clear(&vni->removed);

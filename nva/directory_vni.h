@@ -3,6 +3,7 @@
 #ifndef REHOME_NVA_DIRECTORY_VNI_H
 #define REHOME_NVA_DIRECTORY_VNI_H
 
+#include "nva/digest.h"
 #include "nva/directory_converge.h"
 #include "nva/directory_entry.h"
 #include "nva/directory_interest.h"
@@ -27,6 +28,7 @@ struct vni {
 	uint64_t members_version;
 	struct id_list changed;		/* entries; without ENTRY_CHANGED: told or gone meanwhile */
 	struct removal_list removed;
+	struct digest digest;		/* of all entries */
 	struct table interests;		/* of members that pull, by entry */
 	struct pull_queue pulls;	/* those members */
 	struct handover_queue handovers;

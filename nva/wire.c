@@ -39,6 +39,7 @@ static const char *const kind_names[] = {
 	[NVO3_REGISTER_BATCH] = "register-batch",
 	[NVO3_BATCH_REGISTERED] = "batch-registered",
 	[NVO3_DROP] = "drop",
+	[NVO3_DIGEST] = "digest",
 };
 static_assert(ARRAY_SIZE(kind_names) == NVO3_KIND_COUNT, "a kind has no name");
 
@@ -56,6 +57,7 @@ void nvo3_message_clear(struct nvo3_message *message)
 	free(message->refusals);
 	free(message->json);
 	free(message->flows);
+	free(message->digest);
 	memset(message, 0, sizeof(*message));
 }
 

@@ -29,6 +29,7 @@ enum {
 	NVO3_NAME_MAX = 64,		/* bytes of an NVE or NVA name */
 	NVO3_TEXT_MAX = 256,		/* bytes of a reason */
 	NVO3_JSON_MAX = NVO3_FRAME_MAX - 64, /* of a STATUS_REPLY; what remains is its envelope */
+	NVO3_DIGEST_MAX = 1 << 19,	/* bytes of sums in one message: those of all leaves (nva/digest.h) */
 	NVO3_FLOWS_MAX = 1 << 18,	/* bytes of FLOWS in one message: others must get through in between */
 	MAPPING_IPS_MAX = 16,		/* addresses kept for one MAC */
 };
@@ -91,6 +92,7 @@ enum nvo3_kind {
 	NVO3_REGISTER_BATCH,	/* NVE -> NVA: many registrations, each judged alone, in order */
 	NVO3_BATCH_REGISTERED,	/* NVA -> NVE, same id: a generation for each, and why those with 0 were refused */
 	NVO3_DROP,		/* NVE -> NVA: of what it pulled it holds these no more */
+	NVO3_DIGEST,		/* NVA -> NVE: of which buckets it should say more; NVE -> NVA: the sums of their leaves */
 	NVO3_KIND_COUNT,
 };
 const char *nvo3_kind_name(enum nvo3_kind kind);
@@ -101,6 +103,7 @@ enum nvo3_role { NVO3_ROLE_NVE, NVO3_ROLE_GATEWAY, NVO3_ROLE_STANDBY };
 /* What an NVA can do beyond the first edition of version 1. */
 enum nvo3_features {
 	NVO3_FEATURE_PULL = 1 << 0,	/* SUBSCRIBE with pull, DROP */
+	NVO3_FEATURE_DIGEST = 1 << 1,	/* SUBSCRIBE with a digest, DIGEST */
 };
 
 /* Why one mapping of a batch was refused. */
@@ -126,8 +129,8 @@ struct nvo3_message {
 
 	uint32_t vni;			/* SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED,
 					   MOVE_GRANTED, COMMIT, COMMITTED, ABORT, UPDATE (of all its mappings),
-					   CONVERGED, QUERY, FLOWS, DROP */
-	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS, UPDATE and DROP; QUERY: zero when asked by IP */
+					   CONVERGED, QUERY, FLOWS, DROP, DIGEST */
+	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS, UPDATE, DROP and DIGEST; QUERY: zero when asked by IP */
 	struct ip ip;			/* QUERY */
 	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
 					   CONVERGED; FLOWS from the NVA: the one that was granted */
@@ -156,6 +159,10 @@ struct nvo3_message {
 	char *json;			/* STATUS_REPLY: owned */
 	uint8_t *flows;			/* FLOWS: opaque here (nveagent/flow.h); owned, flows_size */
 	size_t flows_size;
+	uint8_t *digest;		/* SUBSCRIBE: sums of buckets, or none; DIGEST: see there; UPDATE that begins
+					   a snapshot: a bit for each bucket or leaf that it is of, none: of all;
+					   nva/digest.h; owned, digest_size */
+	size_t digest_size;
 };
 /* clang-format on */
 

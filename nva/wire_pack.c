@@ -106,6 +106,12 @@ static void pack_flows(struct pb_writer *writer, const struct field *field,
 	pb_put_bytes(writer, field->number, message->flows, message->flows_size);
 }
 
+static void pack_digest(struct pb_writer *writer, const struct field *field,
+			const struct nvo3_message *message)
+{
+	pb_put_bytes(writer, field->number, message->digest, message->digest_size);
+}
+
 static void pack_fields(struct pb_writer *writer, const struct body *body,
 			const struct nvo3_message *message);
 
@@ -180,6 +186,7 @@ static field_packer *const packers[] = {
 	[FIELD_REASON] = pack_reason,
 	[FIELD_JSON] = pack_json,
 	[FIELD_FLOWS] = pack_flows,
+	[FIELD_DIGEST] = pack_digest,
 	[FIELD_ENDPOINT] = pack_endpoint,
 	[FIELD_MEMBERS] = pack_members,
 	[FIELD_MAPPING] = pack_mappings,
@@ -213,7 +220,7 @@ static int check_counts(const struct nvo3_message *message)
 		return -EINVAL;
 	if (message->kind == NVO3_STATUS_REPLY && (!message->json || message->json[0] == '\0'))
 		return -EINVAL;
-	if (message->flows_size > NVO3_FLOWS_MAX)
+	if (message->flows_size > NVO3_FLOWS_MAX || message->digest_size > NVO3_DIGEST_MAX)
 		return -EMSGSIZE;
 	if (mappings + message->removed_count > NVO3_BATCH_MAX ||
 	    message->generation_count > NVO3_BATCH_MAX || message->refusal_count > NVO3_BATCH_MAX ||
@@ -228,7 +235,8 @@ static long frame_bound(const struct nvo3_message *message)
 	size_t bound = FIXED_BOUND + message->member_count * MEMBER_BOUND +
 		       message->removed_count * ENDPOINT_BOUND +
 		       message->generation_count * GENERATION_BOUND +
-		       message->refusal_count * REFUSAL_BOUND + message->flows_size;
+		       message->refusal_count * REFUSAL_BOUND + message->flows_size +
+		       message->digest_size;
 
 	for (size_t i = 0; i < message->mapping_count; i++) {
 		if (message->mappings[i].ip_count > MAPPING_IPS_MAX)

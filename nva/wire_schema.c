@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "nva/digest.h"
+
 /* clang-format off */
 #define AT(member) offsetof(struct nvo3_message, member)
 #define BODY(table, ...) { .fields = (table), .count = ARRAY_SIZE(table), ##__VA_ARGS__ }
@@ -27,6 +29,12 @@ static const struct field subscribe[] = {
 	{ 2, FIELD_BOOL,	AT(pull),	 "pull" },
 	{ 3, FIELD_REMOVED,	0,		 "held" },
 	{ 4, FIELD_BOOL,	AT(more),	 "more" },
+	{ 5, FIELD_DIGEST,	0,		 "digest" },
+};
+
+static const struct field digest[] = {
+	{ 1, FIELD_VNI,		AT(vni),	 "vni" },
+	{ 2, FIELD_DIGEST,	0,		 "digest" },
 };
 
 static const struct field drop[] = {
@@ -76,6 +84,7 @@ static const struct field update[] = {
 	{ 4, FIELD_BOOL,	AT(snapshot_end), "snapshot_end" },
 	{ 5, FIELD_REMOVED,	0,		 "mappings" },
 	{ 6, FIELD_MAPPINGS,	0,		 "mappings" },
+	{ 7, FIELD_DIGEST,	0,		 "scope" },
 };
 
 static const struct field ack[] = {
@@ -136,6 +145,10 @@ static const char *update_fault(const struct nvo3_message *message)
 {
 	if (message->mapping_count + message->removed_count > NVO3_BATCH_MAX)
 		return "mappings";
+	if (message->digest_size > 0 &&
+	    (!message->snapshot || (message->digest_size != DIGEST_BUCKET_BITS_SIZE &&
+				    message->digest_size != DIGEST_LEAF_BITS_SIZE)))
+		return "scope";
 	for (size_t i = 0; i < message->mapping_count; i++) {
 		const char *what = incomplete(&message->mappings[i]);
 
@@ -153,9 +166,21 @@ static const char *update_fault(const struct nvo3_message *message)
 	return NULL;
 }
 
+static const char *digest_fault(const struct nvo3_message *message)
+{
+	bool question = message->digest_size == DIGEST_BUCKET_BITS_SIZE;
+
+	return question || (message->digest_size > 0 &&
+			    message->digest_size % (DIGEST_FANOUT * DIGEST_SUM_SIZE) == 0)
+		       ? NULL
+		       : "digest";
+}
+
 /* A list of endpoints is of the message's own VNI. */
 static const char *held_fault(const struct nvo3_message *message)
 {
+	if (message->digest_size > 0 && message->digest_size != DIGEST_BUCKETS_SIZE)
+		return "digest";
 	for (size_t i = 0; i < message->removed_count; i++)
 		if (message->removed[i].vni != message->vni)
 			return message->kind == NVO3_DROP ? "dropped.vni" : "held.vni";
@@ -216,4 +241,5 @@ const struct body nvo3_bodies[] = {
 	[NVO3_REGISTER_BATCH] = BODY(register_batch, .fault = batch_fault),
 	[NVO3_BATCH_REGISTERED] = BODY(batch_registered, .fault = batch_verdict_fault),
 	[NVO3_DROP] = BODY(drop, .fault = held_fault),
+	[NVO3_DIGEST] = BODY(digest, .fault = digest_fault),
 };

@@ -26,6 +26,7 @@ enum field_type {
 	FIELD_REASON,
 	FIELD_JSON,
 	FIELD_FLOWS,
+	FIELD_DIGEST,
 	FIELD_ENDPOINT, /* a message of the members vni, mac and generation */
 	FIELD_MEMBERS,
 	FIELD_MAPPING, /* one, which must be there */

@@ -34,6 +34,7 @@ static const struct field_kind {
 	[FIELD_REASON] = { PB_BYTES, read_reason },
 	[FIELD_JSON] = { PB_BYTES, read_json },
 	[FIELD_FLOWS] = { PB_BYTES, read_flows },
+	[FIELD_DIGEST] = { PB_BYTES, read_digest },
 	[FIELD_ENDPOINT] = { PB_BYTES, read_endpoint },
 	[FIELD_MEMBERS] = { PB_BYTES, read_member },
 	[FIELD_MAPPING] = { PB_BYTES, read_mapping },
@@ -136,6 +137,7 @@ static bool is_right(const struct nvo3_message *message, const struct field *fie
 	case FIELD_UUID:
 	case FIELD_REASON:
 	case FIELD_FLOWS:
+	case FIELD_DIGEST:
 	case FIELD_ENDPOINT:
 	case FIELD_MEMBERS:
 	case FIELD_MAPPING_OR_NONE:

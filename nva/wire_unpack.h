@@ -38,7 +38,7 @@ typedef void field_reader(struct unpacking *unpacking, const struct field *field
 
 /* --- wire_unpack_value.c: one value --- */
 field_reader read_u32, read_u64, read_bool, read_role, read_mac, read_ip, read_uuid, read_name,
-	read_reason, read_json, read_flows;
+	read_reason, read_json, read_flows, read_digest;
 /* Printable ASCII, at most NVO3_TEXT_MAX of it. */
 void read_text(struct unpacking *unpacking, const char *what, struct pb_reader *value,
 	       char *ret_text);

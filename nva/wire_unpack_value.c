@@ -114,22 +114,34 @@ void read_json(struct unpacking *unpacking, const struct field *field, struct pb
 	unpacking->out_of_memory |= !unpacking->to->json;
 }
 
-void read_flows(struct unpacking *unpacking, const struct field *field, struct pb_reader *value)
+/* Copies bytes, at most @max of them, over what an earlier field had. */
+static void read_blob(struct unpacking *unpacking, const char *what, struct pb_reader *value,
+		      size_t max, uint8_t **bytes, size_t *size)
 {
-	struct nvo3_message *to = unpacking->to;
-
-	if (pb_left(value) > NVO3_FLOWS_MAX) {
-		fail(unpacking, field->what);
+	if (pb_left(value) > max) {
+		fail(unpacking, what);
 		return;
 	}
-	free(to->flows);
-	to->flows_size = pb_left(value);
-	to->flows = malloc(to->flows_size + 1);
-	if (to->flows) {
-		memcpy(to->flows, value->pos, to->flows_size);
+	free(*bytes);
+	*size = pb_left(value);
+	*bytes = malloc(*size + 1);
+	if (*bytes) {
+		memcpy(*bytes, value->pos, *size);
 		return;
 	}
-	to->flows_size = 0;
+	*size = 0;
 	unpacking->out_of_memory = true;
 	fail(unpacking, "memory");
+}
+
+void read_flows(struct unpacking *unpacking, const struct field *field, struct pb_reader *value)
+{
+	read_blob(unpacking, field->what, value, NVO3_FLOWS_MAX, &unpacking->to->flows,
+		  &unpacking->to->flows_size);
+}
+
+void read_digest(struct unpacking *unpacking, const struct field *field, struct pb_reader *value)
+{
+	read_blob(unpacking, field->what, value, NVO3_DIGEST_MAX, &unpacking->to->digest,
+		  &unpacking->to->digest_size);
 }

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "nva/digest.h"
 #include "nveagent/agent_private.h"
 
 /* The port that @message answers, if it answers the newest request of it. */
@@ -291,6 +292,24 @@ void agent_nva_confirm(struct agent *agent)
 	(void) nva_link_send(agent->nva, &ack);
 }
 
+/* The NVA wants to see where exactly we differ; if it cannot be told, it may send everything. */
+static void on_digest(struct agent *agent, const struct nvo3_message *message)
+{
+	const struct agent_vn *vn = agent_vn_find(agent, message->vni);
+	_cleanup_(nvo3_message_clear) struct nvo3_message reply = {
+		.kind = NVO3_DIGEST,
+		.vni = message->vni,
+	};
+
+	if (!vn || message->digest_size != DIGEST_BUCKET_BITS_SIZE)
+		return;
+	if (vn_digest_leaves(vn->vn, message->digest, &reply.digest, &reply.digest_size) < 0)
+		reply.kind = NVO3_SUBSCRIBE;
+	if (reply.kind == NVO3_DIGEST && reply.digest_size == 0)
+		return; /* it asked for nothing */
+	(void) nva_link_send(agent->nva, &reply);
+}
+
 static void on_status_reply(struct agent *agent, const struct nvo3_message *message)
 {
 	agent_control_nva_status(agent, message->id, message->json);
@@ -309,6 +328,7 @@ static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct
 	[NVO3_ANSWER]		= on_answer,
 	[NVO3_STATUS_REPLY]	= on_status_reply,
 	[NVO3_FLOWS]		= on_flows,
+	[NVO3_DIGEST]		= on_digest,
 };
 /* clang-format on */
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "nva/digest.h"
 #include "nveagent/agent_private.h"
 #include "nveagent/kernel_fdb.h"
 
@@ -64,15 +65,21 @@ static void add_held(void *userdata, const struct mapping *mapping)
 		add_mac(listing, mapping->mac);
 }
 
-static void subscribe_to_all(struct agent_vn *vn)
+/* What is known already need not come again. */
+static void subscribe_to_all(struct agent_vn *vn, uint32_t features)
 {
-	const struct nvo3_message message = {
+	uint8_t sums[DIGEST_BUCKETS_SIZE];
+	struct nvo3_message message = {
 		.kind = NVO3_SUBSCRIBE,
 		.id = nva_link_next_id(vn->agent->nva),
 		.vni = vn->devices.vni,
 	};
 
 	vn_set_pull(vn->vn, false);
+	if ((features & NVO3_FEATURE_DIGEST) && vn_digest(vn->vn, sums)) {
+		message.digest = sums;
+		message.digest_size = sizeof(sums);
+	}
 	(void) nva_link_send(vn->agent->nva, &message);
 }
 
@@ -84,12 +91,12 @@ void agent_pull_subscribe(struct agent_vn *vn, uint32_t features)
 		log_warning("VNI %u: this NVA cannot be pulled from; it will push everything",
 			    vn->devices.vni);
 	if (!vn->puller || !(features & NVO3_FEATURE_PULL)) {
-		subscribe_to_all(vn);
+		subscribe_to_all(vn, features);
 		return;
 	}
 	if (begin_list(&listing, vn, NVO3_SUBSCRIBE) < 0) {
 		log_warning("VNI %u: out of memory: everything will be pushed", vn->devices.vni);
-		subscribe_to_all(vn);
+		subscribe_to_all(vn, features);
 		return;
 	}
 	vn_set_pull(vn->vn, true);

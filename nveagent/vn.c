@@ -42,18 +42,23 @@ static int fill(struct vn *vn, uint32_t number, const struct mapping *mapping, i
 {
 	struct place *place = place_at(vn, number);
 	uint32_t flags = mapping->flags;
+	int r;
 
 	if ((place->flags ^ flags) & MAPPING_ROUTER)
 		claims_retell(vn, place);
+	if (place->mapped)
+		vn_digest_leave(vn, place);
 	vn->mapping_count += !place->mapped;
 	place->mapped = true;
 	place->stale = false;
 	place->generation = mapping->generation;
 	place->vm = mapping->vm;
-	place->flags = (uint16_t) (flags & ((1u << VN_FLAG_BITS) - 1));
+	place->flags = flags & MAPPING_FLAGS;
 	place->vtep = (uint16_t) vtep;
 	place_touch(vn, number);
-	return claims_set(vn, number, mapping->ips, mapping->ip_count);
+	r = claims_set(vn, number, mapping->ips, mapping->ip_count);
+	vn_digest_enter(vn, place);
+	return r;
 }
 
 int vn_learn(struct vn *vn, const struct mapping *mapping, vn_changed changed, void *userdata)
@@ -83,6 +88,7 @@ static void unmap(struct vn *vn, uint32_t number, vn_changed changed, void *user
 	struct place *place = place_at(vn, number);
 	struct mac mac = place->mac;
 
+	vn_digest_leave(vn, place);
 	vn->mapping_count--;
 	place->mapped = false;
 	place->stale = false;
@@ -95,9 +101,11 @@ static void unmap(struct vn *vn, uint32_t number, vn_changed changed, void *user
 static void mark_stale(struct vn *vn, uint32_t number, void *userdata)
 {
 	struct place *place = place_at(vn, number);
+	const struct nvo3_message *update = userdata;
 
-	(void) userdata;
-	place->stale = place->mapped;
+	place->stale = place->mapped &&
+		       (update->digest_size == 0 || digest_covers(update->digest, update->digest_size,
+								  digest_leaf(place->mac)));
 }
 
 struct telling {
@@ -154,7 +162,7 @@ int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed chang
 	int result = 0;
 
 	if (update->snapshot)
-		place_each(vn, mark_stale, NULL);
+		place_each(vn, mark_stale, (void *) update); /* only read */
 
 	for (size_t i = 0; i < update->removed_count; i++)
 		remove_mapping(vn, &update->removed[i], changed, userdata);

@@ -38,6 +38,7 @@ enum {
 	VN_MAPPINGS_MAX = 1 << 20,	/* of one VNI; what the NVA may make us hold */
 	VN_COLLECT_MIN = 4,		/* changes that a call has room for: those of one MAC, and one */
 	VN_AUDIT_MIN = 2,	/* entries that a piece of the audit has room for */
+	VN_DIGEST_MIN = 64,	/* mappings; fewer are sent again sooner than compared */
 	VN_NEWS_MAX = 64,		/* that wait to be taken; more are not told */
 };
 
@@ -65,7 +66,7 @@ typedef void (*vn_changed)(void *userdata, struct mac mac, const struct mapping 
 
 /*
  * Takes the parts of an UPDATE that are of this VNI; @changed may be NULL. A snapshot forgets, at
- * its end, what it did not name.
+ * its end, what it did not name of what it is of.
  * Returns 0, -ENOSPC at VN_MAPPINGS_MAX (what fits is taken), or -ENOMEM.
  */
 int vn_update(struct vn *vn, const struct nvo3_message *update, vn_changed changed, void *userdata);
@@ -85,6 +86,17 @@ const struct ip *vn_members(const struct vn *vn, size_t *ret_count);
  */
 void vn_begin_grace(struct vn *vn);
 void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata);
+
+/*
+ * What is known of the directory, to be compared with it (nva/digest.h). Fills @sums
+ * (DIGEST_BUCKETS_SIZE) and returns true if there is so much that this is worth while.
+ */
+bool vn_digest(const struct vn *vn, uint8_t *sums);
+/*
+ * The sums of the leaves of those buckets whose bit is set in @asked (DIGEST_BUCKET_BITS_SIZE). The
+ * caller owns *ret_sums. 0 or -ENOMEM.
+ */
+int vn_digest_leaves(struct vn *vn, const uint8_t *asked, uint8_t **ret_sums, size_t *ret_size);
 
 /*
  * With @pull an UPDATE says something of what is held already, or served here, and of nothing else:

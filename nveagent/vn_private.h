@@ -13,13 +13,14 @@
 #include <assert.h>
 #include <uthash.h>
 
+#include "nva/digest.h"
 #include "nveagent/pool.h"
 #include "nveagent/vn.h"
 
 enum {
 	VN_VTEPS_MAX = UINT16_MAX, /* other than none; kept until the VN goes */
 	VN_PLACE_BITS = 21,	   /* VN_MAPPINGS_MAX, and as many that are only here */
-	VN_FLAG_BITS = 4,
+	VN_FLAG_BITS = 6, /* MAPPING_FLAGS */
 	VN_RELEASED_MAX =
 		4096, /* addresses remembered that nobody has any more: guests may still think so */
 	VN_LOOKS_MAX = 1024, /* records looked at in one vn_collect(), though nothing changed */
@@ -45,8 +46,8 @@ struct place {
 	uint16_t told_sticky : 1;
 	uint16_t theirs_bridge : 1; /* somebody made an entry permanent, at port @told_port */
 	uint16_t theirs_vxlan : 1;
-	uint16_t flags : VN_FLAG_BITS; /* enum mapping_flags */
-	uint64_t generation;
+	uint64_t generation : 64 - VN_FLAG_BITS;
+	uint64_t flags : VN_FLAG_BITS; /* enum mapping_flags */
 	struct uuid vm;
 	uint32_t next, next_dirty;
 	uint32_t pin;	    /* ifindex of the local port; 0: none */
@@ -70,6 +71,7 @@ struct claim {
 	uint32_t told : 2;     /* enum told */
 };
 
+static_assert(MAPPING_FLAGS < 1 << VN_FLAG_BITS, "a digest is of all flags");
 static_assert(sizeof(struct place) == 56 && sizeof(struct claim) == 32, "100,000 of them are kept");
 
 struct vtep {
@@ -88,6 +90,7 @@ struct vn {
 	struct pool place_pool, claim_pool;
 	struct pool_index places, claims;
 	size_t mapping_count;
+	struct digest digest; /* of the mappings */
 	uint32_t dirty_places, dirty_claims;
 	bool synced, grace, pull;
 	bool kernel_known; /* the kernel has nothing of ours that we do not know of */
@@ -116,6 +119,11 @@ static inline struct place *place_at(const struct vn *vn, uint32_t number)
 {
 	return pool_item(&vn->place_pool, number);
 }
+
+/* --- vn_digest.c: what the mappings are, in a few numbers --- */
+void vn_digest_enter(struct vn *vn, const struct place *place);
+/* Before it changes, or goes. */
+void vn_digest_leave(struct vn *vn, const struct place *place);
 
 static inline struct claim *claim_at(const struct vn *vn, uint32_t number)
 {

@@ -36,6 +36,7 @@ void vn_table_init(struct vn *vn)
 
 void vn_table_clear(struct vn *vn)
 {
+	digest_clear(&vn->digest);
 	pool_index_clear(&vn->places);
 	pool_index_clear(&vn->claims);
 	pool_drop(&vn->place_pool);

@@ -681,7 +681,7 @@ static void refuses_what_only_an_nva_says(void)
 		[NVO3_ABORT] = true,	      [NVO3_ACK] = true,
 		[NVO3_QUERY] = true,	      [NVO3_STATUS] = true,
 		[NVO3_REGISTER_BATCH] = true, [NVO3_FLOWS] = true,
-		[NVO3_DROP] = true,
+		[NVO3_DROP] = true,	      [NVO3_DIGEST] = true,
 	};
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
@@ -910,7 +910,7 @@ static void the_status_tells_all(void)
 		"\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
 		"\"updates\":4,\"snapshots\":2,\"queries\":0,"
 		"\"answered\":0,\"flows\":0,\"flows_dropped\":0,"
-		"\"conflicts\":0,\"conflicts_resolved\":0,\"reassigned\":0,\"interests_refused\":0}"
+		"\"conflicts\":0,\"conflicts_resolved\":0,\"resyncs\":0,\"reassigned\":0,\"interests_refused\":0}"
 		"}");
 }
 

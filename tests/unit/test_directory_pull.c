@@ -383,6 +383,29 @@ static void a_move_waits_for_a_puller_that_is_back(void)
 	(void) take(world, b, NVO3_CONVERGED);
 }
 
+/* It is withdrawn before anybody was told of the move: who is told only that must confirm only that. */
+static void a_move_that_ended_at_once_waits_too(void)
+{
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1");
+	uint32_t b = join(world, "hv2", "2001:db8::2");
+	uint32_t c = join_pulling(world, "hv3", "192.0.2.3");
+
+	serve(world, a, mac1, "10.0.0.1");
+	ack(world, b);
+	pull_mac(world, c, mac1);
+	move(world, a, b, mac1, "10.0.0.1", 2);
+	send_endpoint(world, b, NVO3_WITHDRAW, mac1, 2);
+	deliver(world);
+	forget(world);
+	ack(world, a);
+	ack(world, b);
+	CU_ASSERT_TRUE(is_quiet(world)); /* c holds generation 1 yet */
+	ack(world, c);
+	(void) take(world, a, NVO3_CONVERGED);
+	(void) take(world, b, NVO3_CONVERGED);
+}
+
 static void nobody_drops_where_it_has_no_business(void)
 {
 	WORLD(world);
@@ -504,5 +527,6 @@ UNIT_MAIN("directory_pull", UNIT_TEST(it_is_told_what_it_owns_and_asked_for),
 	  UNIT_TEST(gateways_come_first_pulling_or_not), UNIT_TEST(the_old_nve_goes_on_knowing),
 	  UNIT_TEST(a_question_in_between_is_answered_as_before),
 	  UNIT_TEST(its_list_comes_back_with_it), UNIT_TEST(a_move_waits_for_a_puller_that_is_back),
+	  UNIT_TEST(a_move_that_ended_at_once_waits_too),
 	  UNIT_TEST(nobody_drops_where_it_has_no_business),
 	  UNIT_TEST(a_puller_holds_little_of_a_million))

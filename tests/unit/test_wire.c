@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nva/digest.h"
 #include "nva/wire.h"
 #include "tests/unit/unit.h"
 
@@ -43,6 +44,14 @@ static struct mapping full_mapping(void)
 	return mapping;
 }
 
+static void set_digest(struct nvo3_message *message, size_t size)
+{
+	message->digest = malloc(size);
+	message->digest_size = size;
+	for (size_t i = 0; i < size; i++)
+		message->digest[i] = (uint8_t) (i * 7);
+}
+
 /* A message of @kind in which every field that kind carries is set. */
 static struct nvo3_message sample(enum nvo3_kind kind)
 {
@@ -62,6 +71,7 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 	case NVO3_SUBSCRIBE:
 		message.pull = true;
 		message.more = true;
+		set_digest(&message, DIGEST_BUCKETS_SIZE);
 		/* fall through */
 	case NVO3_DROP:
 		message.vni = VNI_MAX;
@@ -121,6 +131,7 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 		message.revision = UINT64_MAX;
 		message.snapshot = true;
 		message.snapshot_end = true;
+		set_digest(&message, DIGEST_LEAF_BITS_SIZE);
 		message.mapping_count = 1;
 		message.mappings = calloc(1, sizeof(*message.mappings));
 		message.mappings[0] = full_mapping();
@@ -167,6 +178,10 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 		message.flows = (uint8_t *) strdup("any bytes");
 		message.flows_size = 9;
 		break;
+	case NVO3_DIGEST:
+		message.vni = 100;
+		set_digest(&message, 2 * DIGEST_FANOUT * DIGEST_SUM_SIZE);
+		break;
 	case NVO3_STATUS:
 	case NVO3_PING:
 	case NVO3_PONG:
@@ -211,6 +226,8 @@ static void assert_same(const struct nvo3_message *a, const struct nvo3_message 
 	CU_ASSERT_EQUAL(a->features, b->features);
 	CU_ASSERT_EQUAL(a->pull, b->pull);
 	CU_ASSERT_EQUAL(a->more, b->more);
+	CU_ASSERT_EQUAL_FATAL(a->digest_size, b->digest_size);
+	CU_ASSERT_TRUE(a->digest_size == 0 || memcmp(a->digest, b->digest, a->digest_size) == 0);
 	CU_ASSERT_EQUAL(a->vni, b->vni);
 	CU_ASSERT_EQUAL(mac_cmp(a->mac, b->mac), 0);
 	CU_ASSERT_EQUAL(ip_cmp(a->ip, b->ip), 0);
