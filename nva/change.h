@@ -36,7 +36,7 @@ enum change_kind {
 };
 
 enum {
-	CHANGE_SIZE_MAX = 512,		/* of the bytes; the longest mapping takes 388 */
+	CHANGE_SIZE_MAX = 1024,		/* of the bytes; the longest mapping takes 660 */
 };
 
 struct change {

@@ -36,7 +36,7 @@ static void fill_limits(struct directory_limits *limits)
 	if (limits->nve_interests == 0)
 		limits->nve_interests = DIRECTORY_NVE_INTERESTS_DEFAULT;
 	if (limits->mapping_addresses == 0)
-		limits->mapping_addresses = MAPPING_IPS_MAX;
+		limits->mapping_addresses = MAPPING_IPS_DEFAULT;
 }
 
 int directory_new(const struct directory_config *config, uint64_t now_us,

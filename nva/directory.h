@@ -61,7 +61,7 @@ struct directory_limits {
 	uint32_t vni_mappings;	    /* of one VNI */
 	uint32_t nve_mappings;	    /* of one NVE, in all VNIs */
 	uint32_t nve_interests;	    /* of one NVE, in what others own, in VNIs it pulls */
-	uint32_t mapping_addresses; /* of one MAC; at most MAPPING_IPS_MAX, the default */
+	uint32_t mapping_addresses; /* of one MAC, at most MAPPING_IPS_MAX; MAPPING_IPS_DEFAULT */
 };
 
 struct directory_config {

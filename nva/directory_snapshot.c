@@ -3,7 +3,7 @@
  * directory_snapshot.c - the whole of a VNI for a member that has just subscribed.
  *
  * A subscription only asks for it: so a thousand NVEs that come back together do not all get it at
- * once, and one that subscribes again and again gets one. It goes out in UPDATEs of up to NVO3_BATCH_MAX mappings in the order of the index by MAC, and only
+ * once, and one that subscribes again and again gets one. It goes out in UPDATEs of up to PART_MAX mappings in the order of the index by MAC, and only
  * as fast as the NVE takes it (directory_hold()): a million mappings are 70 MB. Meanwhile changes are
  * told as to every member. One that the walk has yet to reach is then told twice, which is harmless;
  * one behind it is told by its own UPDATE only, which comes later than the snapshot's. So the NVE's
@@ -14,6 +14,7 @@
 #include "nva/directory_internal.h"
 
 enum {
+	PART_MAX = NVO3_BATCH_MAX / 2, /* mappings, which fit into a frame however many addresses each has */
 	STEPS_MAX = 64, /* of the walk for one part: 32768 entries, of which few may be wanted */
 };
 
@@ -31,7 +32,7 @@ static void fill(struct directory *directory, struct member *member, struct nvo3
 	uint32_t ids[INDEX_SEGMENT_MAX];
 
 	for (unsigned steps = 0; member->snapshot_position < INDEX_END && steps < STEPS_MAX &&
-				 message->mapping_count + INDEX_SEGMENT_MAX <= NVO3_BATCH_MAX;
+				 message->mapping_count + INDEX_SEGMENT_MAX <= PART_MAX;
 	     steps++) {
 		size_t count = index_walk(&vni->by_mac, member->snapshot_position, ids,
 					  &member->snapshot_position);
@@ -50,7 +51,7 @@ static void fill(struct directory *directory, struct member *member, struct nvo3
 
 static size_t room_for(const struct vni *vni)
 {
-	return vni->by_mac.count < NVO3_BATCH_MAX ? vni->by_mac.count : NVO3_BATCH_MAX;
+	return vni->by_mac.count < PART_MAX ? vni->by_mac.count : PART_MAX;
 }
 
 /* The first part of one that is not of all says what it is of; none of it, if nothing differs. */

@@ -226,11 +226,11 @@ static int parse_mapping_addresses(void *target, const char *value, char *reterr
 	unsigned long addresses;
 
 	if (parse_number(value, MAPPING_IPS_MAX, &addresses) < 0)
-		return fail(reterr_message, "should be a number of addresses, 1 to 16");
+		return fail(reterr_message, "should be a number of addresses, 1 to 32");
 	config->limits.mapping_addresses = (uint32_t) addresses;
 	return 0;
 }
-static_assert(MAPPING_IPS_MAX == 16, "as the message says");
+static_assert(MAPPING_IPS_MAX == 32, "as the message says");
 
 static const struct config_key limit_keys[] = {
 	{ "vni-mappings", parse_vni_mappings },

@@ -22,7 +22,7 @@ enum {
 	NVO3_PORT = 7365,		/* TCP; after RFC 7365, not registered */
 	NVO3_VERSION = 1,
 	NVO3_LENGTH_SIZE = 4,		/* bytes of the length before each Envelope */
-	NVO3_FRAME_MAX = 1 << 20,	/* an UPDATE of NVO3_BATCH_MAX full mappings fits */
+	NVO3_FRAME_MAX = 1 << 20,	/* an UPDATE of half of NVO3_BATCH_MAX full mappings fits */
 	NVO3_BATCH_MAX = 2048,		/* mappings and removed ones together in one message */
 	NVO3_UPDATE_GOOD_MAX = 256,	/* so many a sender should put in an UPDATE: see docs/protocol.md */
 	NVO3_MEMBERS_MAX = 4096,	/* VTEPs of one VNI */
@@ -31,7 +31,8 @@ enum {
 	NVO3_JSON_MAX = NVO3_FRAME_MAX - 64, /* of a STATUS_REPLY; what remains is its envelope */
 	NVO3_DIGEST_MAX = 1 << 19,	/* bytes of sums in one message: those of all leaves (nva/digest.h) */
 	NVO3_FLOWS_MAX = 1 << 18,	/* bytes of FLOWS in one message: others must get through in between */
-	MAPPING_IPS_MAX = 16,		/* addresses kept for one MAC */
+	MAPPING_IPS_MAX = 32,		/* addresses of one MAC; both sides can be told to take fewer */
+	MAPPING_IPS_DEFAULT = 16,	/* so many they take, unless configured */
 };
 
 /* A generation beyond this is refused, so that counting on from a false one never wraps. */

@@ -45,7 +45,7 @@ enum {
 		10000000, /* one that was heard more recently need not be verified */
 	ADDRESS_VERIFY_SPREAD_US =
 		1000000, /* over which the questions of a verification are spread */
-	ADDRESS_NEW_BURST = MAPPING_IPS_MAX, /* new claims at once, then */
+	ADDRESS_NEW_BURST = MAPPING_IPS_DEFAULT, /* new claims at once, then */
 	ADDRESS_NEW_INTERVAL_US = 250000,    /* one in this time */
 };
 #define ADDRESS_NEVER UINT64_MAX

@@ -386,7 +386,7 @@ static void set_defaults(struct agent_config *config)
 		.late_s = 300,
 		.neighbour_age_s = 300,
 		.pull_age_s = 300,
-		.port_addresses = MAPPING_IPS_MAX,
+		.port_addresses = MAPPING_IPS_DEFAULT,
 		.port_macs = 1024,
 		.queue_packets = 16384,
 		.log_level = LOG_LEVEL_INFO,

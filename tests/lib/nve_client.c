@@ -125,7 +125,7 @@ static int say_mapping(struct client *client, enum nvo3_kind kind, char **words,
 	struct mapping mapping = { 0 };
 	struct nvo3_message message = { .kind = kind, .mappings = &mapping, .mapping_count = 1 };
 
-	if (count < 5 || count > 5 + MAPPING_IPS_MAX || mac_from_text(words[3], &mapping.mac) < 0)
+	if (count < 5 || count > 5 + MAPPING_IPS_DEFAULT || mac_from_text(words[3], &mapping.mac) < 0)
 		return -EINVAL;
 	message.id = number(words[1]);
 	mapping.vni = (uint32_t) number(words[2]);
@@ -253,7 +253,7 @@ static int raw(struct client *client, char **words, int count)
 
 static int many(struct client *client, char **words, int count)
 {
-	struct mapping mapping = { .flags = MAPPING_VM, .ip_count = MAPPING_IPS_MAX };
+	struct mapping mapping = { .flags = MAPPING_VM, .ip_count = MAPPING_IPS_DEFAULT };
 	struct nvo3_message message = { .kind = NVO3_REGISTER,
 					.mappings = &mapping,
 					.mapping_count = 1 };
@@ -265,7 +265,7 @@ static int many(struct client *client, char **words, int count)
 
 		mapping.vni = (uint32_t) number(words[1]);
 		mapping.mac = (struct mac){ { 0x52, 0x54, 0xff, low[0], low[1], low[2] } };
-		for (unsigned j = 0; j < MAPPING_IPS_MAX; j++) {
+		for (unsigned j = 0; j < MAPPING_IPS_DEFAULT; j++) {
 			mapping.ips[j] =
 				(struct ip){ AF_INET6,
 					     { 0xfd, (uint8_t) number(words[3]), (uint8_t) j } };
