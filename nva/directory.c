@@ -197,6 +197,7 @@ static message_taker *const takers[NVO3_KIND_COUNT] = {
 	[NVO3_STATUS] = status_take,
 	[NVO3_DROP] = drop_take,
 	[NVO3_DIGEST] = digest_take,
+	[NVO3_CONVERGED] = converged_take,
 };
 
 int directory_receive(struct directory *directory, uint64_t now_us, uint32_t nve_id,

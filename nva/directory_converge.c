@@ -36,28 +36,39 @@ static void wave_free(struct vni *vni, struct wave *wave)
 	free(wave);
 }
 
-void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni,
-		     const struct entry *entry, struct nve *from)
+/* In @queue; NULL at the cap, or without memory. */
+static struct convergence *add_to(struct directory *directory, uint64_t now_us,
+				  struct convergence_queue *queue, const struct entry *entry)
 {
 	struct convergence *convergence;
 
 	/* Over the cap the old NVE is not told, and stops forwarding by its own timer. */
 	if (directory->convergence_count >= DIRECTORY_CONVERGENCES_MAX) {
 		directory->counters[COUNTER_NOT_CONVERGED]++;
-		return;
+		return NULL;
 	}
 	convergence = calloc(1, sizeof(*convergence));
 	if (!convergence) {
 		directory->out_of_memory = true;
-		return;
+		return NULL;
 	}
 	convergence->mac = entry->mac;
 	convergence->generation = entry->generation;
 	convergence->deadline_us = now_us + DIRECTORY_CONVERGE_MAX_S * UINT64_C(1000000);
+	TAILQ_INSERT_TAIL(queue, convergence, link);
+	directory->convergence_count++;
+	return convergence;
+}
+
+void convergence_new(struct directory *directory, uint64_t now_us, struct vni *vni,
+		     const struct entry *entry, struct nve *from)
+{
+	struct convergence *convergence = add_to(directory, now_us, &vni->untold, entry);
+
+	if (!convergence)
+		return;
 	convergence->from = from;
 	convergence->to = entry_owner(directory, entry);
-	TAILQ_INSERT_TAIL(&vni->untold, convergence, link);
-	directory->convergence_count++;
 }
 
 static struct convergence *find_in(const struct convergence_queue *queue, struct mac mac,
@@ -155,12 +166,21 @@ static void wait_for_pulls(struct directory *directory, struct vni *vni, struct 
 			wait_for(&waiting, pull->member);
 }
 
+static bool is_waited_for(const struct waiter *waiter)
+{
+	const struct member *member = waiter->member;
+
+	if (!member->subscribed)
+		return waiter->absent && !member->nve->stale;
+	return member->nve->acked < waiter->revision;
+}
+
 static bool waits(struct wave *wave)
 {
 	struct waiter *waiter;
 
 	while ((waiter = TAILQ_FIRST(&wave->waiters))) {
-		if (waiter->member->subscribed && waiter->member->nve->acked < waiter->revision)
+		if (is_waited_for(waiter))
 			return true;
 		waiter_free(wave, waiter);
 	}
@@ -326,4 +346,80 @@ void convergences_clear(struct directory *directory, struct vni *vni)
 		clear_queue(directory, &wave->convergences);
 		wave_free(vni, wave);
 	}
+}
+
+/* --- asked for --- */
+
+static bool is_known(const struct convergence_queue *queue, struct mac mac, const struct nve *nve)
+{
+	const struct convergence *convergence;
+
+	TAILQ_FOREACH(convergence, queue, link)
+		if (mac_cmp(convergence->mac, mac) == 0 &&
+		    (convergence->from == nve || convergence->to == nve))
+			return true;
+	return false;
+}
+
+/* It will be told without asking. */
+static bool is_going_to_be_told(const struct vni *vni, struct mac mac, const struct nve *nve)
+{
+	const struct wave *wave;
+
+	TAILQ_FOREACH(wave, &vni->waves, of_vni)
+		if (is_known(&wave->convergences, mac, nve))
+			return true;
+	return is_known(&vni->untold, mac, nve);
+}
+
+/* All that each member has been sent so far; after a restart, those who are still to come, too. */
+static void wait_for_all(struct directory *directory, uint64_t now_us, struct vni *vni,
+			 struct wave *wave)
+{
+	struct waiting waiting = { directory, wave };
+	struct member *member;
+
+	TAILQ_FOREACH(member, &vni->members, of_vni) {
+		struct waiter *waiter;
+
+		if (member->subscribed) {
+			wait_for(&waiting, member);
+			continue;
+		}
+		if (now_us >= directory->moves_lost_until_us || member->nve->stale)
+			continue;
+		waiter = calloc(1, sizeof(*waiter));
+		if (!waiter) {
+			directory->out_of_memory = true;
+			return;
+		}
+		waiter->member = member;
+		waiter->absent = true;
+		TAILQ_INSERT_TAIL(&wave->waiters, waiter, of_wave);
+	}
+}
+
+void converged_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		    const struct nvo3_message *message)
+{
+	struct vni *vni = vni_find(directory, message->vni);
+	const struct entry *entry = vni ? entry_find(directory, vni, message->mac) : NULL;
+	struct convergence *convergence;
+	struct wave *wave;
+
+	if (!entry || !member_find(directory, vni, nve) ||
+	    entry->generation < message->generation || (entry->state & ENTRY_HANDOVER) ||
+	    is_going_to_be_told(vni, entry->mac, nve))
+		return;
+	wave = wave_new(directory, vni, 0);
+	if (!wave)
+		return;
+	convergence = add_to(directory, now_us, &wave->convergences, entry);
+	if (!convergence) {
+		wave_free(vni, wave);
+		return;
+	}
+	convergence->from = nve;
+	wait_for_all(directory, now_us, vni, wave);
+	convergences_check(directory, vni, false);
 }

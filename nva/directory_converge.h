@@ -44,13 +44,14 @@ struct waiter {
 	TAILQ_ENTRY(waiter) of_wave;
 	struct member *member;
 	uint64_t revision;		/* that it was sent */
+	bool absent;			/* it had no session, as nobody has after a restart: for its lease */
 };
 TAILQ_HEAD(waiter_queue, waiter);
 
 /* The moves that one UPDATE told of: they converge together. */
 struct wave {
 	TAILQ_ENTRY(wave) of_vni;
-	uint64_t revision;		/* to be confirmed */
+	uint64_t revision;		/* to be confirmed; 0: by the waiters alone */
 	struct waiter_queue waiters;	/* members that pull and were told of one of the moves */
 	struct member *blocker;		/* the first in the queue that has not confirmed; NULL: not looked for yet */
 	struct convergence_queue convergences;
@@ -89,6 +90,12 @@ void convergence_new(struct directory *directory, uint64_t now_us, struct vni *v
 void convergences_told(struct directory *directory, struct vni *vni, uint64_t revision);
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);
+/*
+ * CONVERGED of an NVE: it did not hear whether its move has converged, or this directory has started
+ * anew and forgot that it had not. It is told when all have what there is now.
+ */
+void converged_take(struct directory *directory, uint64_t now_us, struct nve *nve,
+		    const struct nvo3_message *message);
 /* That of the move of @mac away from @from; NULL: it has converged, or never was. */
 struct convergence *convergence_find(const struct vni *vni, struct mac mac, const struct nve *from);
 void convergences_member_left(struct vni *vni, const struct nve *nve);

@@ -51,6 +51,7 @@ static void become_stale(struct directory *directory, uint64_t now_us, struct nv
 	TAILQ_FOREACH(member, &nve->members, of_nve) {
 		pull_end(directory, member);
 		moves_owner_stale(directory, now_us, member->vni, nve);
+		convergences_check(directory, member->vni, false);
 	}
 }
 

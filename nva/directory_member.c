@@ -64,7 +64,7 @@ struct member *member_new(struct directory *directory, struct vni *vni, struct n
 }
 
 void entry_expire(struct directory *directory, uint64_t now_us, struct vni *vni,
-			 struct entry *entry)
+		  struct entry *entry)
 {
 	struct mac mac = entry->mac;
 
@@ -294,7 +294,7 @@ static void begin_session(struct directory *directory, uint64_t now_us, struct n
 		.id = hello->id,
 		.version = NVO3_VERSION,
 		.incarnation = directory->config.incarnation,
-		.features = NVO3_FEATURE_PULL | NVO3_FEATURE_DIGEST,
+		.features = NVO3_FEATURE_PULL | NVO3_FEATURE_DIGEST | NVO3_FEATURE_ASK_CONVERGED,
 	};
 
 	nve->connected = true;

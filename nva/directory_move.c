@@ -24,9 +24,9 @@
 /* --- MOVE_INTENT --- */
 
 /* What makes an intent impossible, or NULL. */
-static const char *intent_fault(const struct directory *directory, uint64_t now_us, const struct vni *vni,
-				const struct nve *nve, const struct entry *entry,
-				const struct mapping *mapping)
+static const char *intent_fault(const struct directory *directory, uint64_t now_us,
+				const struct vni *vni, const struct nve *nve,
+				const struct entry *entry, const struct mapping *mapping)
 {
 	if (!vni || !member_find(directory, vni, nve))
 		return "this NVE has not subscribed to the VNI";

@@ -14,7 +14,8 @@
 #include "nva/directory_internal.h"
 
 enum {
-	PART_MAX = NVO3_BATCH_MAX / 2, /* mappings, which fit into a frame however many addresses each has */
+	PART_MAX = NVO3_BATCH_MAX /
+		   2,	/* mappings, which fit into a frame however many addresses each has */
 	STEPS_MAX = 64, /* of the walk for one part: 32768 entries, of which few may be wanted */
 };
 

@@ -252,7 +252,8 @@ static bool fill_update(struct directory *directory, struct vni *vni, struct tol
 			struct nvo3_message *message)
 {
 	size_t removed = at_most(vni->removed.count - told->removed, NVO3_UPDATE_GOOD_MAX);
-	size_t changed = at_most(vni->changed.count - told->changed, NVO3_UPDATE_GOOD_MAX - removed);
+	size_t changed =
+		at_most(vni->changed.count - told->changed, NVO3_UPDATE_GOOD_MAX - removed);
 
 	*message = (struct nvo3_message){
 		.kind = NVO3_UPDATE,

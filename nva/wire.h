@@ -81,7 +81,8 @@ enum nvo3_kind {
 	NVO3_ABORT,		/* either NVE -> NVA, and NVA -> the other one: this move is off */
 	NVO3_UPDATE,		/* NVA -> NVE: what changed in one VNI: removed ones first, then mappings */
 	NVO3_ACK,		/* NVE -> NVA: the kernel holds everything up to this revision */
-	NVO3_CONVERGED,		/* NVA -> old and new NVE: every NVE of the VNI has confirmed */
+	NVO3_CONVERGED,		/* NVA -> old and new NVE: every NVE of the VNI has confirmed; NVE -> NVA: asks
+				   to be told, because it may have missed that */
 	NVO3_QUERY,		/* NVE -> NVA: by MAC or by IP (pull) */
 	NVO3_ANSWER,		/* NVA -> NVE, same id */
 	NVO3_STATUS,		/* NVE -> NVA: what an operator asks for */
@@ -105,6 +106,7 @@ enum nvo3_role { NVO3_ROLE_NVE, NVO3_ROLE_GATEWAY, NVO3_ROLE_STANDBY };
 enum nvo3_features {
 	NVO3_FEATURE_PULL = 1 << 0,	/* SUBSCRIBE with pull, DROP */
 	NVO3_FEATURE_DIGEST = 1 << 1,	/* SUBSCRIBE with a digest, DIGEST */
+	NVO3_FEATURE_ASK_CONVERGED = 1 << 2, /* CONVERGED from an NVE is a question */
 };
 
 /* Why one mapping of a batch was refused. */

@@ -377,6 +377,21 @@ void agent_nva_end_grace(void *userdata)
 	}
 }
 
+/* The word that a move has converged may have been lost with the session, or with the NVA. */
+static void ask_converged(struct agent *agent, const struct port *port)
+{
+	const struct nvo3_message question = {
+		.kind = NVO3_CONVERGED,
+		.vni = port->key.vni,
+		.mac = port->mac,
+		.generation = port->generation,
+	};
+
+	if ((nva_link_features(agent->nva) & NVO3_FEATURE_ASK_CONVERGED) &&
+	    (port->state == MOBILITY_FORWARDING || port->state == MOBILITY_SETTLING))
+		(void) nva_link_send(agent->nva, &question);
+}
+
 static void on_up(void *userdata, const char *name, uint64_t incarnation)
 {
 	struct agent *agent = userdata;
@@ -391,8 +406,10 @@ static void on_up(void *userdata, const char *name, uint64_t incarnation)
 	withdrawals_begin_session(agent->withdrawals);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent_pull_subscribe(agent->vns[i], nva_link_features(agent->nva));
-	HASH_ITER(hh, agent->ports, port, next)
+	HASH_ITER(hh, agent->ports, port, next) {
+		ask_converged(agent, port);
 		port_input(port, MOBILITY_NVA_UP);
+	}
 }
 
 static void on_down(void *userdata, const char *reason)

@@ -153,9 +153,11 @@ int nvectl_nva_reassign(struct nvectl *ctl, int argc, char **argv)
 		       "the NVA on this host, without asking the one that serves them now."
 		       "\v"
 		       "For a host that will not come back, or says wrong things. The generation "
-		       "grows, so that every NVE believes it, the old one too: what that claims from "
+		       "grows, so that every NVE believes it, the old one too: what that claims "
+		       "from "
 		       "now on is refused. Where the VM was started at NVE, nothing need be "
-		       "reassigned once the lease of the old NVE has ended. Doing it twice is doing "
+		       "reassigned once the lease of the old NVE has ended. Doing it twice is "
+		       "doing "
 		       "it once.",
 		.children = children,
 	};

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nva/digest.h"
 #include "nva/directory.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -94,6 +95,7 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.flags = step[5] % 4,
 	};
 	struct mapping batch[2] = { mapping, mapping };
+	uint8_t sums[DIGEST_BUCKETS_SIZE] = { step[4] };
 	uint8_t flows[] = { step[3], step[4] };
 	struct nvo3_message message = {
 		.kind = kinds[step[1] % ARRAY_SIZE(kinds)],
@@ -109,6 +111,8 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		.more = step[5] & 64,
 		.removed = &mapping,
 		.removed_count = step[3] % 2,
+		.digest = sums,
+		.digest_size = step[3] & 4 ? sizeof(sums) : 0,
 		.flows = flows,
 		.flows_size = sizeof(flows),
 	};
@@ -124,7 +128,9 @@ static void message_step(struct scene *scene, unsigned i, const uint8_t *step)
 		message.mapping_count = 2;
 	}
 	if (message.kind == NVO3_SUBSCRIBE && (step[5] & 128))
-		message.kind = NVO3_DROP;
+		message.kind = step[3] & 8    ? NVO3_DIGEST
+			       : step[3] & 16 ? NVO3_CONVERGED
+					      : NVO3_DROP;
 	directory_hold(scene->directory, scene->ids[i], step[5] & 8);
 	r = directory_receive(scene->directory, scene->now_us, scene->ids[i], &message, &what);
 	FUZZ_CHECK(r == 0 || r == -EPROTO);

@@ -415,8 +415,8 @@ static void a_status_shows_who_is_in_conflict(void)
 static void an_endpoint_may_have_many_addresses(void)
 {
 	struct mapping many = mapping_of(mac1, MAPPING_VM);
-	_cleanup_(world_freep) struct world *world = world_with(
-		(struct directory_limits){ .mapping_addresses = MAPPING_IPS_MAX });
+	_cleanup_(world_freep) struct world *world =
+		world_with((struct directory_limits){ .mapping_addresses = MAPPING_IPS_MAX });
 	uint32_t a = join(world, "hv1", "192.0.2.1");
 	char text[IP_TEXT_SIZE];
 	const struct nvo3_message *update;
@@ -684,6 +684,7 @@ static void refuses_what_only_an_nva_says(void)
 		[NVO3_QUERY] = true,	      [NVO3_STATUS] = true,
 		[NVO3_REGISTER_BATCH] = true, [NVO3_FLOWS] = true,
 		[NVO3_DROP] = true,	      [NVO3_DIGEST] = true,
+		[NVO3_CONVERGED] = true,
 	};
 	WORLD(world);
 	uint32_t a = join(world, "hv1", "192.0.2.1");
@@ -929,7 +930,8 @@ static void the_status_tells_all(void)
 		"\"moves_aborted\":0,\"converged\":0,\"not_converged\":0,"
 		"\"updates\":4,\"snapshots\":2,\"queries\":0,"
 		"\"answered\":0,\"flows\":0,\"flows_dropped\":0,"
-		"\"conflicts\":0,\"conflicts_resolved\":0,\"resyncs\":0,\"reassigned\":0,\"interests_refused\":0}"
+		"\"conflicts\":0,\"conflicts_resolved\":0,\"resyncs\":0,\"reassigned\":0,"
+		"\"interests_refused\":0}"
 		"}");
 }
 

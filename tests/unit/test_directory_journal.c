@@ -446,7 +446,89 @@ static void a_withdrawal_ages_while_the_nva_is_down(void)
 	CU_ASSERT_EQUAL(counts.tombstones, 0);
 }
 
+/* --- what a restart forgets --- */
+
+static void ask_converged(struct world *world, uint32_t nve, uint64_t generation)
+{
+	const struct nvo3_message question = {
+		.kind = NVO3_CONVERGED, .vni = VNI, .mac = mac1, .generation = generation
+	};
+
+	send_from(world, nve, &question);
+}
+
+static uint32_t back(struct world *world, const char *name, const char *vtep)
+{
+	uint32_t nve = connect_as(world, name, vtep, 1);
+
+	subscribe(world, nve, VNI);
+	deliver(world);
+	forget(world);
+	return nve;
+}
+
+/* hv1's VM has moved to hv2 when the NVA was killed: hv3 has not confirmed, perhaps not even heard. */
+static void a_move_converges_after_a_restart(void)
+{
+	WORLD(before);
+	WORLD(world);
+	struct journal journal = { 0 };
+	uint32_t hv1, hv2, hv3;
+
+	begin(before, &journal);
+	hv1 = join(before, "hv1", vteps[0]);
+	hv2 = join(before, "hv2", vteps[1]);
+	(void) join(before, "hv3", vteps[2]);
+	(void) join(before, "gone", vteps[3]);
+	own(before, hv1, mac1, MAPPING_VM);
+	send_mapping(before, hv2, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
+	answer_consent(before, hv1, take(before, hv1, NVO3_CONSENT)->id, true);
+	send_endpoint(before, hv2, NVO3_COMMIT, mac1, 2);
+	restore(world, &journal);
+	CU_ASSERT_EQUAL(directory_begin(world->directory, world->now_us, NULL, NULL), 0);
+
+	hv1 = back(world, "hv1", vteps[0]);
+	hv2 = back(world, "hv2", vteps[1]);
+	ask_converged(world, hv1, 1); /* it had not heard of generation 2 */
+	ask_converged(world, hv1, 1); /* once is enough */
+	ask_converged(world, hv2, 2);
+	ask_converged(world, hv2, 3); /* which there is not */
+	ack(world, hv1);
+	ack(world, hv2);
+	CU_ASSERT_TRUE(is_quiet(world)); /* hv3 and gone are in their leases */
+	hv3 = back(world, "hv3", vteps[2]);
+	CU_ASSERT_TRUE(is_quiet(world));
+	ack(world, hv3);
+	CU_ASSERT_TRUE(is_quiet(world));
+	pass(world, SECONDS(WORLD_LEASE_S)); /* the last one's end */
+	deliver(world);
+	for (const struct delivery *next = world->deliveries; next; next = next->next)
+		if (next->output->message.kind == NVO3_CONVERGED) {
+			CU_ASSERT_EQUAL(next->output->message.generation, 2);
+			CU_ASSERT_TRUE(next->to == hv1 || next->to == hv2);
+		}
+	CU_ASSERT_EQUAL(counter(world, "converged"), 2);
+	free(journal.changes);
+}
+
+/* Only the session was lost, and the word with it. */
+static void who_missed_the_word_is_told_at_once(void)
+{
+	WORLD(world);
+	uint32_t hv1 = join(world, "hv1", vteps[0]), hv2 = join(world, "hv2", vteps[1]);
+
+	own(world, hv1, mac1, MAPPING_VM);
+	ack(world, hv1);
+	ack(world, hv2);
+	ask_converged(world, hv2, 1);
+	CU_ASSERT_EQUAL(take(world, hv2, NVO3_CONVERGED)->generation, 1);
+	ask_converged(world, hv2, 2);
+	CU_ASSERT_TRUE(is_quiet(world));
+}
+
 UNIT_MAIN("directory_journal", UNIT_TEST(a_journal_makes_the_same_directory),
+	  UNIT_TEST(a_move_converges_after_a_restart),
+	  UNIT_TEST(who_missed_the_word_is_told_at_once),
 	  UNIT_TEST(a_dump_makes_the_same_directory),
 	  UNIT_TEST(a_merge_keeps_the_higher_generations),
 	  UNIT_TEST(what_is_merged_must_be_confirmed), UNIT_TEST(who_it_is_is_told_once),
