@@ -79,7 +79,7 @@ class Arrival(Case):
 
     def check_rarp(self, wire, name):
         wire.send(rarp_request(name))
-        reply = wire.until(lambda frame: frame[12:14] == b"\x80\x35", "RARP reply")
+        reply = wire.until(lambda frame: frame[12:14] == b"\x80\x35" and frame[20:22] == b"\0\4", "RARP reply")
         self.assertEqual(self.as_tshark_sees(reply), ["4", reply[6:12].hex(":"), "198.51.100.1", MACS[name], IP4[name], ""])
         mac = mac_bytes(MACS[name])
         self.assertEqual(reply[:6], mac)
