@@ -3,8 +3,9 @@
  * agent_load.c - what bench/agent holds the agent against.
  *
  *   agent_load netlink BRIDGE VXLAN COUNT 4|6   writes COUNT remote MACs with an IPv4 and an IPv6 address
- *                                               each into the kernel: the entries that the agent would
- *                                               make, in the fewest system calls. Prints the seconds.
+ *                                               each into the kernel: the entries that the agent
+ *                                               would make, in the fewest system calls. Prints the
+ *                                               seconds.
  *   agent_load flood DEVICE MAC PPS SECONDS     sends ARP requests and NS for ever new targets. Prints how
  *                                               many frames were sent.
  */

@@ -13,8 +13,8 @@
 void base64_encode(const void *data, size_t size, char *text);
 
 /*
- * Reads all of @text; at most @size / 4 * 3 bytes of @data are written. Returns 0, or -EBADMSG for what no encoder writes: other
- * characters, a wrong length, bits set that belong to no byte.
+ * Reads all of @text; at most @size / 4 * 3 bytes of @data are written. Returns 0, or -EBADMSG for
+ * what no encoder writes: other characters, a wrong length, bits set that belong to no byte.
  */
 int base64_decode(const char *text, size_t size, uint8_t *data, size_t *ret_size);
 

@@ -8,8 +8,8 @@
 #define REHOME_COMMON_CLOSER_H
 
 /*
- * Closes @fd, soon, in a thread of its own that ends with it; the caller has given it up. A negative
- * @fd is accepted. Where no thread can be made it is closed before this returns.
+ * Closes @fd, soon, in a thread of its own that ends with it; the caller has given it up. A
+ * negative @fd is accepted. Where no thread can be made it is closed before this returns.
  */
 void closer_close(int fd);
 

@@ -49,10 +49,10 @@ struct frame {
  * FRAME_OTHER: so do VLAN-tagged frames, other ARP operations, and ND in fragments (RFC 6980:
  * receivers ignore it). NS, NA and RA are found behind extension headers, too.
  *
- * Returns 0, or -EBADMSG for an ARP, RARP, NS, NA or RA that is truncated or breaks its RFC (hardware
- * or protocol type or length, ND hop limit not 255, ICMPv6 checksum when @checksum_done, options of
- * length 0, what else RFC 4861 sections 6.1.2, 7.1.1 and 7.1.2 ask), for a frame shorter than its Ethernet
- * header and for IPv6 cut before it is clear what it carries.
+ * Returns 0, or -EBADMSG for an ARP, RARP, NS, NA or RA that is truncated or breaks its RFC
+ * (hardware or protocol type or length, ND hop limit not 255, ICMPv6 checksum when @checksum_done,
+ * options of length 0, what else RFC 4861 sections 6.1.2, 7.1.1 and 7.1.2 ask), for a frame shorter
+ * than its Ethernet header and for IPv6 cut before it is clear what it carries.
  * @checksum_done: false for a frame whose checksum the sending kernel left to the device (virtio
  * vnet header VIRTIO_NET_HDR_F_NEEDS_CSUM): it is not verified then.
  */

@@ -148,7 +148,9 @@ static bool is_ipv6_host(const uint8_t *address)
 	return ip_from_bytes(address, 16, &ip) == 0 && ip_is_unicast(ip) && !ip_is_loopback(ip);
 }
 
-/* What follows an extension header cannot be told from an error cheaply: then there is no answer. */
+/*
+ * What follows an extension header cannot be told from an error cheaply: then there is no answer.
+ */
 static bool may_answer_ipv6(const struct ipv6_wire *ip, size_t size)
 {
 	const uint8_t *payload = (const uint8_t *) (ip + 1);

@@ -53,7 +53,10 @@ struct change {
 
 const char *change_kind_name(enum change_kind kind);
 
-/* Returns how many bytes of @buffer were written. What @change holds is valid, as nvo3_unpack() makes it. */
+/*
+ * Returns how many bytes of @buffer were written. What @change holds is valid, as nvo3_unpack()
+ * makes it.
+ */
 size_t change_pack(const struct change *change, uint8_t buffer[CHANGE_SIZE_MAX]);
 
 /* Reads exactly @size bytes; everything is checked. Returns 0 or -EBADMSG. */

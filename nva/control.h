@@ -50,7 +50,10 @@ int control_new(struct event_base *base, const char *path, const struct control_
 		struct control **ret_control);
 /* Everything up to @ticket is durable, and may be answered. */
 void control_release(struct control *control, uint64_t ticket);
-/* @directory takes the place of the one before. What waits to be answered about that fails, with @text. */
+/*
+ * @directory takes the place of the one before. What waits to be answered about that fails, with
+ * @text.
+ */
 void control_change(struct control *control, struct directory *directory, const char *text);
 struct control *control_free(struct control *control);
 DEFINE_CLEANUP(struct control, control_free)

@@ -21,7 +21,8 @@ enum {
 };
 
 /*
- * Writes everything to @fd, from a process of its own: it has the directory as it is now, while this one goes on.
+ * Writes everything to @fd, from a process of its own: it has the directory as it is now, while
+ * this one goes on.
  * Returns its number, or a negative errno.
  */
 pid_t export_begin(const struct directory *directory, int fd);

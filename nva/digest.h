@@ -3,10 +3,11 @@
  * digest.h - what a set of mappings is, in a few numbers, so that two who should have the same can
  * see where they differ. Pure; docs/protocol.md, "Digests", has the arithmetic for other languages.
  *
- * A mapping is hashed to 64 bits; its MAC chooses one of DIGEST_LEAVES leaves, DIGEST_FANOUT of which
- * are a bucket. A digest has the sum, modulo 2^64, of the hashes in each: so it does not depend on any
- * order, and a mapping that comes, goes or changes costs an addition or two. A small set is compared
- * by buckets; in a large one a bucket still has thousands, so leaves are summed up, too.
+ * A mapping is hashed to 64 bits; its MAC chooses one of DIGEST_LEAVES leaves, DIGEST_FANOUT of
+ * which are a bucket. A digest has the sum, modulo 2^64, of the hashes in each: so it does not
+ * depend on any order, and a mapping that comes, goes or changes costs an addition or two. A small
+ * set is compared by buckets; in a large one a bucket still has thousands, so leaves are summed up,
+ * too.
  *
  * It finds what was missed, by accident. It is no defence against who chooses mappings so that sums
  * agree; what that could hide is a change of a mapping, until it changes again.

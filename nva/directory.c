@@ -117,7 +117,9 @@ static struct entry *query_find(const struct directory *directory, const struct 
 				       : entry_find(directory, vni, query->mac);
 }
 
-/* What a member that pulls is told once, it must be told of again: else it would hold what is old. */
+/*
+ * What a member that pulls is told once, it must be told of again: else it would hold what is old.
+ */
 static bool may_know(struct directory *directory, struct member *member, const struct entry *entry,
 		     char *reterr_text)
 {

@@ -123,9 +123,9 @@ int directory_tick(struct directory *directory, uint64_t now_us);
 typedef void directory_journal(void *userdata, const struct change *change);
 
 /*
- * Takes what a journal was given in an earlier life; before directory_begin(). @now_s: the time that removed_s is of. Nobody is
- * connected then: leases begin at @now_us. Returns 0, -ENOMEM, or -EINVAL with *reterr_what (static
- * text): no journal was given that.
+ * Takes what a journal was given in an earlier life; before directory_begin(). @now_s: the time
+ * that removed_s is of. Nobody is connected then: leases begin at @now_us. Returns 0, -ENOMEM, or
+ * -EINVAL with *reterr_what (static text): no journal was given that.
  */
 int directory_restore(struct directory *directory, uint64_t now_us, uint64_t now_s,
 		      const struct change *change, const char **reterr_what);
@@ -172,8 +172,8 @@ struct directory_reassigned {
 };
 
 /*
- * Gives mappings to an NVE without anybody's consent. The caller frees *ret_list. Returns 0, or with
- * @reterr_text (NVO3_TEXT_MAX + 1 bytes) and nothing done
+ * Gives mappings to an NVE without anybody's consent. The caller frees *ret_list. Returns 0, or
+ * with @reterr_text (NVO3_TEXT_MAX + 1 bytes) and nothing done
  *   -EINVAL         neither a MAC in a VNI nor a VM, or both
  *   -ENOENT         there is no such mapping, or no such NVE
  *   -ENOTCONN       the NVE has no session
@@ -231,8 +231,8 @@ void directory_hold(struct directory *directory, uint32_t nve_id, bool held);
 bool directory_next_notice(struct directory *directory, char *text);
 
 /*
- * What NVO3_STATUS answers, and the mappings of VNI @number (0: of all). The caller owns the object. 0
- * or -ENOMEM.
+ * What NVO3_STATUS answers, and the mappings of VNI @number (0: of all). The caller owns the
+ * object. 0 or -ENOMEM.
  */
 int directory_status(const struct directory *directory, uint64_t now_us,
 		     struct json_object **ret_status);

@@ -2,10 +2,10 @@
 /*
  * directory_address.c - entries by IP, and what happens when two claim the same.
  *
- * A virtual router's address, a takeover that the NVEs have not seen yet, a typing error, a lie: the
- * directory cannot tell. So an address that is in use stays with the entry that claimed it first;
- * the later claims wait, in their order, until those before them end. That is said once, when the
- * conflict begins, and once when it is over.
+ * A virtual router's address, a takeover that the NVEs have not seen yet, a typing error, a lie:
+ * the directory cannot tell. So an address that is in use stays with the entry that claimed it
+ * first; the later claims wait, in their order, until those before them end. That is said once,
+ * when the conflict begins, and once when it is over.
  */
 #include <string.h>
 

@@ -2,11 +2,12 @@
 /*
  * directory_converge.c - when has everybody confirmed a move?
  *
- * The moves that one UPDATE told of converge together: they are a wave. A wave waits for each member
- * of the VNI that is subscribed in its present session. It keeps a pointer to the first one that has
- * not confirmed; until that one does, nothing need be looked at, and then the search goes on from
- * there: those before it have confirmed, and a confirmation is not taken back. What does change the
- * queue (a member leaves, or subscribes and must confirm its snapshot) restarts the search.
+ * The moves that one UPDATE told of converge together: they are a wave. A wave waits for each
+ * member of the VNI that is subscribed in its present session. It keeps a pointer to the first one
+ * that has not confirmed; until that one does, nothing need be looked at, and then the search goes
+ * on from there: those before it have confirmed, and a confirmation is not taken back. What does
+ * change the queue (a member leaves, or subscribes and must confirm its snapshot) restarts the
+ * search.
  *
  * A member that pulls is waited for only if it was told of one of the wave's moves, or has not
  * confirmed its snapshot: what it held before may have been anything. The former stand in a list of

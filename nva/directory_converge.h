@@ -91,8 +91,8 @@ void convergences_told(struct directory *directory, struct vni *vni, uint64_t re
 /* Ends those that every subscribed member has confirmed. @restart: the queue of members changed. */
 void convergences_check(struct directory *directory, struct vni *vni, bool restart);
 /*
- * CONVERGED of an NVE: it did not hear whether its move has converged, or this directory has started
- * anew and forgot that it had not. It is told when all have what there is now.
+ * CONVERGED of an NVE: it did not hear whether its move has converged, or this directory has
+ * started anew and forgot that it had not. It is told when all have what there is now.
  */
 void converged_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		    const struct nvo3_message *message);

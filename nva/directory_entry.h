@@ -96,7 +96,8 @@ uint32_t hash_of_mac(const struct directory *directory, struct mac mac);
 struct entry *entry_find(const struct directory *directory, const struct vni *vni, struct mac mac);
 struct nve *entry_owner(const struct directory *directory, const struct entry *entry);
 /*
- * A MAC not yet in @vni, for @owner, which then has it. NULL without memory. The caller sets the rest.
+ * A MAC not yet in @vni, for @owner, which then has it. NULL without memory. The caller sets the
+ * rest.
  */
 struct entry *entry_new(struct directory *directory, struct member *owner, struct mac mac);
 /* @entry belongs to another member of the same VNI from now on. */

@@ -35,13 +35,17 @@ struct pull {
 TAILQ_HEAD(pull_queue, pull);
 /* clang-format on */
 
-/* SUBSCRIBE with pull: @member holds what the message names, and nothing else if it is the first. */
+/*
+ * SUBSCRIBE with pull: @member holds what the message names, and nothing else if it is the first.
+ */
 void pull_subscribe(struct directory *directory, struct member *member,
 		    const struct nvo3_message *message);
 /* It is pushed everything, or is no member any more. */
 void pull_end(struct directory *directory, struct member *member);
 
-/* From now on @member is told of @entry. False over DIRECTORY_NVE_INTERESTS_MAX, or without memory. */
+/*
+ * From now on @member is told of @entry. False over DIRECTORY_NVE_INTERESTS_MAX, or without memory.
+ */
 bool interest_add(struct directory *directory, struct member *member, const struct entry *entry);
 /* It was not told of it anyway if there is no such interest. */
 void interest_drop(struct directory *directory, struct member *member, const struct entry *entry);

@@ -2,10 +2,10 @@
 /*
  * directory_journal.c - what outlives a restart: given out as it happens, and taken back.
  *
- * All but the moves under way. An NVE that waits for a grant asks again in its next session. One that was granted
- * and has committed meanwhile says so again, and its owner is asked once more (directory_move.c); a
- * move that was committed is in every snapshot. Leases begin anew: for as long as one lasts, nobody's absence is held
- * against him.
+ * All but the moves under way. An NVE that waits for a grant asks again in its next session. One
+ * that was granted and has committed meanwhile says so again, and its owner is asked once more
+ * (directory_move.c); a move that was committed is in every snapshot. Leases begin anew: for as
+ * long as one lasts, nobody's absence is held against him.
  */
 #include <errno.h>
 #include <string.h>
@@ -330,7 +330,10 @@ static int tell_nobody(struct directory *directory)
 	return r;
 }
 
-/* Also where what is restored was restored long ago: a standby follows for as long as another NVA leads. */
+/*
+ * Also where what is restored was restored long ago: a standby follows for as long as another NVA
+ * leads.
+ */
 static void leases_begin(struct directory *directory, uint64_t now_us)
 {
 	for (size_t i = 0; i < directory->nve_end; i++)

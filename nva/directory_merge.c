@@ -2,8 +2,8 @@
 /*
  * directory_merge.c - brings one directory's knowledge into another that is in use: an import.
  *
- * The higher generation wins, a tie keeps what is there. What comes in was not said by its NVE in this life, so it
- * has a lease's time to confirm it, like after a restart of its own.
+ * The higher generation wins, a tie keeps what is there. What comes in was not said by its NVE in
+ * this life, so it has a lease's time to confirm it, like after a restart of its own.
  */
 #include <errno.h>
 #include <string.h>

@@ -64,7 +64,8 @@ void moves_withdrawn(struct directory *directory, const struct vni *vni, const s
 }
 
 /*
- * A COMMIT that waits is void: the VM may be gone when the answer comes, and nobody be there to say so.
+ * A COMMIT that waits is void: the VM may be gone when the answer comes, and nobody be there to say
+ * so.
  */
 void moves_session_ended(struct directory *directory, const struct nve *nve)
 {

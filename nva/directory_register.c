@@ -176,8 +176,8 @@ static struct entry *take_over(struct directory *directory, uint64_t now_us, str
 }
 
 /*
- * The entry as it is registered now, or NULL with the reason in @reterr_text. @member: the sender in
- * the mapping's VNI, or NULL. *ret_taken: its owner is another than before.
+ * The entry as it is registered now, or NULL with the reason in @reterr_text. @member: the sender
+ * in the mapping's VNI, or NULL. *ret_taken: its owner is another than before.
  */
 static struct entry *judge(struct directory *directory, uint64_t now_us, const struct nve *nve,
 			   struct member *member, const struct mapping *mapping, bool *ret_taken,
@@ -239,8 +239,8 @@ void registration_take(struct directory *directory, uint64_t now_us, struct nve 
 /* --- REGISTER_BATCH --- */
 
 /*
- * A million mappings do not stand in a cache: the memory for one that comes later is asked for while
- * this one waits for its own.
+ * A million mappings do not stand in a cache: the memory for one that comes later is asked for
+ * while this one waits for its own.
  */
 static void prefetch(const struct directory *directory, const struct member *member,
 		     const struct nvo3_message *message, size_t index)
@@ -313,7 +313,10 @@ void batch_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 
 /* --- WITHDRAW --- */
 
-/* An NVE that withdraws before it was told the generation says 0. What it was about to get goes, too. */
+/*
+ * An NVE that withdraws before it was told the generation says 0. What it was about to get goes,
+ * too.
+ */
 void withdrawal_take(struct directory *directory, uint64_t now_us, struct nve *nve,
 		     const struct nvo3_message *message)
 {

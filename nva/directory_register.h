@@ -16,14 +16,14 @@ uint64_t generation_free(const struct directory *directory, uint64_t now_us, con
 /* Both name a VM, and not the same. */
 bool is_another_vm(const struct entry *entry, const struct mapping *mapping);
 /*
- * Why @member cannot have @mapping as one more, written to @reterr_text (NVO3_TEXT_MAX + 1 bytes); or
- * false. @entry: the present one, or NULL.
+ * Why @member cannot have @mapping as one more, written to @reterr_text (NVO3_TEXT_MAX + 1 bytes);
+ * or false. @entry: the present one, or NULL.
  */
 bool is_over_a_limit(const struct directory *directory, const struct member *member,
 		     const struct entry *entry, const struct mapping *mapping, char *reterr_text);
 /*
- * Makes @member the owner of @mapping's MAC; what is known of the same VM is kept. @entry: the present
- * one, or NULL. Returns NULL without memory.
+ * Makes @member the owner of @mapping's MAC; what is known of the same VM is kept. @entry: the
+ * present one, or NULL. Returns NULL without memory.
  */
 struct entry *entry_assign(struct directory *directory, struct member *member, struct entry *entry,
 			   const struct mapping *mapping, uint64_t generation);

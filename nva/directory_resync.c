@@ -6,9 +6,9 @@
  *                                     └─ large ──▶ DIGEST: which buckets ──▶ DIGEST: sums of their
  *                                                  leaves ──▶ a snapshot of the leaves that differ
  *
- * All comparisons are made when the snapshot could begin, which is when the member is told of changes
- * again; whatever has changed until then is found. In a VNI of a million, a difference costs about
- * the 4 KiB of its bucket's leaves and its leaf's 15 mappings, instead of 70 MB.
+ * All comparisons are made when the snapshot could begin, which is when the member is told of
+ * changes again; whatever has changed until then is found. In a VNI of a million, a difference
+ * costs about the 4 KiB of its bucket's leaves and its leaf's 15 mappings, instead of 70 MB.
  */
 #include <string.h>
 

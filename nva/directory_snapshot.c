@@ -3,11 +3,12 @@
  * directory_snapshot.c - the whole of a VNI for a member that has just subscribed.
  *
  * A subscription only asks for it: so a thousand NVEs that come back together do not all get it at
- * once, and one that subscribes again and again gets one. It goes out in UPDATEs of up to PART_MAX mappings in the order of the index by MAC, and only
- * as fast as the NVE takes it (directory_hold()): a million mappings are 70 MB. Meanwhile changes are
- * told as to every member. One that the walk has yet to reach is then told twice, which is harmless;
- * one behind it is told by its own UPDATE only, which comes later than the snapshot's. So the NVE's
- * copy is right when the last part has arrived, without anything being held back or copied.
+ * once, and one that subscribes again and again gets one. It goes out in UPDATEs of up to PART_MAX
+ * mappings in the order of the index by MAC, and only as fast as the NVE takes it
+ * (directory_hold()): a million mappings are 70 MB. Meanwhile changes are told as to every member.
+ * One that the walk has yet to reach is then told twice, which is harmless; one behind it is told
+ * by its own UPDATE only, which comes later than the snapshot's. So the NVE's copy is right when
+ * the last part has arrived, without anything being held back or copied.
  */
 #include <string.h>
 

@@ -292,7 +292,9 @@ static void tell_update(struct directory *directory, struct vni *vni, struct tol
 	add_receivers(directory, output, vni, NVO3_ROLE_NVE);
 }
 
-/* Gateways before the others, be they pushed or pulling. Returns the last revision that was pushed. */
+/*
+ * Gateways before the others, be they pushed or pulling. Returns the last revision that was pushed.
+ */
 static uint64_t tell_changes(struct directory *directory, struct vni *vni)
 {
 	struct told told = { 0 };

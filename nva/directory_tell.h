@@ -70,7 +70,9 @@ void outputs_clear(struct directory *directory);
 /* --- directory_snapshot.c: the whole of a VNI for a new subscriber --- */
 /* Once more from the beginning, if need be. */
 void snapshot_ask(struct directory *directory, struct member *member);
-/* Queues MEMBERS and the first UPDATE for one that has asked and is not held; false: there is none. */
+/*
+ * Queues MEMBERS and the first UPDATE for one that has asked and is not held; false: there is none.
+ */
 bool snapshot_begin_one(struct directory *directory);
 /* Queues the next UPDATE for one that has begun and is not held; false: there is none. */
 bool snapshot_continue_one(struct directory *directory);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * etcd_answer.c - one reader for all answers: the gateway leaves out whatever is zero, so what kind of
- * answer it is shows only in what is there.
+ * etcd_answer.c - one reader for all answers: the gateway leaves out whatever is zero, so what kind
+ * of answer it is shows only in what is there.
  */
 #include "nva/etcd_message.h"
 

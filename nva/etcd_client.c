@@ -6,9 +6,9 @@
  *                                                                    ├─ curl_multi_socket_action()
  *                                                                    └─ callbacks
  *
- * libcurl must not be called from within its own callbacks (libcurl-multi(3)), so these only gather what
- * arrives; answers are given when it has returned. A call that is freed while answers are given stays in
- * the list, without a callback, until that is over.
+ * libcurl must not be called from within its own callbacks (libcurl-multi(3)), so these only gather
+ * what arrives; answers are given when it has returned. A call that is freed while answers are
+ * given stays in the list, without a callback, until that is over.
  */
 #include "nva/etcd_client.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * etcd_client.h - calls to an etcd cluster, over HTTP or HTTPS, that never wait: each ends in a callback.
+ * etcd_client.h - calls to an etcd cluster, over HTTP or HTTPS, that never wait: each ends in a
+ * callback.
  *
- * One of several endpoints is used until a call to it fails; the next call then goes to the next one.
- * Nothing is called again by itself: whether that is safe is for the caller to know.
+ * One of several endpoints is used until a call to it fails; the next call then goes to the next
+ * one. Nothing is called again by itself: whether that is safe is for the caller to know.
  */
 #ifndef REHOME_NVA_ETCD_CLIENT_H
 #define REHOME_NVA_ETCD_CLIENT_H
@@ -34,8 +35,8 @@ struct etcd_client;
 struct etcd_call;
 
 /*
- * @answer: borrowed; NULL when there was none, and @text says why; a refusal of etcd's is an answer, with its
- * error set. The call is freed after this; a watch when there was no answer.
+ * @answer: borrowed; NULL when there was none, and @text says why; a refusal of etcd's is an
+ * answer, with its error set. The call is freed after this; a watch when there was no answer.
  */
 typedef void etcd_answered(void *userdata, const struct etcd_answer *answer, const char *text);
 
@@ -55,8 +56,9 @@ void etcd_client_rotate(struct etcd_client *client);
 const char *etcd_client_endpoint(const struct etcd_client *client);
 
 /*
- * Posts @request, which is taken over (NULL: there was no memory for it), to @path, such as "/v3/kv/range". *ret_call is
- * set before any callback, and NULLed by nobody: forget it in the callback. Returns 0 or -ENOMEM.
+ * Posts @request, which is taken over (NULL: there was no memory for it), to @path, such as
+ * "/v3/kv/range". *ret_call is set before any callback, and NULLed by nobody: forget it in the
+ * callback. Returns 0 or -ENOMEM.
  */
 int etcd_call_new(struct etcd_client *client, const char *path, char *request,
 		  etcd_answered *answered, void *userdata, struct etcd_call **ret_call);

@@ -2,10 +2,11 @@
 /*
  * etcd_feed.c - read etcd, then watch it.
  *
- * While a commit stands in parts (etcd_writer.c), its keys are being spread: they are a mixture of before and
- * after. So a load reads the parts first, and of each key they know what they say counts; and in a watch the
- * parts are applied when they are sealed, in the order in which they happened, and what is spread after
- * that says nothing new. Parts that are not sealed count for nothing, but the rest of them may come yet.
+ * While a commit stands in parts (etcd_writer.c), its keys are being spread: they are a mixture of
+ * before and after. So a load reads the parts first, and of each key they know what they say
+ * counts; and in a watch the parts are applied when they are sealed, in the order in which they
+ * happened, and what is spread after that says nothing new. Parts that are not sealed count for
+ * nothing, but the rest of them may come yet.
  */
 #include "nva/etcd_feed_internal.h"
 
@@ -169,7 +170,10 @@ static bool take_event(struct etcd_feed *feed, const struct etcd_kv *kv)
 		return true; /* the parts have said it */
 	if (!kv->deleted)
 		return feed_say_kv(feed, kv);
-	/* A mapping's key goes when it has been withdrawn for long: of that the directory keeps account. */
+	/*
+	 * A mapping's key goes when it has been withdrawn for long: of that the directory keeps
+	 * account.
+	 */
 	return !gone.kind || feed_say(feed, &gone);
 }
 

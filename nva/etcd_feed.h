@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * etcd_feed.h - everything that stands in etcd, and then every change of it, as store_load() gives it.
+ * etcd_feed.h - everything that stands in etcd, and then every change of it, as store_load() gives
+ * it.
  *
  *   pages of one revision ──▶ reset, change ... loaded ──▶ watch from the next one ──▶ change ...
  *
@@ -25,13 +26,18 @@ enum {
 /* clang-format on */
 
 struct etcd_feed_events {
-	/* Whatever was said is void; what follows is the whole. Returns 0 or a negative errno, which ends the feed. */
+	/*
+	 * Whatever was said is void; what follows is the whole. Returns 0 or a negative errno,
+	 * which ends the feed.
+	 */
 	int (*reset)(void *userdata);
 	/* As in store_load(), with @reterr_message. */
 	int (*change)(void *userdata, const struct change *change, char *reterr_message);
 	/* What was there at the beginning has been said; what follows are changes. */
 	void (*loaded)(void *userdata);
-	/* The watch says who leads from now on, in this order among the changes; deleted: nobody. */
+	/*
+	 * The watch says who leads from now on, in this order among the changes; deleted: nobody.
+	 */
 	void (*leader)(void *userdata, const struct etcd_kv *leader);
 	/* It begins anew by itself. */
 	void (*broken)(void *userdata);
@@ -41,7 +47,10 @@ struct etcd_feed_events {
 
 struct etcd_feed;
 
-/* Everything is borrowed; @events->leader may be NULL: then it ends with loaded(). NULL without memory. */
+/*
+ * Everything is borrowed; @events->leader may be NULL: then it ends with loaded(). NULL without
+ * memory.
+ */
 struct etcd_feed *etcd_feed_new(struct etcd_client *client, const char *prefix,
 				const struct etcd_feed_events *events, void *userdata);
 struct etcd_feed *etcd_feed_free(struct etcd_feed *feed);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * etcd_group.h - changes that become durable together: as they happened, and as what remains of them.
+ * etcd_group.h - changes that become durable together: as they happened, and as what remains of
+ * them.
  *
- * A batch is changes in their order, each 16 bits of size (big endian) and its bytes (change.h). What
- * remains is the last one of each key: what their keys in etcd say in the end. A batch stands in
- * PREFIX/pending/ in that form, cut between changes.
+ * A batch is changes in their order, each 16 bits of size (big endian) and its bytes (change.h).
+ * What remains is the last one of each key: what their keys in etcd say in the end. A batch stands
+ * in PREFIX/pending/ in that form, cut between changes.
  */
 #ifndef REHOME_NVA_ETCD_GROUP_H
 #define REHOME_NVA_ETCD_GROUP_H
@@ -58,7 +59,10 @@ struct etcd_group {
 	bool has_removed; /* one of the entries is REMOVED */
 };
 
-/* Takes @batch over, which is left empty. Returns 0, -EBADMSG, or -ENOMEM; @group is to be cleared then, too. */
+/*
+ * Takes @batch over, which is left empty. Returns 0, -EBADMSG, or -ENOMEM; @group is to be cleared
+ * then, too.
+ */
 int etcd_group_make(struct etcd_group *group, const char *prefix, struct etcd_batch *batch);
 const struct etcd_entry *etcd_group_find(const struct etcd_group *group, const char *key);
 void etcd_group_clear(struct etcd_group *group);

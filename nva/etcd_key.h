@@ -27,7 +27,10 @@ enum {
 	ETCD_PARTS_MAX = 1 << 16,
 };
 
-/* In the order in which they are loaded: an NVE before what it takes part in, a member before its mappings. */
+/*
+ * In the order in which they are loaded: an NVE before what it takes part in, a member before its
+ * mappings.
+ */
 enum etcd_place {
 	ETCD_AT_IDENTITY,
 	ETCD_AT_NVE,
@@ -39,7 +42,10 @@ enum etcd_place {
 	ETCD_PLACE_COUNT,
 };
 
-/* The one key of @place, or what all its keys begin with; @key has ETCD_KEY_SIZE bytes. Returns @key. */
+/*
+ * The one key of @place, or what all its keys begin with; @key has ETCD_KEY_SIZE bytes. Returns
+ * @key.
+ */
 char *etcd_place_key(const char *prefix, enum etcd_place place, char *key);
 /* All keys of @place are below this one. */
 char *etcd_place_end(const char *prefix, enum etcd_place place, char *key);
@@ -48,7 +54,8 @@ char *etcd_change_key(const char *prefix, const struct change *change, char *key
 char *etcd_part_key(const char *prefix, unsigned part, char *key);
 
 /*
- * Reads @key. *ret_gone, of ETCD_AT_NVE and ETCD_AT_MEMBER: the change that its absence is; *ret_part: of ETCD_AT_PENDING.
+ * Reads @key. *ret_gone, of ETCD_AT_NVE and ETCD_AT_MEMBER: the change that its absence is;
+ * *ret_part: of ETCD_AT_PENDING.
  * Returns the place, or -EINVAL for a key that no NVA has made.
  */
 int etcd_key_read(const char *prefix, const char *key, struct change *ret_gone, unsigned *ret_part);

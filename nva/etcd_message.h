@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * etcd_message.h - what is said to etcd and what it answers, in the JSON of its gRPC gateway
- * (etcd 3.4, Documentation/dev-guide/api_grpc_gateway.md): bytes are base64, 64-bit numbers strings.
- * Text only: no sockets.
+ * etcd_message.h - what is said to etcd and what it answers, in the JSON of its gRPC gateway (etcd
+ * 3.4, Documentation/dev-guide/api_grpc_gateway.md): bytes are base64, 64-bit numbers strings. Text
+ * only: no sockets.
  */
 #ifndef REHOME_NVA_ETCD_MESSAGE_H
 #define REHOME_NVA_ETCD_MESSAGE_H
@@ -23,8 +23,8 @@ enum {
 /* --- requests: each returns a text that the caller frees, or NULL without memory --- */
 
 /*
- * Keys from @key up to @end, which is not one of them (NULL: @key alone), as of @revision (0: now); at
- * most @limit (0: all).
+ * Keys from @key up to @end, which is not one of them (NULL: @key alone), as of @revision (0: now);
+ * at most @limit (0: all).
  */
 char *etcd_range_request(const char *key, const char *end, uint64_t revision, unsigned limit);
 /* Every change of such a key from @revision on. */
@@ -33,8 +33,8 @@ char *etcd_lease_grant_request(unsigned ttl_s);
 char *etcd_lease_request(uint64_t lease); /* to keep it alive, or revoke it */
 
 /*
- * A transaction: what is compared, then what is done if all of that holds, then what is read if not;
- * to be called in this order.
+ * A transaction: what is compared, then what is done if all of that holds, then what is read if
+ * not; to be called in this order.
  */
 struct etcd_txn;
 

@@ -209,7 +209,9 @@ static void on_taken(void *userdata, const struct etcd_answer *answer, const cha
 		return;
 	}
 	note_leader(seat, etcd_answer_find(answer, seat->key), answer->revision);
-	/* Ours: an attempt that was not answered. Nobody: the lease of whoever led has just ended. */
+	/*
+	 * Ours: an attempt that was not answered. Nobody: the lease of whoever led has just ended.
+	 */
 	if (etcd_seat_is_ours(seat))
 		tell(seat);
 	else

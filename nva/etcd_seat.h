@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * etcd_seat.h - PREFIX/leader: who has it, and taking it. The key goes with a lease, which this NVA holds from its
- * start, leading or not: so to take the lead is one transaction.
+ * etcd_seat.h - PREFIX/leader: who has it, and taking it. The key goes with a lease, which this NVA
+ * holds from its start, leading or not: so to take the lead is one transaction.
  */
 #ifndef REHOME_NVA_ETCD_SEAT_H
 #define REHOME_NVA_ETCD_SEAT_H
@@ -38,7 +38,9 @@ struct etcd_seat_config {
 
 struct etcd_seat;
 
-/* @heard is told what LEADER_NOBODY and so on name, as often as it is heard. NULL without memory. */
+/*
+ * @heard is told what LEADER_NOBODY and so on name, as often as it is heard. NULL without memory.
+ */
 struct etcd_seat *etcd_seat_new(struct etcd_client *client, const struct etcd_seat_config *config,
 				void (*heard)(void *userdata, enum leader_input input),
 				void *userdata);
@@ -51,7 +53,10 @@ void etcd_seat_tick(struct etcd_seat *seat, uint64_t now_us);
 void etcd_seat_hear(struct etcd_seat *seat, const struct etcd_kv *kv);
 /* Reads the key at once. */
 void etcd_seat_poll(struct etcd_seat *seat);
-/* Takes the lead, if whoever was heard of last still has it: TAKEN, NOT_TAKEN or UNSURE. Needs a lease: else UNSURE, later. */
+/*
+ * Takes the lead, if whoever was heard of last still has it: TAKEN, NOT_TAKEN or UNSURE. Needs a
+ * lease: else UNSURE, later.
+ */
 void etcd_seat_take(struct etcd_seat *seat);
 /* Gives the lease back, and with it the lead if we have it; a new one is asked for. */
 void etcd_seat_leave(struct etcd_seat *seat);
@@ -60,8 +65,8 @@ void etcd_seat_leave(struct etcd_seat *seat);
 bool etcd_seat_is_leaving(const struct etcd_seat *seat);
 
 /*
- * etcd has not answered for so long that another NVA may well lead, which reaches it: agents should be able to look for
- * it. (That nothing is written any more is not up to this.)
+ * etcd has not answered for so long that another NVA may well lead, which reaches it: agents should
+ * be able to look for it. (That nothing is written any more is not up to this.)
  */
 bool etcd_seat_is_cut_off(const struct etcd_seat *seat, uint64_t now_us);
 

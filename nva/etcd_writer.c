@@ -2,24 +2,26 @@
 /*
  * etcd_writer.c - group commit into etcd.
  *
- * What gathers while a group is under way is the next group. One of at most ETCD_DIRECT_MAX keys is one
- * transaction. A larger one is put into PREFIX/pending/ in parts; the transaction that says in
- * PREFIX/commit how many parts there are makes it durable, all at once; then its keys are spread, and
- * the parts removed:
+ * What gathers while a group is under way is the next group. One of at most ETCD_DIRECT_MAX keys is
+ * one transaction. A larger one is put into PREFIX/pending/ in parts; the transaction that says in
+ * PREFIX/commit how many parts there are makes it durable, all at once; then its keys are spread,
+ * and the parts removed:
  *
  *   idle ──▶ direct ──────────────────────────────▶ idle
  *     │
  *     └────▶ parts ... ──▶ seal ──▶ spread ... ──▶ clean ──▶ idle
  *                             └ durable
  *
- * Each transaction compares two keys. PREFIX/leader: that nobody has taken the lead since this NVA did.
- * PREFIX/commit: that it is the next one in order. A transaction that was not answered is sent again,
- * perhaps to another endpoint, while the first one may still be on its way: whichever comes second
- * finds PREFIX/commit changed and does nothing, also long after. And when the sequence found there is the
- * one it wanted to write, it has been done. (Transactions of "parts" and "spread" leave PREFIX/commit as it
- * is: twice is as good as once, and after "seal" or "clean" none of them does anything any more.)
+ * Each transaction compares two keys. PREFIX/leader: that nobody has taken the lead since this NVA
+ * did. PREFIX/commit: that it is the next one in order. A transaction that was not answered is sent
+ * again, perhaps to another endpoint, while the first one may still be on its way: whichever comes
+ * second finds PREFIX/commit changed and does nothing, also long after. And when the sequence found
+ * there is the one it wanted to write, it has been done. (Transactions of "parts" and "spread"
+ * leave PREFIX/commit as it is: twice is as good as once, and after "seal" or "clean" none of them
+ * does anything any more.)
  *
- * A confirmation compares and writes nothing: etcd answers it without its disk, after asking a majority.
+ * A confirmation compares and writes nothing: etcd answers it without its disk, after asking a
+ * majority.
  */
 #include "nva/etcd_writer_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * etcd_writer.h - the leading NVA's changes on their way into etcd: each commit whole, in order, once,
- * and only while this NVA leads. etcd_writer.c says how.
+ * etcd_writer.h - the leading NVA's changes on their way into etcd: each commit whole, in order,
+ * once, and only while this NVA leads. etcd_writer.c says how.
  */
 #ifndef REHOME_NVA_ETCD_WRITER_H
 #define REHOME_NVA_ETCD_WRITER_H
@@ -39,15 +39,21 @@ struct etcd_writer *etcd_writer_free(struct etcd_writer *writer);
 DEFINE_CLEANUP(struct etcd_writer, etcd_writer_free)
 
 /*
- * From now on it writes. What a predecessor has committed in parts (@pending, taken over, may be empty) is
- * brought to its place first. 0, -EBADMSG or -ENOMEM.
+ * From now on it writes. What a predecessor has committed in parts (@pending, taken over, may be
+ * empty) is brought to its place first. 0, -EBADMSG or -ENOMEM.
  */
 int etcd_writer_begin(struct etcd_writer *writer, const struct etcd_fence *fence,
 		      struct etcd_batch *pending);
-/* From now on it does not. What was not durable is forgotten; tickets begin after all that were given. */
+/*
+ * From now on it does not. What was not durable is forgotten; tickets begin after all that were
+ * given.
+ */
 void etcd_writer_end(struct etcd_writer *writer);
 
-/* As store.h has them. etcd_writer_confirm(): of nothing new, but that this NVA led when it was durable. */
+/*
+ * As store.h has them. etcd_writer_confirm(): of nothing new, but that this NVA led when it was
+ * durable.
+ */
 int etcd_writer_append(struct etcd_writer *writer, const struct change *change);
 uint64_t etcd_writer_commit(struct etcd_writer *writer);
 uint64_t etcd_writer_confirm(struct etcd_writer *writer);
@@ -56,11 +62,16 @@ uint64_t etcd_writer_durable(const struct etcd_writer *writer);
 /* Several times a second. */
 void etcd_writer_tick(struct etcd_writer *writer, uint64_t now_us);
 
-/* How long what is under way has waited for an answer, in microseconds; *ret_text, borrowed, what was the matter. */
+/*
+ * How long what is under way has waited for an answer, in microseconds; *ret_text, borrowed, what
+ * was the matter.
+ */
 uint64_t etcd_writer_waits(const struct etcd_writer *writer, uint64_t now_us,
 			   const char **ret_text);
 bool etcd_writer_is_idle(const struct etcd_writer *writer);
-/* This NVA does not lead any more, or can write no more: nothing is written until the next begin. */
+/*
+ * This NVA does not lead any more, or can write no more: nothing is written until the next begin.
+ */
 bool etcd_writer_is_fenced(const struct etcd_writer *writer);
 /* Adds its counters. 0 or -ENOMEM. */
 int etcd_writer_describe(const struct etcd_writer *writer, struct json_object *object);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* etcd_writer_stage.c - what each of the writer's transactions says, and what follows when it was done. */
+/*
+ * etcd_writer_stage.c - what each of the writer's transactions says, and what follows when it was
+ * done.
+ */
 #include "nva/etcd_writer_internal.h"
 
 #include <string.h>

@@ -8,9 +8,9 @@
  *      │                  └───────────────────────── it is another's by now ──────────────┘             │
  *      └──────────────────────────────── it is another's, or a write said so ───────────────────────────┘
  *
- * To take is one transaction, which compares what was last known of the leader: of several that try one
- * succeeds, and whoever led before can write nothing from then on. So no input need be certain, and no
- * two that take at once need a way to agree.
+ * To take is one transaction, which compares what was last known of the leader: of several that try
+ * one succeeds, and whoever led before can write nothing from then on. So no input need be certain,
+ * and no two that take at once need a way to agree.
  */
 #ifndef REHOME_NVA_LEADER_H
 #define REHOME_NVA_LEADER_H

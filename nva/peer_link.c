@@ -13,7 +13,10 @@ enum link_state { LINK_NONE, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 enum { INPUT_SIZE = 4096 }; /* of WELCOME, PING, ERROR */
 
-/* An NVA has none, but a HELLO has to: the IPv4 dummy address (RFC 7600, IANA's special-purpose registry). */
+/*
+ * An NVA has none, but a HELLO has to: the IPv4 dummy address (RFC 7600, IANA's special-purpose
+ * registry).
+ */
 static const struct ip no_vtep = { AF_INET, { 192, 0, 0, 8 } };
 
 struct peer_link {

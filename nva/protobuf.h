@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * protobuf.h - protobuf's encoding in small steps: a bounded reader, and a writer that works from the
- * end, so that a length is known when it is written. Source: protobuf.dev/programming-guides/encoding.
+ * protobuf.h - protobuf's encoding in small steps: a bounded reader, and a writer that works from
+ * the end, so that a length is known when it is written. Source:
+ * protobuf.dev/programming-guides/encoding.
  */
 #ifndef REHOME_NVA_PROTOBUF_H
 #define REHOME_NVA_PROTOBUF_H

@@ -5,9 +5,9 @@
  *   standby: etcd ──changes──▶ directory          agents are refused, and told who leads
  *   leading: agents ──▶ directory ──changes──▶ etcd
  *
- * The directory of a standby tells nobody anything and its clock stands still: what happens in it is what the
- * leader wrote. When this NVA takes the lead it goes on from there, as after a restart; when it
- * loses it, what it holds may be what nobody wrote, and is thrown away.
+ * The directory of a standby tells nobody anything and its clock stands still: what happens in it
+ * is what the leader wrote. When this NVA takes the lead it goes on from there, as after a restart;
+ * when it loses it, what it holds may be what nobody wrote, and is thrown away.
  */
 #include "nva/server_internal.h"
 

@@ -2,11 +2,11 @@
 /*
  * server_deliver.c - the directory's outputs, to the sessions of the NVEs they are for.
  *
- * All outputs of a turn, then one write to each session that has something. So the busier it is, the
- * more changes travel in one UPDATE, and the fewer messages each of them costs. For the same reason
- * a round of UPDATEs that took long is followed by a pause in which changes are collected; an idle
- * NVA tells at once. A session that has enough to read is held: the directory makes no more of its
- * snapshot until it has drained.
+ * All outputs of a turn, then one write to each session that has something. So the busier it is,
+ * the more changes travel in one UPDATE, and the fewer messages each of them costs. For the same
+ * reason a round of UPDATEs that took long is followed by a pause in which changes are collected;
+ * an idle NVA tells at once. A session that has enough to read is held: the directory makes no more
+ * of its snapshot until it has drained.
  */
 #include "nva/server_internal.h"
 
@@ -61,8 +61,8 @@ static uint64_t ticket_of_turn(struct server *server)
 }
 
 /*
- * Whatever the directory says now may tell of any change until now: it waits for all of them, and that it
- * is still this NVA's to tell. A standby's outputs are of what it was told, for nobody.
+ * Whatever the directory says now may tell of any change until now: it waits for all of them, and
+ * that it is still this NVA's to tell. A standby's outputs are of what it was told, for nobody.
  */
 void server_deliver(struct server *server)
 {
@@ -90,7 +90,10 @@ void server_deliver(struct server *server)
 	log_notices(server);
 }
 
-/* Returns whether there is more to deliver at once: a session takes a snapshot as fast as it is made. */
+/*
+ * Returns whether there is more to deliver at once: a session takes a snapshot as fast as it is
+ * made.
+ */
 static bool flush(struct server *server)
 {
 	bool more = false;

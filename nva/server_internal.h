@@ -70,7 +70,9 @@ int server_restore(struct server *server, char *reterr_message);
 void server_deliver(struct server *server);
 /* One turn's outputs. Returns whether there is more to do at once. */
 bool server_deliver_and_flush(struct server *server);
-/* Wakes the loop at the end of the pause between two rounds, when there is something to tell then. */
+/*
+ * Wakes the loop at the end of the pause between two rounds, when there is something to tell then.
+ */
 void server_await_pause(struct server *server);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * server_journal.c - what the directory's journal is told goes into the store; when it is durable, the
- * sessions may send what was held for that.
+ * server_journal.c - what the directory's journal is told goes into the store; when it is durable,
+ * the sessions may send what was held for that.
  */
 #include "nva/server_internal.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* server_store.h - the store that the configuration asks for, and the directory that it remembers. */
+/*
+ * server_store.h - the store that the configuration asks for, and the directory that it remembers.
+ */
 #ifndef REHOME_NVA_SERVER_STORE_H
 #define REHOME_NVA_SERVER_STORE_H
 

@@ -6,10 +6,10 @@
  *                                                                          │
  *   nothing that says so leaves before  store_durable() >= ticket ◀── store_fd(), store_dispatch()
  *
- * Completion is asynchronous: store_append() and store_commit() never wait. What is appended between
- * two commits belongs together: after a crash either all of it is there or nothing. Whoever tells
- * the outside about a change first waits until store_durable() has reached the ticket of its commit.
- * A store may put several commits into one write; tickets become durable in their order.
+ * Completion is asynchronous: store_append() and store_commit() never wait. What is appended
+ * between two commits belongs together: after a crash either all of it is there or nothing. Whoever
+ * tells the outside about a change first waits until store_durable() has reached the ticket of its
+ * commit. A store may put several commits into one write; tickets become durable in their order.
  *
  * A store is used by one thread, whatever it runs inside. Which kind it is shows in how it is
  * opened: store_file.h. NULL is the store that keeps nothing, and has everything durable at once.
@@ -58,10 +58,11 @@ struct store {
 };
 
 /*
- * Calls @each for every change that is kept, in an order in which they can be applied: an NVE before
- * what it takes part in, a member before its mappings. Of one key several may come, the last of which counts. To be called
- * once, before anything else. Returns 0, what @each returned if that was not 0, or a negative errno, with
- * @reterr_message (STORE_MESSAGE_SIZE bytes) for the user; @each writes there itself.
+ * Calls @each for every change that is kept, in an order in which they can be applied: an NVE
+ * before what it takes part in, a member before its mappings. Of one key several may come, the last
+ * of which counts. To be called once, before anything else. Returns 0, what @each returned if that
+ * was not 0, or a negative errno, with @reterr_message (STORE_MESSAGE_SIZE bytes) for the user;
+ * @each writes there itself.
  */
 int store_load(struct store *store, int (*each)(void *userdata, const struct change *change),
 	       void *userdata, char *reterr_message);
@@ -69,11 +70,14 @@ int store_load(struct store *store, int (*each)(void *userdata, const struct cha
 /* Returns 0 or -ENOMEM: what was appended since the last commit is then worth nothing. */
 int store_append(struct store *store, const struct change *change);
 
-/* Returns the ticket of everything that was appended until now; the last one if that was nothing. */
+/*
+ * Returns the ticket of everything that was appended until now; the last one if that was nothing.
+ */
 uint64_t store_commit(struct store *store);
 /*
- * For what tells of nothing new: the ticket after which it is sure that nobody else had changed anything when this was
- * called. A store that nobody shares has it as soon as what was committed is durable.
+ * For what tells of nothing new: the ticket after which it is sure that nobody else had changed
+ * anything when this was called. A store that nobody shares has it as soon as what was committed is
+ * durable.
  */
 uint64_t store_confirm(struct store *store);
 uint64_t store_durable(const struct store *store);
@@ -85,7 +89,10 @@ void store_dispatch(struct store *store);
 /* @ret_text, which may be NULL: borrowed until the next dispatch, says why; "" when it works. */
 enum store_state store_state(const struct store *store, const char **ret_text);
 
-/* NULL; or, while another NVA is the one to write to the store, who that is; borrowed until the next dispatch. */
+/*
+ * NULL; or, while another NVA is the one to write to the store, who that is; borrowed until the
+ * next dispatch.
+ */
 const char *store_elsewhere(const struct store *store);
 
 /* Adds what an operator wants to know. 0 or -ENOMEM. */

@@ -47,8 +47,8 @@ int store_dir_tidy(const struct store_dir *dir, const struct store_files *files)
 const char *store_file_name(enum store_file_kind kind, uint64_t number, char *buffer);
 
 /*
- * Makes a file with its head, still without its name. Returns the descriptor, at the head's end, or a
- * negative errno.
+ * Makes a file with its head, still without its name. Returns the descriptor, at the head's end, or
+ * a negative errno.
  */
 int store_file_make(const struct store_dir *dir, const struct store_head *head);
 /* It is on disk when this has returned 0. */

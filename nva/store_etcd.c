@@ -206,7 +206,10 @@ static int etcd_describe(const struct store *base, struct json_object *object)
 		       : 0;
 }
 
-/* What is under way is waited for, unless etcd makes it wait; and the next one need not wait for our lease. */
+/*
+ * What is under way is waited for, unless etcd makes it wait; and the next one need not wait for
+ * our lease.
+ */
 static void leave(struct etcd_store *store)
 {
 	uint64_t deadline_us = clock_monotonic_us() + STORE_ETCD_END_MS * UINT64_C(1000);

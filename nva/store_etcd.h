@@ -39,16 +39,22 @@ struct store_etcd_events {
 	int (*reset)(void *userdata);
 	/* As in store_load(). Several belong together until change is called no more. */
 	int (*change)(void *userdata, const struct change *change, char *reterr_message);
-	/* From now on this NVA leads: it may append, and must before it tells. Returns 0 or a negative errno. */
+	/*
+	 * From now on this NVA leads: it may append, and must before it tells. Returns 0 or a
+	 * negative errno.
+	 */
 	int (*lead)(void *userdata);
-	/* From now on it does not: nobody may be told anything. A reset follows. @text: who does, if that is known. */
+	/*
+	 * From now on it does not: nobody may be told anything. A reset follows. @text: who does,
+	 * if that is known.
+	 */
 	void (*follow)(void *userdata, const char *text);
 };
 
 /*
- * @config and @name (of this NVA) are borrowed. The store does nothing yet: store_load() reads it once,
- * waiting, and no more (-ETIMEDOUT when etcd does not answer); store_etcd_join() is for an NVA. Returns 0,
- * or a negative errno with @reterr_message.
+ * @config and @name (of this NVA) are borrowed. The store does nothing yet: store_load() reads it
+ * once, waiting, and no more (-ETIMEDOUT when etcd does not answer); store_etcd_join() is for an
+ * NVA. Returns 0, or a negative errno with @reterr_message.
  */
 int store_etcd_open(const struct store_etcd_config *config, const char *name,
 		    struct store **ret_store, char *reterr_message);

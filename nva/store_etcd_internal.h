@@ -42,7 +42,9 @@ struct etcd_store {
 /* Writer, feed, seat and peer. 0 or -ENOMEM. */
 int store_etcd_make_parts(struct etcd_store *store);
 void store_etcd_tick(struct etcd_store *store);
-/* The writer is fenced. Agents are sent away with the name of whoever leads, if that is soon known. */
+/*
+ * The writer is fenced. Agents are sent away with the name of whoever leads, if that is soon known.
+ */
 void store_etcd_step_aside(struct etcd_store *store);
 /* Writes who leads to ->elsewhere, and returns that. */
 const char *store_etcd_name_leader(struct etcd_store *store);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * store_etcd_role.c - what this NVA is among several: whatever is heard becomes an input of leader.h, and what that
- * says is done.
+ * store_etcd_role.c - what this NVA is among several: whatever is heard becomes an input of
+ * leader.h, and what that says is done.
  */
 #include "nva/store_etcd_internal.h"
 

@@ -52,8 +52,9 @@ void store_head_pack(const struct store_head *head, uint8_t bytes[STORE_HEAD_SIZ
 int store_head_unpack(const uint8_t *data, size_t size, struct store_head *ret_head);
 
 /*
- * Writes the header of the frame whose body of @body_size bytes stands at @frame + FRAME_HEADER_SIZE,
- * and the zeros after it, for which there is room. Returns the size of the whole.
+ * Writes the header of the frame whose body of @body_size bytes stands at @frame +
+ * FRAME_HEADER_SIZE, and the zeros after it, for which there is room. Returns the size of the
+ * whole.
  */
 size_t frame_seal(uint8_t *frame, size_t body_size, uint64_t number, uint64_t whole);
 /* The size that frame_seal() will return. */
@@ -70,8 +71,8 @@ struct frame {
 int frame_read(const uint8_t *data, size_t size, struct frame *ret_frame);
 
 /*
- * The next good frame of a file's @data at or after *position, a multiple of 8, which moves behind it. @number: the one it
- * must have. Returns
+ * The next good frame of a file's @data at or after *position, a multiple of 8, which moves behind
+ * it. @number: the one it must have. Returns
  *   1          *ret_frame
  *   0          the end, just after a good frame
  *   -ENODATA   what follows, if anything, was never on disk as a whole: a torn frame
@@ -81,14 +82,17 @@ int frame_next(const uint8_t *data, size_t size, size_t *position, uint64_t numb
 	       struct frame *ret_frame);
 
 /*
- * The next change of a body: *position moves behind it. Returns 1 with *ret_data and *ret_size, 0 at
- * the end, or -EBADMSG.
+ * The next change of a body: *position moves behind it. Returns 1 with *ret_data and *ret_size, 0
+ * at the end, or -EBADMSG.
  */
 int body_next(const struct frame *frame, size_t *position, const uint8_t **ret_data,
 	      size_t *ret_size);
 
 enum { BODY_CHANGE_HEADER_SIZE = 2 };
-/* Writes the size before a change of @size bytes at @bytes + BODY_CHANGE_HEADER_SIZE; returns both together. */
+/*
+ * Writes the size before a change of @size bytes at @bytes + BODY_CHANGE_HEADER_SIZE; returns both
+ * together.
+ */
 size_t body_seal(uint8_t *bytes, size_t size);
 
 #endif

@@ -22,7 +22,8 @@ bool store_snapshot_is_done(const struct store_snapshot *snapshot);
 
 /*
  * Waits for the end of it and frees it. Returns 0: it is on disk, what it replaces is gone, and
- * *ret_size is its size; or a negative errno with @reterr_message (STORE_MESSAGE_SIZE bytes): nothing has
+ * *ret_size is its size; or a negative errno with @reterr_message (STORE_MESSAGE_SIZE bytes):
+ * nothing has
  * changed.
  */
 int store_snapshot_finish(struct store_snapshot *snapshot, size_t *ret_size, char *reterr_message);

@@ -8,10 +8,11 @@
  *                                                            all before it (store_snapshot.c)
  *
  * Two kinds of trouble:
- *   - The disk is full. Nothing of the batch counts yet, whatever part of it has reached the file: it is
- *     written again, to the same place, every STORE_RETRY_MS.
- *   - Anything else, above all a failed fdatasync(): the kernel may have dropped the pages and said so
- *     only once, so writing again proves nothing (fsync(2), "errors"). The writer stops for good.
+ *   - The disk is full. Nothing of the batch counts yet, whatever part of it has reached the file:
+ *     it is written again, to the same place, every STORE_RETRY_MS.
+ *   - Anything else, above all a failed fdatasync(): the kernel may have dropped the pages and said
+ *     so only once, so writing again proves nothing (fsync(2), "errors"). The writer stops for
+ *     good.
  *
  * A batch that was followed by nothing would, if it rotted, look like one that was torn and never
  * acknowledged (store_frame.h). So after a while of silence an empty frame is written after it.
@@ -293,7 +294,9 @@ static void shorten(struct store_writer *writer)
 		finish_snapshot(writer);
 	if (writer->size < max || writer->size < writer->next_try || writer->snapshot)
 		return;
-	/* On a full disk a snapshot may still make room later: not before the log has grown again. */
+	/*
+	 * On a full disk a snapshot may still make room later: not before the log has grown again.
+	 */
 	writer->next_try = begin_log(writer) < 0 ? writer->size + max : 0;
 	if (writer->next_try == 0)
 		(void) store_snapshot_begin(writer->dir, &writer->files, &writer->snapshot);

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * address_table.h - the addresses of one port: which it claimed, when it was last heard to use them,
- * when to ask for them, when to give them up. Pure: the caller tells the time and sends the probes.
+ * address_table.h - the addresses of one port: which it claimed, when it was last heard to use
+ * them, when to ask for them, when to give them up. Pure: the caller tells the time and sends the
+ * probes.
  *
  * Theory of operation
  *
  *   claimed, answered --> heard --- silent for the age ---> probed --- silent still ---> gone
  *                           ^------------ answered -----------/      (ADDRESS_PROBES times)
  *
- * An address that is silent is not wrong: servers may say nothing for days. So silence only makes the
- * caller ask, a unicast poll as RFC 1122 section 2.3.2.1 has it for ARP and RFC 4861 section 7.3.3
- * for ND, and only three questions without an answer end it.
+ * An address that is silent is not wrong: servers may say nothing for days. So silence only makes
+ * the caller ask, a unicast poll as RFC 1122 section 2.3.2.1 has it for ARP and RFC 4861 section
+ * 7.3.3 for ND, and only three questions without an answer end it.
  *
- * A guest must not be asked for an address while it probes for it itself: it would take our ARP probe
- * for another host's and give the address up (RFC 5227 section 2.1.1). address_table_hold() keeps
- * the questions back until its own probing and announcing is over.
+ * A guest must not be asked for an address while it probes for it itself: it would take our ARP
+ * probe for another host's and give the address up (RFC 5227 section 2.1.1). address_table_hold()
+ * keeps the questions back until its own probing and announcing is over.
  *
  * What a guest can make grow is bounded twice: the number of addresses, and the rate of new ones.
- * When the table is full, nothing makes room by itself, or a guest could push its own good addresses
- * out; but those that have been silent for a while are asked for at once, so that an address that
- * the guest gave up does not stand in the way of its next one for a whole age.
+ * When the table is full, nothing makes room by itself, or a guest could push its own good
+ * addresses out; but those that have been silent for a while are asked for at once, so that an
+ * address that the guest gave up does not stand in the way of its next one for a whole age.
  *
  * Each due time is drawn nearer by up to a quarter of the age, by a hash of the address: the ports
  * of a host that started at one moment are not all asked at one moment.

@@ -14,10 +14,9 @@ struct agent;
 
 /*
  * Makes or adopts the devices of every VNI, opens the control socket, and begins to connect.
- * @config is borrowed; @path is
- * its file, for messages. On failure nothing is left behind, and @reterr_message
- * (AGENT_MESSAGE_SIZE bytes) holds one line
- * for the user. -EINVAL: the configuration does not fit this host.
+ * @config is borrowed; @path is its file, for messages. On failure nothing is left behind, and
+ * @reterr_message (AGENT_MESSAGE_SIZE bytes) holds one line for the user. -EINVAL: the
+ * configuration does not fit this host.
  */
 int agent_new(const struct agent_config *config, const char *path, char *reterr_message, struct agent **ret_agent);
 
@@ -26,8 +25,7 @@ int agent_run(struct agent *agent);
 
 /*
  * Ends every session. The forwarding tables and the devices stay, so that running VMs do not
- * notice: the next
- * start adopts them.
+ * notice: the next start adopts them.
  */
 struct agent *agent_free(struct agent *agent);
 DEFINE_CLEANUP(struct agent, agent_free)

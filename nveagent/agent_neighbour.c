@@ -88,8 +88,8 @@ static void park(struct local_device *device, const struct frame *frame, struct 
 }
 
 /*
- * An endpoint announces its own arrival. A VM is not believed in that: it is announced when its move is
- * committed, and until then its old NVE serves it.
+ * An endpoint announces its own arrival. A VM is not believed in that: it is announced when its
+ * move is committed, and until then its old NVE serves it.
  */
 static void greet(struct port *port)
 {
@@ -139,7 +139,8 @@ void agent_neighbour_count(struct port *port)
 
 /*
  * A guest that sends from a new MAC with each frame would fill the bridge's table, and us with its
- * notifications. What the bridge has learned there stays until it ages, and a VM's own MAC is pinned.
+ * notifications. What the bridge has learned there stays until it ages, and a VM's own MAC is
+ * pinned.
  */
 static void set_deaf(struct agent *agent, struct local_device *device, bool deaf)
 {
@@ -254,8 +255,8 @@ static struct ip configured_ipv4(struct agent_vn *vn, struct mac mac)
 }
 
 /*
- * The IPv4 address of the endpoint @mac, wherever it is; none when nobody knows it. One that has never run is
- * known to an operator's file at most.
+ * The IPv4 address of the endpoint @mac, wherever it is; none when nobody knows it. One that has
+ * never run is known to an operator's file at most.
  */
 static struct ip ipv4_of(struct agent_vn *vn, struct mac mac)
 {
@@ -292,9 +293,9 @@ static void answer_rarp(struct local_device *device, const struct frame *frame)
 }
 
 /*
- * A VM's self-announcement needs no answer: we announce it ourselves. An endpoint that no libvirt and
- * no QMP tells us of may be either: it is announced, and answered too, which a VM that did not ask
- * ignores.
+ * A VM's self-announcement needs no answer: we announce it ourselves. An endpoint that no libvirt
+ * and no QMP tells us of may be either: it is announced, and answered too, which a VM that did not
+ * ask ignores.
  */
 static void hear_rarp(struct local_device *device, const struct frame *frame)
 {

@@ -194,8 +194,9 @@ static void withdraw_again(void *userdata, const struct mapping *mapping)
 }
 
 /*
- * Nothing is here, though the directory says so: a registration or a commit that was under way has got there
- * after all. Of VMs we may not know yet, before libvirt has spoken; of what bridges learn we know all.
+ * Nothing is here, though the directory says so: a registration or a commit that was under way has
+ * got there after all. Of VMs we may not know yet, before libvirt has spoken; of what bridges learn
+ * we know all.
  */
 static bool is_left_over(const struct agent_vn *vn, const struct mapping *mapping)
 {
@@ -225,7 +226,10 @@ static void on_mapping(void *userdata, struct mac mac, const struct mapping *map
 	}
 	port_take_mapping(port, mapping);
 	if (port->kind == PORT_LEARNED) {
-		/* The newest NVE to see it has it: not known before our own registration is answered. */
+		/*
+		 * The newest NVE to see it has it: not known before our own registration is
+		 * answered.
+		 */
 		if (port->state != MOBILITY_REGISTERING)
 			(void) port_free(port);
 		return;
@@ -264,7 +268,10 @@ static void on_update(struct agent *agent, const struct nvo3_message *message)
 				    message->vni, strerror(-r));
 	}
 	agent->unconfirmed = message->revision;
-	/* What is large has just been decoded: it does not make the loop wait for the kernel as well. */
+	/*
+	 * What is large has just been decoded: it does not make the loop wait for the kernel as
+	 * well.
+	 */
 	if (vn && message->mapping_count + message->removed_count > AGENT_SLICE)
 		agent_vn_flush_soon(vn);
 	else if (vn)

@@ -144,8 +144,8 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn);
 struct agent_vn *agent_vn_find(struct agent *agent, uint32_t vni);
 struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge);
 /*
- * Brings what changed into the kernel, the newest first, AGENT_SLICE now and the rest as the loop comes
- * round; then confirms what waited for it. An error is logged and leads to a reconcile.
+ * Brings what changed into the kernel, the newest first, AGENT_SLICE now and the rest as the loop
+ * comes round; then confirms what waited for it. An error is logged and leads to a reconcile.
  */
 void agent_vn_flush(struct agent_vn *vn);
 /* When the loop comes round: for what comes in large numbers. */
@@ -153,8 +153,8 @@ void agent_vn_flush_soon(struct agent_vn *vn);
 /* The same for the forwarding entries of one MAC, before this returns. */
 void agent_vn_settle(struct agent_vn *vn, struct mac mac);
 /*
- * A snapshot of the directory, or of libvirt, is complete: once there are both, what an earlier life
- * of the agent left and nobody claims goes.
+ * A snapshot of the directory, or of libvirt, is complete: once there are both, what an earlier
+ * life of the agent left and nobody claims goes.
  */
 void agent_vn_release(struct agent_vn *vn);
 /* Somebody else's entry of the flood list, which came or went. */
@@ -169,8 +169,8 @@ enum resync_part {
 	RESYNC_TABLES = 4,	/* what we told the kernel; then confirms what waited */
 };
 /*
- * Looks at the wanted parts again, in pieces as the loop comes round. RESYNC_TABLES waits until all that may be
- * deleted is known.
+ * Looks at the wanted parts again, in pieces as the loop comes round. RESYNC_TABLES waits until all
+ * that may be deleted is known.
  */
 void agent_vn_resync(struct agent_vn *vn, unsigned wanted);
 /* At the start: the ports and what was learned on them, at once. 0 or an errno. */
@@ -188,7 +188,8 @@ void agent_nva_answer_consents(struct agent *agent);
 /* The timer that ends the grace given to a new NVA. */
 void agent_nva_end_grace(void *userdata);
 /*
- * Confirms the newest update, unless the kernel's tables are behind, or held packets are still here.
+ * Confirms the newest update, unless the kernel's tables are behind, or held packets are still
+ * here.
  */
 void agent_nva_confirm(struct agent *agent);
 /* Takes a mapping that the NVA was asked for, into the kernel too. */
@@ -217,11 +218,13 @@ void agent_neighbour_unwatch_all(struct agent *agent);
 void agent_neighbour_unpark(struct port *port);
 /* Frames of a device that came too fast to be looked at. */
 uint64_t agent_neighbour_dropped(struct agent *agent, uint32_t ifindex);
-/* @port is on another device than before, or on none: keeps the devices' numbers of learned MACs. */
+/*
+ * @port is on another device than before, or on none: keeps the devices' numbers of learned MACs.
+ */
 void agent_neighbour_count(struct port *port);
 /*
- * Whether one more MAC may be learned on the device. If not: counted, and said once in the log; after
- * many of them the bridge learns no more there, until agent_neighbour_relearn().
+ * Whether one more MAC may be learned on the device. If not: counted, and said once in the log;
+ * after many of them the bridge learns no more there, until agent_neighbour_relearn().
  */
 bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex);
 void agent_neighbour_relearn(struct agent *agent);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * agent_resync.c - looking at a VN's kernel objects again, after notifications were lost or the kernel refused
- * something.
+ * agent_resync.c - looking at a VN's kernel objects again, after notifications were lost or the
+ * kernel refused something.
  *
- * In pieces, one each time the loop comes round, so that a VM's switch waits for one of them at most: the bridge's
- * ports; what the bridge has learned on each port, a port at a time; what we told the kernel, by vn.h's audit. What comes out of the
- * audit goes into the kernel as all changes do. Asked for again meanwhile, it begins anew when it has ended.
+ * In pieces, one each time the loop comes round, so that a VM's switch waits for one of them at
+ * most: the bridge's ports; what the bridge has learned on each port, a port at a time; what we
+ * told the kernel, by vn.h's audit. What comes out of the audit goes into the kernel as all changes
+ * do. Asked for again meanwhile, it begins anew when it has ended.
  */
 #include <errno.h>
 #include <string.h>

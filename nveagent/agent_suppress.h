@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * agent_suppress.h - a VNI's ear (kernel_ear.h): what guests ask that the bridge cannot answer, what we
- * ask the NVA for it, and what guests are told.
+ * agent_suppress.h - a VNI's ear (kernel_ear.h): what guests ask that the bridge cannot answer,
+ * what we ask the NVA for it, and what guests are told.
  */
 #ifndef REHOME_NVEAGENT_AGENT_SUPPRESS_H
 #define REHOME_NVEAGENT_AGENT_SUPPRESS_H

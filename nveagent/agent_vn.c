@@ -251,8 +251,8 @@ void agent_vn_settle(struct agent_vn *vn, struct mac mac)
 }
 
 /*
- * A large update goes in by slices, a slice each time the loop comes round: a VM's switch never waits
- * for more than one.
+ * A large update goes in by slices, a slice each time the loop comes round: a VM's switch never
+ * waits for more than one.
  */
 void agent_vn_flush(struct agent_vn *vn)
 {

@@ -2,10 +2,10 @@
 /*
  * announce.h - one round of announcements on behalf of a VM that has just begun to run here
  * (draft-ietf-nvo3-vmm section 4.2): for each IPv4 address a gratuitous ARP request (RFC 5227
- * section 2.3) and reply (RFC 5944 section 4.6), for each IPv6 address an unsolicited NA to all nodes
- * (RFC 4861 section 7.2.6; routers make an entry of it, RFC 9131), and one RARP request with the MAC
- * (RFC 903), as QEMU's own self-announcement: switches that snoop ARP or ND may drop what they do
- * not expect, and a VM may have addresses that nobody knows.
+ * section 2.3) and reply (RFC 5944 section 4.6), for each IPv6 address an unsolicited NA to all
+ * nodes (RFC 4861 section 7.2.6; routers make an entry of it, RFC 9131), and one RARP request with
+ * the MAC (RFC 903), as QEMU's own self-announcement: switches that snoop ARP or ND may drop what
+ * they do not expect, and a VM may have addresses that nobody knows.
  */
 #ifndef REHOME_NVEAGENT_ANNOUNCE_H
 #define REHOME_NVEAGENT_ANNOUNCE_H
@@ -43,8 +43,8 @@ struct announce_where {
 };
 
 /*
- * Never waits: what a port cannot take at once is not sent. Returns how many frames were sent (0 when
- * there is nowhere to send to), or a negative errno when none could be.
+ * Never waits: what a port cannot take at once is not sent. Returns how many frames were sent (0
+ * when there is nowhere to send to), or a negative errno when none could be.
  */
 int announce(struct frame_out *out, const struct announce_who *who,
 	     const struct announce_where *where);

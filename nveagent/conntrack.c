@@ -4,8 +4,9 @@
  *
  *   loop ── todo ──▶ thread ── finished, eventfd ──▶ loop
  *
- * A job belongs to the loop's thread, which makes and frees it; between being in `todo` and being in
- * `finished` its middle part is the other thread's. Who wants the answer is never looked at there.
+ * A job belongs to the loop's thread, which makes and frees it; between being in `todo` and being
+ * in `finished` its middle part is the other thread's. Who wants the answer is never looked at
+ * there.
  */
 #include "nveagent/conntrack.h"
 
@@ -125,8 +126,8 @@ static void *thread_main(void *userdata)
 }
 
 /*
- * The loop's signals are for the loop's thread, and its real-time priority (nveagent.service) for VMs
- * that stop: a long walk must hold up neither that nor the VMs.
+ * The loop's signals are for the loop's thread, and its real-time priority (nveagent.service) for
+ * VMs that stop: a long walk must hold up neither that nor the VMs.
  */
 static int start_thread(struct conntrack *conntrack)
 {

@@ -33,7 +33,10 @@ struct conntrack_answer {
 };
 typedef void (*conntrack_done)(void *userdata, struct conntrack_answer *answer);
 
-/* Each returns 0 or -ENOMEM, -EAGAIN (no thread); only after 0 there is an answer. @count: to MAPPING_IPS_MAX. */
+/*
+ * Each returns 0 or -ENOMEM, -EAGAIN (no thread); only after 0 there is an answer. @count: to
+ * MAPPING_IPS_MAX.
+ */
 int conntrack_read(struct conntrack *conntrack, uint16_t zone, const struct ip *ips, size_t count,
 		   conntrack_done done, void *userdata);
 /* Takes @flows over, whatever it returns. */

@@ -2,9 +2,10 @@
 /*
  * consents.h - the NVA's questions for VMs that this NVE does not know yet. Pure.
  *
- * An agent that has just started has not heard from libvirt which VMs run here. "It is not here, take it" would
- * be a guess, and the owner of a running VM would have given it away; so such a question waits for libvirt's
- * first list. If that never comes, the NVA's time for an answer passes (docs/protocol.md, A move).
+ * An agent that has just started has not heard from libvirt which VMs run here. "It is not here,
+ * take it" would be a guess, and the owner of a running VM would have given it away; so such a
+ * question waits for libvirt's first list. If that never comes, the NVA's time for an answer passes
+ * (docs/protocol.md, A move).
  */
 #ifndef REHOME_NVEAGENT_CONSENTS_H
 #define REHOME_NVEAGENT_CONSENTS_H
@@ -30,7 +31,9 @@ struct consents *consents_new(void);
 struct consents *consents_free(struct consents *consents);
 DEFINE_CLEANUP(struct consents, consents_free)
 
-/* A question of the same id again, after a new session, waits once. 0, or -ENOSPC at CONSENTS_MAX. */
+/*
+ * A question of the same id again, after a new session, waits once. 0, or -ENOSPC at CONSENTS_MAX.
+ */
 int consents_add(struct consents *consents, const struct consent *consent);
 /* Those for one MAC: whoever asked has called it off. */
 void consents_forget(struct consents *consents, uint32_t vni, struct mac mac);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * control.h - the agent's control socket: one JSON object a line in, one a line out, in the order
- * asked.
- * Knows nothing of what is asked; docs/operations.md lists the operations.
+ * asked. Knows nothing of what is asked; docs/operations.md lists the operations.
  */
 #ifndef REHOME_NVEAGENT_CONTROL_H
 #define REHOME_NVEAGENT_CONTROL_H
@@ -31,7 +30,10 @@ typedef void (*control_handler)(void *userdata, struct json_object *object, stru
 /* Listens at @path; the errors are those of unix_socket_listen(). */
 int control_new(struct loop *loop, const char *path, control_handler handler, void *userdata,
 		struct control **ret_control);
-/* Closes the socket and removes its path. Requests that are open stay their owners' to answer, into the void. */
+/*
+ * Closes the socket and removes its path. Requests that are open stay their owners' to answer, into
+ * the void.
+ */
 struct control *control_free(struct control *control);
 DEFINE_CLEANUP(struct control, control_free)
 

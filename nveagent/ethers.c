@@ -37,7 +37,10 @@ static const char *read_entry(char *line, struct ethers_entry *ret_entry)
 	return NULL;
 }
 
-/* Copies the line at @text without its comment. False when it is too long for anything that we understand. */
+/*
+ * Copies the line at @text without its comment. False when it is too long for anything that we
+ * understand.
+ */
 static bool copy_line(const char *text, size_t size, char line[LINE_SIZE])
 {
 	const char *comment = memchr(text, '#', size);

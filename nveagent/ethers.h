@@ -2,8 +2,9 @@
 /*
  * ethers.h - the IPv4 addresses of diskless clients that nobody has heard yet, from a file.
  *
- * The file has the form of ethers(5), as rarpd(8) reads it, with addresses in place of names: a MAC and an IPv4
- * address a line, and comments that begin with '#'. It is read again when it has changed.
+ * The file has the form of ethers(5), as rarpd(8) reads it, with addresses in place of names: a MAC
+ * and an IPv4 address a line, and comments that begin with '#'. It is read again when it has
+ * changed.
  */
 #ifndef REHOME_NVEAGENT_ETHERS_H
 #define REHOME_NVEAGENT_ETHERS_H
@@ -48,8 +49,8 @@ struct ethers *ethers_free(struct ethers *ethers);
 DEFINE_CLEANUP(struct ethers, ethers_free)
 
 /*
- * Reads the file again if it is another one than before, or has changed. Returns 0, or an errno and a message as
- * above, once for each such change; what was read before stays then.
+ * Reads the file again if it is another one than before, or has changed. Returns 0, or an errno and
+ * a message as above, once for each such change; what was read before stays then.
  */
 int ethers_refresh(struct ethers *ethers, char *reterr_message);
 

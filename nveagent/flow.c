@@ -2,13 +2,11 @@
 /*
  * flow.c - flows as bytes.
  *
- *   u8 version, u16 count, then each flow:
- *   u8 family (4 or 6), u8 protocol, u8 zones (bits 0, 1) and labels (bit 2),
- *   u32 status, u32 timeout, u32 mark,
- *   two tuples: source and destination (4 or 16 bytes each), u16 source and u16 destination port,
- *   with labels: 16 bytes,
- *   TCP: u8 state, u8 flags and u8 window scale of each direction,
- *   SCTP: u8 state, u32 verification tag of each direction.
+ *   u8 version, u16 count, then each flow: u8 family (4 or 6), u8 protocol, u8 zones (bits 0, 1)
+ *   and labels (bit 2), u32 status, u32 timeout, u32 mark, two tuples: source and destination (4 or
+ *   16 bytes each), u16 source and u16 destination port, with labels: 16 bytes, TCP: u8 state, u8
+ *   flags and u8 window scale of each direction, SCTP: u8 state, u32 verification tag of each
+ *   direction.
  *
  * Big endian. Nothing may follow the last flow.
  */

@@ -17,7 +17,9 @@
 
 struct frame_out;
 
-/* @vtep: this NVE's, the source of what goes to VTEPs; "none": only devices. 0 or a negative errno. */
+/*
+ * @vtep: this NVE's, the source of what goes to VTEPs; "none": only devices. 0 or a negative errno.
+ */
 int frame_out_new(struct ip vtep, struct frame_out **ret_out);
 struct frame_out *frame_out_free(struct frame_out *out);
 DEFINE_CLEANUP(struct frame_out, frame_out_free)
@@ -29,9 +31,9 @@ DEFINE_CLEANUP(struct frame_out, frame_out_free)
 int frame_out_device(struct frame_out *out, uint32_t ifindex, const uint8_t *frame, size_t size);
 
 /*
- * To one VTEP, in VXLAN (RFC 7348 section 5), from a port of the kernel's choice; @port in host byte
- * order. @size: up to FRAME_BUILD_SIZE. Returns 0, -EMSGSIZE, -EAFNOSUPPORT without a VTEP of our own
- * of that family, or what sendmsg(2) said.
+ * To one VTEP, in VXLAN (RFC 7348 section 5), from a port of the kernel's choice; @port in host
+ * byte order. @size: up to FRAME_BUILD_SIZE. Returns 0, -EMSGSIZE, -EAFNOSUPPORT without a VTEP of
+ * our own of that family, or what sendmsg(2) said.
  */
 int frame_out_vtep(struct frame_out *out, uint32_t vni, struct ip vtep, uint16_t port,
 		   const uint8_t *frame, size_t size);

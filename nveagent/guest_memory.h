@@ -36,8 +36,9 @@ struct guest_memory *guest_memory_free(struct guest_memory *memory);
 DEFINE_CLEANUP(struct guest_memory, guest_memory_free)
 
 /*
- * Reads @size bytes at the guest physical @address, which may be any number. Returns 0; -EFAULT when
- * the guest has no memory there, or not that much: what else QEMU has in its memory is not read.
+ * Reads @size bytes at the guest physical @address, which may be any number. Returns 0; -EFAULT
+ * when the guest has no memory there, or not that much: what else QEMU has in its memory is not
+ * read.
  */
 int guest_memory_read(const struct guest_memory *memory, uint64_t address, void *data, size_t size);
 

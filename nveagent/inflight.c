@@ -6,20 +6,18 @@
  *
  *   t0  bridge entry MAC -> forward device. From here on a bridged frame goes to the held queue.
  *   t1  the tap's ring is read until it is empty. A CPU that looked the entry up before t0 may
- *       still be about to put its
- *       frame into the ring (br_handle_frame_finish() to tun_net_xmit() is one RCU read section
- *       without a sleep), so
+ *       still be about to put its frame into the ring (br_handle_frame_finish() to tun_net_xmit()
+ *       is one RCU read section without a sleep), so
  *   t2  all CPUs are awaited: GRACE_US go by, as they do while the VM's last state travels, or else
  *       membarrier(2) MEMBARRIER_CMD_GLOBAL, which is an RCU grace period
  *       (kernel/sched/membarrier.c),
  *   t3  and the ring is read again. Now it stays empty: each frame is either read back or in the
- *       held queue, and each one
- *       read back arrived before each one held, unless both were on their way at t0 itself.
+ *       held queue, and each one read back arrived before each one held, unless both were on their
+ *       way at t0 itself.
  *   t4  what was read back is sent past the queue, in order;
  *   t5  the queue is released.
  * A queueing discipline on the tap that delays frames (libvirt's <bandwidth>) can still bring one
- * after t3: stragglers are looked for
- * at t4 and with each inflight_read(), and sent on.
+ * after t3: stragglers are looked for at t4 and with each inflight_read(), and sent on.
  */
 #include "nveagent/inflight.h"
 
@@ -107,8 +105,8 @@ static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bo
 }
 
 /*
- * What is the VM's own is never given back to it: guests take that for an address conflict. Broadcast and
- * multicast reaches its new tap directly once it runs there.
+ * What is the VM's own is never given back to it: guests take that for an address conflict.
+ * Broadcast and multicast reaches its new tap directly once it runs there.
  */
 static bool is_for_vm(const struct inflight *inflight, const struct tap_frame *frame)
 {
@@ -268,7 +266,10 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 	counters->doubtful = found.doubtful;
 	if (r < 0)
 		counters->tap_error = r;
-	/* It is closed at the end: closing a packet socket awaits an RCU grace period, and packets are waiting. */
+	/*
+	 * It is closed at the end: closing a packet socket awaits an RCU grace period, and packets
+	 * are waiting.
+	 */
 	inflight->recovered = true;
 }
 
@@ -370,8 +371,8 @@ int inflight_release(struct inflight *inflight, uint64_t budget_us)
 /* --- returning --- */
 
 /*
- * All that waits comes to the tap at once, and more meanwhile, perhaps before the guest reads again.
- * Nothing else for the VM is on its way there now.
+ * All that waits comes to the tap at once, and more meanwhile, perhaps before the guest reads
+ * again. Nothing else for the VM is on its way there now.
  */
 static void make_room(struct inflight *inflight)
 {

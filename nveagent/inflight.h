@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * inflight.h - packets in flight at the old NVE: what still arrives for a VM that has left, in order,
- * to its new NVE (draft-ietf-nvo3-vmm section 5).
+ * inflight.h - packets in flight at the old NVE: what still arrives for a VM that has left, in
+ * order, to its new NVE (draft-ietf-nvo3-vmm section 5).
  *
  * Theory of operation
  *
- * A bridge never sends a frame out of the port it came in by, so what arrives over the VXLAN port for
- * a MAC that moved behind that same port would be dropped. Other VXLAN devices, the lanes of
- * kernel_forward.c, take them instead: bridge ports named "rhf<N>" with flooding and learning off. Their
- * FDB entry overrides VNI and UDP port, so that the outer packet is an ordinary one of the VNI.
+ * A bridge never sends a frame out of the port it came in by, so what arrives over the VXLAN port
+ * for a MAC that moved behind that same port would be dropped. Other VXLAN devices, the lanes of
+ * kernel_forward.c, take them instead: bridge ports named "rhf<N>" with flooding and learning off.
+ * Their FDB entry overrides VNI and UDP port, so that the outer packet is an ordinary one of the
+ * VNI.
  *
  *   armed       the lanes exist, unused; their queues hold; the tap's queue is held open by a second
  *               handle (pidfd_getfd(2) of QEMU's /dev/net/tun descriptor)
  *   parked      1. bridge FDB: MAC -> first lane, sticky. New frames now wait in its queue, in order.
- *               2. what the guest never took is read from the tap's queue and kept here; broadcast and
- *                  multicast, too, which the bridge goes on flooding to a stopped VM's tap.
+ *               2. what the guest never took is read from the tap's queue and kept here; broadcast
+ *                  and multicast, too, which the bridge goes on flooding to a stopped VM's tap.
  *   releasing   3. what was kept is sent by the first lane, past its queue (AF_PACKET,
  *                  PACKET_QDISC_BYPASS, vnet header carried over).
  *               4. what is held is let out, in order.
  *   forwarding  the kernel forwards by itself.
  *   returned    the VM goes on here: bridge FDB: MAC -> tap again. From parked, everything kept and held
- *               goes to the tap first, so a move that fails before inflight_release() loses nothing; what
- *               was forwarded before is not given back.
+ *               goes to the tap first, so a move that fails before inflight_release() loses
+ *               nothing; what was forwarded before is not given back.
  *   freed       nothing remains: no entry, no device
  *
- * Whoever can learn, within a fraction of a second, whether the VM runs at the new NVE does well to park
- * at STOP and release then: until then the destination has no use for the frames.
+ * Whoever can learn, within a fraction of a second, whether the VM runs at the new NVE does well to
+ * park at STOP and release then: until then the destination has no use for the frames.
  */
 #ifndef REHOME_NVEAGENT_INFLIGHT_H
 #define REHOME_NVEAGENT_INFLIGHT_H
@@ -97,13 +98,14 @@ uint64_t inflight_tend(struct inflight *inflight);
 int inflight_park(struct inflight *inflight, uint64_t stopped_us);
 
 /*
- * After inflight_park(): QEMU's own timestamp (CLOCK_REALTIME) of the first thing its main loop said
- * after STOP, the pause before the switch-over. Later calls change nothing.
+ * After inflight_park(): QEMU's own timestamp (CLOCK_REALTIME) of the first thing its main loop
+ * said after STOP, the pause before the switch-over. Later calls change nothing.
  */
 void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us);
 
 /*
- * Steps 3 and 4. Returns 0 when all has left this host, -EINPROGRESS when step 4 is not through after
+ * Steps 3 and 4. Returns 0 when all has left this host, -EINPROGRESS when step 4 is not through
+ * after
  * @budget_us: call it again soon. Idempotent. -EALREADY unless parked (or released already).
  */
 int inflight_release(struct inflight *inflight, uint64_t budget_us);
@@ -118,16 +120,14 @@ int inflight_return(struct inflight *inflight);
 
 /*
  * Reads the present counters, from the kernel too. Between inflight_park() and the end it also
- * looks for stragglers, and closes the
- * handle on the tap when QEMU has ended: an open one keeps the device alive. Call it now and
- * then, and when QEMU ended.
+ * looks for stragglers, and closes the handle on the tap when QEMU has ended: an open one keeps the
+ * device alive. Call it now and then, and when QEMU ended.
  */
 int inflight_read(struct inflight *inflight, struct inflight_counters *ret_counters);
 
 /*
  * Ends forwarding. The bridge's entry for the MAC is not left pointing at the forward device: the
- * caller has installed (or installs next, by reconcile) its
- * final place first. Accepts NULL.
+ * caller has installed (or installs next, by reconcile) its final place first. Accepts NULL.
  */
 struct inflight *inflight_free(struct inflight *inflight);
 DEFINE_CLEANUP(struct inflight, inflight_free)

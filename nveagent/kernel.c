@@ -6,9 +6,8 @@
 #include "nveagent/kernel_link.h"
 
 /*
- * rtnetlink_rcv_msg() asks for CAP_NET_ADMIN before it looks at what is to be changed: a change
- * of a device that cannot exist tells
- * the two answers apart and does nothing.
+ * rtnetlink_rcv_msg() asks for CAP_NET_ADMIN before it looks at what is to be changed: a change of
+ * a device that cannot exist tells the two answers apart and does nothing.
  */
 static int prove_privilege(struct kernel *kernel)
 {

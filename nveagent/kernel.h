@@ -3,10 +3,9 @@
  * kernel.h - the kernel's bridge, VXLAN and tap objects in our nouns. Only kernel_*.c include
  * netlink headers.
  *
- * Every call is synchronous and returns 0 or a negative errno; requests are built apart from
- * their sending so that tests can
- * read the bytes. Each entry we add bears NTF_EXT_LEARNED; each device we make is named by us
- * (see below).
+ * Every call is synchronous and returns 0 or a negative errno; requests are built apart from their
+ * sending so that tests can read the bytes. Each entry we add bears NTF_EXT_LEARNED; each device we
+ * make is named by us (see below).
  */
 #ifndef REHOME_NVEAGENT_KERNEL_H
 #define REHOME_NVEAGENT_KERNEL_H
@@ -60,12 +59,10 @@ struct vni_devices {
 
 /*
  * Makes or adopts the bridge and the VXLAN device of one VNI and joins them: VXLAN nolearning,
- * bridge port learning off, both up, MTU of the
- * VXLAN device = underlay MTU - 50 (IPv4) or 70 (IPv6) when we make it. An adopted device must
- * fit: VNI, port, and local address
- * as asked; learning is switched off on an adopted VXLAN port.
- * On failure nothing made by this call is left; @reterr_message (KERNEL_MESSAGE_SIZE) says what
- * is wrong and what to do.
+ * bridge port learning off, both up, MTU of the VXLAN device = underlay MTU - 50 (IPv4) or 70
+ * (IPv6) when we make it. An adopted device must fit: VNI, port, and local address as asked;
+ * learning is switched off on an adopted VXLAN port. On failure nothing made by this call is left;
+ * @reterr_message (KERNEL_MESSAGE_SIZE) says what is wrong and what to do.
  */
 int kernel_vni_ensure(struct kernel *kernel, struct vni_devices *devices, char *reterr_message);
 
@@ -87,9 +84,10 @@ int kernel_fdb_apply(struct kernel *kernel, const struct vni_devices *devices,
 		     const struct fdb_change *changes, size_t count, size_t *reterr_index);
 
 /*
- * Looks entries up, each by itself: what is in the bridge, or the VXLAN device, for the MAC, or in the bridge's
- * neighbour table for the address of @asked. Takes some microseconds for each, whatever the tables' size; not for
- * the zero MAC. At most KERNEL_LOOKUPS_MAX. Returns 0, or the first errno that is not "there is none".
+ * Looks entries up, each by itself: what is in the bridge, or the VXLAN device, for the MAC, or in
+ * the bridge's neighbour table for the address of @asked. Takes some microseconds for each,
+ * whatever the tables' size; not for the zero MAC. At most KERNEL_LOOKUPS_MAX. Returns 0, or the
+ * first errno that is not "there is none".
  */
 struct kernel_lookup {
 	struct fdb_entry asked, actual;
@@ -115,8 +113,9 @@ int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_p
 int kernel_port_make_room(struct kernel *kernel, uint32_t ifindex, uint64_t packets);
 
 /*
- * Whether the bridge leaves the MACs that it sees on this port unlearned. The port bears a mark meanwhile (@deaf of
- * struct kernel_port), so that it need not stay so when we end without undoing it.
+ * Whether the bridge leaves the MACs that it sees on this port unlearned. The port bears a mark
+ * meanwhile (@deaf of struct kernel_port), so that it need not stay so when we end without undoing
+ * it.
  */
 int kernel_port_set_deaf(struct kernel *kernel, uint32_t ifindex, bool deaf);
 
@@ -125,19 +124,17 @@ int kernel_port_set_deaf(struct kernel *kernel, uint32_t ifindex, bool deaf);
  *  - nothing flooded goes to it (flood, mcast_flood, bcast_flood off), so that it does not
  *    collect what the VM got at its old host too;
  *  - RARP that comes out of it (QEMU's self-announcement, sent before the VM runs: QEMU
- *    net/announce.c) is dropped, as is
- *    every frame whose source is not @mac; the host's own IPv6 on the tap is off;
- *  - frames for @mac that arrive on the VXLAN device go straight to the tap (tc ingress
- *    redirect), whatever the bridge's FDB says:
- *    until the VM runs here local senders' frames must still go to the old NVE, while the
- *    forwarded ones must wait in the tap's queue.
- *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk.
- *    It stays so until the tap goes with
- *    its QEMU: changing the length of a device in use drops what comes meanwhile (net/core/dev.c,
- *    dev_qdisc_change_tx_queue_len()).
+ *    net/announce.c) is dropped, as is every frame whose source is not @mac; the host's own IPv6 on
+ *    the tap is off;
+ *  - frames for @mac that arrive on the VXLAN device go straight to the tap (tc ingress redirect),
+ *    whatever the bridge's FDB says: until the VM runs here local senders' frames must still go to
+ *    the old NVE, while the forwarded ones must wait in the tap's queue.
+ *  - its queue is enlarged to @queue_packets (txqueuelen; tun.c resizes its ring), never shrunk. It
+ *    stays so until the tap goes with its QEMU: changing the length of a device in use drops what
+ *    comes meanwhile (net/core/dev.c, dev_qdisc_change_tx_queue_len()).
  * kernel_guard_open() lifts the first two and the redirect stays; kernel_guard_free() undoes
- * everything but the queue's length.
- * Both are idempotent and may be called for a tap that is gone (0).
+ * everything but the queue's length. Both are idempotent and may be called for a tap that is gone
+ * (0).
  */
 struct kernel_guard;
 int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
@@ -151,7 +148,10 @@ int kernel_guard_steer(struct kernel_guard *guard);
 /* True while flows are kept there; and when that queue has frames, too, that QEMU has not read. */
 bool kernel_guard_is_steered(const struct kernel_guard *guard);
 bool kernel_guard_is_busy(const struct kernel_guard *guard);
-/* Frames that found the tap's queue full since the guard was made (net/tun.c, tun_net_xmit()); 0 when the tap is gone. */
+/*
+ * Frames that found the tap's queue full since the guard was made (net/tun.c, tun_net_xmit()); 0
+ * when the tap is gone.
+ */
 uint64_t kernel_guard_dropped(const struct kernel_guard *guard);
 int kernel_guard_open(struct kernel_guard *guard);
 struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);	/* removes it from the kernel too */
@@ -177,8 +177,8 @@ struct kernel_watch_events {
 	/* A neighbour entry with our mark went, whoever took it. May be NULL. */
 	void (*neighbour_gone)(void *userdata, uint32_t ifindex, struct ip ip);
 	/*
-	 * An entry without our mark that does not age (@fixed) appeared, or went, in a bridge or a VXLAN device. May
-	 * be NULL. Our own sticky ones look so for a moment (kernel_fdb.c).
+	 * An entry without our mark that does not age (@fixed) appeared, or went, in a bridge or a
+	 * VXLAN device. May be NULL. Our own sticky ones look so for a moment (kernel_fdb.c).
 	 */
 	void (*fixed)(void *userdata, const struct fdb_entry *entry, bool gone);
 };
@@ -189,9 +189,9 @@ DEFINE_CLEANUP(struct kernel_watch, kernel_watch_free)
 int kernel_watch_fd(const struct kernel_watch *watch);
 int kernel_watch_read(struct kernel_watch *watch);	/* reads some of what is there; calls back; 0 or errno */
 /*
- * Calls link() for every port of a bridge, and fdb() for every dynamic bridge entry of a port, that there is now.
- * The second looks at all entries of the port's bridge, once, and again for each further 32 KiB of the
- * port's own.
+ * Calls link() for every port of a bridge, and fdb() for every dynamic bridge entry of a port, that
+ * there is now. The second looks at all entries of the port's bridge, once, and again for each
+ * further 32 KiB of the port's own.
  */
 int kernel_watch_replay_bridge(struct kernel *kernel, uint32_t bridge_ifindex,
 			       const struct kernel_watch_events *events, void *userdata);

@@ -5,15 +5,15 @@
  *
  * Reading. The kernel picks the entries itself (CTA_FILTER, Linux 5.8; net/netfilter/
  * nf_conntrack_netlink.c), one walk of its table for each address and direction. A kernel that does
- * not know CTA_FILTER hands over its whole table at the first walk, which shows in entries that were
- * not asked for; then that walk was enough for the family. For IPv6 there is a walk for nobody's
- * address before the others: Linux to 6.18 at least has the comparison of IPv6 addresses the wrong
- * way round (ctnetlink_filter_match_tuple()) and hands over all but what was asked for. With ::,
- * that is the whole table again.
+ * not know CTA_FILTER hands over its whole table at the first walk, which shows in entries that
+ * were not asked for; then that walk was enough for the family. For IPv6 there is a walk for
+ * nobody's address before the others: Linux to 6.18 at least has the comparison of IPv6 addresses
+ * the wrong way round (ctnetlink_filter_match_tuple()) and hands over all but what was asked for.
+ * With ::, that is the whole table again.
  *
  * An end of a flow is the source of one of its directions: what the VM sends bears its address as
- * source before any translation, in one direction or the other. An entry that names the address only
- * as a destination is about packets that never reach the VM.
+ * source before any translation, in one direction or the other. An entry that names the address
+ * only as a destination is about packets that never reach the VM.
  */
 #include "nveagent/kernel_conntrack.h"
 

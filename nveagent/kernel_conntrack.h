@@ -17,7 +17,9 @@
 #include "common/cleanup.h"
 #include "nveagent/flow.h"
 
-/* Does this namespace track connections at all? One small file is read; cheap enough for a switch. */
+/*
+ * Does this namespace track connections at all? One small file is read; cheap enough for a switch.
+ */
 bool kernel_conntrack_in_use(void);
 
 struct kernel_conntrack;

@@ -26,8 +26,9 @@ struct kernel_ear {
 };
 
 /*
- * Unicast: its Ethernet header. Untagged broadcast ARP and multicast NS: all of it, as far as we read.
- * An NS behind extension headers is not taken: nobody sends one (RFC 6980 forbids the fragment header).
+ * Unicast: its Ethernet header. Untagged broadcast ARP and multicast NS: all of it, as far as we
+ * read. An NS behind extension headers is not taken: nobody sends one (RFC 6980 forbids the
+ * fragment header).
  */
 static const struct sock_filter filter_code[] = {
 	/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
@@ -86,7 +87,10 @@ static int set_device(struct kernel *kernel, uint32_t ifindex, uint32_t vni, uin
 	return kernel_request(kernel, message);
 }
 
-/* Where multicast is snooped, a port hears a group nobody behind it has joined only as a router's port. */
+/*
+ * Where multicast is snooped, a port hears a group nobody behind it has joined only as a router's
+ * port.
+ */
 static int join_bridge(struct kernel *kernel, uint32_t ifindex, const struct vni_devices *devices)
 {
 	static const struct link_port_flag no_learning = { IFLA_BRPORT_LEARNING, 0 };

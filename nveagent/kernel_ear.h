@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_ear.h - a tap of our own in a VNI's bridge: it hears what the bridge floods because it does
- * not know where to, and speaks to the guests.
+ * kernel_ear.h - a tap of our own in a VNI's bridge: it hears what the bridge floods because it
+ * does not know where to, and speaks to the guests.
  *
  * Theory of operation
  *
- * The bridge floods to each of its ports what it has no entry for. So a port gets exactly the frames
- * that miss: unicast to an unknown MAC, broadcast ARP, multicast NS; and nothing that is known. A
- * filter on the tap (TUNATTACHFILTER) keeps only those three, and of unicast only the headers. This
- * needs none of l2miss and l3miss, which a VXLAN device tells only when it has no list for flooded
- * frames (vxlan_core.c, vxlan_xmit()), and which one that is adopted may lack.
+ * The bridge floods to each of its ports what it has no entry for. So a port gets exactly the
+ * frames that miss: unicast to an unknown MAC, broadcast ARP, multicast NS; and nothing that is
+ * known. A filter on the tap (TUNATTACHFILTER) keeps only those three, and of unicast only the
+ * headers. This needs none of l2miss and l3miss, which a VXLAN device tells only when it has no
+ * list for flooded frames (vxlan_core.c, vxlan_xmit()), and which one that is adopted may lack.
  *
- * What is written to the tap enters the bridge as from any other port, but the bridge does not learn
- * from it. The device is "rhe<VNI>" and goes with the agent. Its MAC address is the highest of
- * any port's, so that it never becomes the bridge's own, and its MTU is the VXLAN device's.
+ * What is written to the tap enters the bridge as from any other port, but the bridge does not
+ * learn from it. The device is "rhe<VNI>" and goes with the agent. Its MAC address is the highest
+ * of any port's, so that it never becomes the bridge's own, and its MTU is the VXLAN device's.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_EAR_H
 #define REHOME_NVEAGENT_KERNEL_EAR_H

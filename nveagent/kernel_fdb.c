@@ -5,11 +5,10 @@
  *
  * Theory of operation (net/bridge/br_fdb.c and drivers/net/vxlan/vxlan_core.c, Linux 6.1 to 6.18)
  *
- * Bridge layer. NTF_EXT_LEARNED takes a path of its own, br_fdb_external_learn_add(): it moves
- * the entry and marks it, and looks
- * neither at the state nor at NTF_STICKY. Without that flag fdb_add_entry() moves the entry and
- * sets static and sticky as asked,
- * and leaves the mark as it was. Hence:
+ * Bridge layer. NTF_EXT_LEARNED takes a path of its own, br_fdb_external_learn_add(): it moves the
+ * entry and marks it, and looks neither at the state nor at NTF_STICKY. Without that flag
+ * fdb_add_entry() moves the entry and sets static and sticky as asked, and leaves the mark as it
+ * was. Hence:
  *   remote MAC, new        one message, marked. It does not age; when the MAC is seen on a local
  *   port it roams there and
  *                          loses the mark, which is how a VM that appears here is noticed.
@@ -20,9 +19,8 @@
  * Either way the first message moves the entry, atomically.
  *
  * VXLAN layer. One message does all. A unicast MAC has one destination, replaced atomically; the
- * zero MAC takes a
- * list, to which only NLM_F_APPEND adds. A deletion names the destination, so one that moved
- * meanwhile stays.
+ * zero MAC takes a list, to which only NLM_F_APPEND adds. A deletion names the destination, so one
+ * that moved meanwhile stays.
  */
 #include "nveagent/kernel_fdb.h"
 

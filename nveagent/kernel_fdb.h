@@ -26,10 +26,9 @@ int kernel_fdb_build(const struct fdb_change *change, struct nl_msg **ret_messag
 
 /*
  * Reads an RTM_NEWNEIGH or RTM_DELNEIGH. Returns 1 and the entry when it is one of bridge
- * @bridge_ifindex's ports or of the
- * device @vxlan_ifindex (0: any bridge, no VXLAN device), else 0. Entries of a VLAN are skipped:
- * they play no part while VLAN
- * filtering is off, and with it on the bridge is not adopted.
+ * @bridge_ifindex's ports or of the device @vxlan_ifindex (0: any bridge, no VXLAN device), else 0.
+ * Entries of a VLAN are skipped: they play no part while VLAN filtering is off, and with it on the
+ * bridge is not adopted.
  */
 int kernel_fdb_parse(const struct nlmsghdr *header, uint32_t bridge_ifindex, uint32_t vxlan_ifindex,
 		     struct fdb_entry *ret_entry);

@@ -2,12 +2,12 @@
 /*
  * kernel_flow.c - libnetfilter_conntrack turns entries into attributes and back.
  *
- * TCP. The kernel takes state, flags and window scale, but not the window it has seen. It then begins
- * with what the first packets show, and may hold a later one for invalid: an acknowledgement of data
- * that only the old host saw is "over the upper bound" (tcp_in_window() in net/netfilter/
- * nf_conntrack_proto_tcp.c). So the connection is made liberal in both directions, as conntrackd does
- * unless told otherwise: states are still tracked, and only RSTs outside of the window are not let
- * through.
+ * TCP. The kernel takes state, flags and window scale, but not the window it has seen. It then
+ * begins with what the first packets show, and may hold a later one for invalid: an acknowledgement
+ * of data that only the old host saw is "over the upper bound" (tcp_in_window() in net/netfilter/
+ * nf_conntrack_proto_tcp.c). So the connection is made liberal in both directions, as conntrackd
+ * does unless told otherwise: states are still tracked, and only RSTs outside of the window are not
+ * let through.
  */
 #include "nveagent/kernel_flow.h"
 
@@ -297,7 +297,9 @@ struct nl_msg *kernel_flow_message(int type, int flags, const struct flow *flow,
 		set_translation(ct, flow);
 		nfct_set_attr_u32(ct, ATTR_MARK, flow->mark);
 	}
-	/* The library writes behind the header without asking for room: less than 1 KiB of a page. */
+	/*
+	 * The library writes behind the header without asking for room: less than 1 KiB of a page.
+	 */
 	if (nfct_nlmsg_build(nlmsg_hdr(message), ct) < 0)
 		return NULL;
 	if (extent >= KERNEL_FLOW_WHOLE && flow->has_labels &&

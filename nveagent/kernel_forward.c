@@ -4,25 +4,25 @@
  *
  * Theory of operation
  *
- * A queue is run by whichever CPU comes by: the one that lets it out, or one on which a frame arrives
- * for it. What one CPU has sent may still wait in that CPU's backlog (a virtual link) or transmit queue
- * (a network card) when another CPU runs the queue next, and the later frames overtake the earlier
- * ones. So a queue must not be emptied while frames arrive for it.
+ * A queue is run by whichever CPU comes by: the one that lets it out, or one on which a frame
+ * arrives for it. What one CPU has sent may still wait in that CPU's backlog (a virtual link) or
+ * transmit queue (a network card) when another CPU runs the queue next, and the later frames
+ * overtake the earlier ones. So a queue must not be emptied while frames arrive for it.
  *
- * Hence two lanes, devices with a held queue each (kernel_lane.c, kernel_hold.c). One is the bridge's
- * choice for the MAC; new frames wait there. To let out what it holds:
+ * Hence two lanes, devices with a held queue each (kernel_lane.c, kernel_hold.c). One is the
+ * bridge's choice for the MAC; new frames wait there. To let out what it holds:
  *
  *   1. the bridge's entry is pointed at the other lane, which holds: new frames wait there,
  *   2. the first lane is emptied, on one CPU, as fast as what lies below can take it,
  *   3. all backlogs are awaited,
  *   4. and the two change their parts.
  *
- * While n frames leave, fewer come, so each round has fewer: 3,000, 200, 10. When LAST_FRAMES are left,
- * everything may pass, arriving frames too: only these few race with another CPU's next frame, for the
- * microseconds in which they are handed down.
+ * While n frames leave, fewer come, so each round has fewer: 3,000, 200, 10. When LAST_FRAMES are
+ * left, everything may pass, arriving frames too: only these few race with another CPU's next
+ * frame, for the microseconds in which they are handed down.
  *
- * A frame that was looked up before 1. and arrives in the first lane late passes at once: it is still
- * before all that wait in the other one.
+ * A frame that was looked up before 1. and arrives in the first lane late passes at once: it is
+ * still before all that wait in the other one.
  *
  * Where the kernel has no sch_tbf there is one lane, and nothing is held.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_forward.h - what carries one moving MAC to its new NVE; no netlink in this header. Internal
- * to kernel_*.c and inflight.c.
+ * kernel_forward.h - what carries one moving MAC to its new NVE; no netlink in this header.
+ * Internal to kernel_*.c and inflight.c.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_FORWARD_H
 #define REHOME_NVEAGENT_KERNEL_FORWARD_H
@@ -27,14 +27,19 @@ bool kernel_forward_holds(const struct kernel_forward *forward);
 /* From now on the bridge's frames for the MAC are held. One system call. */
 int kernel_forward_take(struct kernel_forward *forward);
 /*
- * What is held leaves in order; later frames follow. Returns 0 when it has left the host's backlogs,
- * -EINPROGRESS when @budget_us were over before: call it again soon, until it returns 0. Call it again
+ * What is held leaves in order; later frames follow. Returns 0 when it has left the host's
+ * backlogs,
+ * -EINPROGRESS when @budget_us were over before: call it again soon, until it returns 0. Call it
+ * again
  * after an error, too. -ETIMEDOUT: the queue does not empty itself; frames may overtake now.
  */
 int kernel_forward_release(struct kernel_forward *forward, uint64_t budget_us);
 /* The bridge's entry: MAC -> @tap_ifindex, sticky and ours. */
 int kernel_forward_return(struct kernel_forward *forward, uint32_t tap_ifindex);
-/* From now on what leaves goes out of @tap_ifindex. For what is held; before kernel_forward_release(). */
+/*
+ * From now on what leaves goes out of @tap_ifindex. For what is held; before
+ * kernel_forward_release().
+ */
 int kernel_forward_turn_back(struct kernel_forward *forward, uint32_t tap_ifindex);
 
 struct kernel_forward_counters {

@@ -5,12 +5,10 @@
  * Theory of operation
  *
  * The redirect on the VXLAN device is put first and taken away last, and its action's cookie says
- * how the tap was before. So the
- * guard's whole memory is in the kernel: an agent that died is undone by the next one exactly as
- * kernel_guard_free()
- * would have (kernel_sweep.c calls the same function). The filter on the tap is there until the
- * guard is opened and so
- * says whether the flood flags are still ours to restore.
+ * how the tap was before. So the guard's whole memory is in the kernel: an agent that died is
+ * undone by the next one exactly as kernel_guard_free() would have (kernel_sweep.c calls the same
+ * function). The filter on the tap is there until the guard is opened and so says whether the flood
+ * flags are still ours to restore.
  *
  *   VXLAN device, ingress   pref TC_PREFERENCE, handle = the tap's ifindex: to @mac? out of the tap
  *   tap, ingress            pref TC_PREFERENCE, handle = enum tap_filter: RARP, or not from @mac?
@@ -19,8 +17,8 @@
  * A tap with several queues is steered to the first one meanwhile (tap_steer.h).
  *
  * A redirected frame enters the tap's ring as a bridged one does: dev_queue_xmit() of the tap
- * (net/sched/act_mirred.c), in the
- * order of arrival as long as one receive queue serves the outer flow.
+ * (net/sched/act_mirred.c), in the order of arrival as long as one receive queue serves the outer
+ * flow.
  */
 #include "nveagent/kernel_guard.h"
 

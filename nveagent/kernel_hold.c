@@ -12,12 +12,13 @@
  * to the device itself, so the VXLAN driver drops them.
  *
  * Emptying changes the rates of the same queue, which keeps its contents and fills the bucket. Its
- * timer still stands as it was, so something must make the queue run: one more filler. What runs it is
- * the system call that sends the filler, so that everything leaves by one CPU, where we stay, in order.
+ * timer still stands as it was, so something must make the queue run: one more filler. What runs it
+ * is the system call that sends the filler, so that everything leaves by one CPU, where we stay, in
+ * order.
  *
  * In pieces: all at once would overrun what lies below, a CPU's backlog (netdev_max_backlog, 1000
- * frames) or a network card. A bucketful passes PIECE_FRAMES short frames, or two bundles of 64 KiB; then
- * the backlogs are looked at, or the time is waited for that the network card needs.
+ * frames) or a network card. A bucketful passes PIECE_FRAMES short frames, or two bundles of 64
+ * KiB; then the backlogs are looked at, or the time is waited for that the network card needs.
  */
 #include "nveagent/kernel_hold.h"
 
@@ -253,8 +254,8 @@ int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us)
 }
 
 /*
- * A queue that may pass and does not is pushed: in a real move the last 33 of 63 frames stayed in it
- * because no more came.
+ * A queue that may pass and does not is pushed: in a real move the last 33 of 63 frames stayed in
+ * it because no more came.
  */
 int kernel_hold_pass(struct kernel_hold *hold)
 {

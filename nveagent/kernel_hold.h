@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_hold.h - a device's queue that holds what comes until it is told to let it out. Internal to
- * kernel_*.c.
+ * kernel_hold.h - a device's queue that holds what comes until it is told to let it out. Internal
+ * to kernel_*.c.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_HOLD_H
 #define REHOME_NVEAGENT_KERNEL_HOLD_H
@@ -42,9 +42,10 @@ int kernel_hold_count(struct kernel_hold *hold, uint32_t *ret_frames);
 /* From now on kernel_hold_await_empty() lets frames out; nothing new is to arrive. */
 void kernel_hold_empty(struct kernel_hold *hold);
 /*
- * Lets them out in order, on one CPU: stays on it until it returns something else than -EINPROGRESS, which
- * means that @deadline_us (CLOCK_MONOTONIC) came first. 0: the queue is empty, and what it sent has left
- * the host's backlogs; what still arrives passes. -ETIMEDOUT: nothing has left it for HOLD_STUCK_US.
+ * Lets them out in order, on one CPU: stays on it until it returns something else than
+ * -EINPROGRESS, which means that @deadline_us (CLOCK_MONOTONIC) came first. 0: the queue is empty,
+ * and what it sent has left the host's backlogs; what still arrives passes. -ETIMEDOUT: nothing has
+ * left it for HOLD_STUCK_US.
  */
 int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us);
 /* Holds again, what comes from now on. Does nothing to a queue that holds. */

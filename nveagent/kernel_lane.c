@@ -6,17 +6,17 @@
  *
  * "rhf<N>", N the lowest free number. Its own VNI is N + 1 on UDP port FORWARD_UDP_PORT, which only
  * keeps it apart from every other VXLAN device (the kernel refuses a second one with the same VNI,
- * port and flags); its one forwarding entry names the real VNI and port. Whatever would come in by it
- * is dropped by an ingress filter: a VNI nobody asked for must not be a way into the bridge.
+ * port and flags); its one forwarding entry names the real VNI and port. Whatever would come in by
+ * it is dropped by an ingress filter: a VNI nobody asked for must not be a way into the bridge.
  *
  * The outer UDP source port is one for all lanes of a MAC, instead of a hash of the inner frame: a
- * frame that was read back from a tap has another skb hash than one that was just bridged, and the two
- * must not take different paths (ECMP), transmit queues or receive queues.
+ * frame that was read back from a tap has another skb hash than one that was just bridged, and the
+ * two must not take different paths (ECMP), transmit queues or receive queues.
  *
- * Turning back. When the VM goes on here, what is held must go to its tap, and before anything newer
- * does. So the forwarding entry is pointed at this very device (own VTEP, own VNI and port): the VXLAN
- * driver hands such frames to it without sending them (encap_bypass_if_local()), and a redirect on
- * its ingress takes them to the tap.
+ * Turning back. When the VM goes on here, what is held must go to its tap, and before anything
+ * newer does. So the forwarding entry is pointed at this very device (own VTEP, own VNI and port):
+ * the VXLAN driver hands such frames to it without sending them (encap_bypass_if_local()), and a
+ * redirect on its ingress takes them to the tap.
  */
 #include "nveagent/kernel_lane.h"
 
@@ -240,9 +240,8 @@ static int find_hop(struct kernel *kernel, struct ip to, struct hop *hop)
 
 /*
  * Has the kernel resolve the next hop ahead of use (NTF_USE), because few frames may wait for an
- * unresolved neighbour
- * (unres_qlen_bytes, arp(7)) and a whole queue is about to. Failure is not fatal: the path may be
- * one without neighbours.
+ * unresolved neighbour (unres_qlen_bytes, arp(7)) and a whole queue is about to. Failure is not
+ * fatal: the path may be one without neighbours.
  */
 static void resolve(struct kernel *kernel, const struct hop *hop)
 {

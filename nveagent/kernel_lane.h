@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_lane.h - a device that carries one MAC to its new NVE, with a queue that can hold. Internal
- * to kernel_*.c.
+ * kernel_lane.h - a device that carries one MAC to its new NVE, with a queue that can hold.
+ * Internal to kernel_*.c.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_LANE_H
 #define REHOME_NVEAGENT_KERNEL_LANE_H
@@ -24,7 +24,8 @@ struct kernel_lane;
 /*
  * Makes the device with its entry to @new_vtep and, where the kernel has sch_tbf, its held queue.
  * Nothing is sent to it yet. @twin: another lane of the same MAC, or NULL.
- * -EADDRINUSE: a program that is not ours holds FORWARD_UDP_PORT. -EMFILE: KERNEL_LANES_MAX are there.
+ * -EADDRINUSE: a program that is not ours holds FORWARD_UDP_PORT. -EMFILE: KERNEL_LANES_MAX are
+ * there.
  */
 int kernel_lane_new(struct kernel *kernel, const struct vni_devices *devices, struct mac mac,
 		    struct ip new_vtep, const struct kernel_lane *twin,
@@ -35,9 +36,14 @@ DEFINE_CLEANUP(struct kernel_lane, kernel_lane_free)
 uint32_t kernel_lane_ifindex(const struct kernel_lane *lane);
 struct kernel_hold *kernel_lane_hold(struct kernel_lane *lane);
 
-/* The bridge's entry: MAC -> the lane, sticky and ours. Prepared by kernel_lane_new(); one system call. */
+/*
+ * The bridge's entry: MAC -> the lane, sticky and ours. Prepared by kernel_lane_new(); one system
+ * call.
+ */
 int kernel_lane_take(struct kernel_lane *lane);
-/* The same for any port: how many of @messages (KERNEL_FDB_MESSAGES_MAX) were built, or an errno. */
+/*
+ * The same for any port: how many of @messages (KERNEL_FDB_MESSAGES_MAX) were built, or an errno.
+ */
 int kernel_lane_build_entry(struct mac mac, uint32_t ifindex, struct nl_msg **messages);
 int kernel_lane_send_entry(struct kernel *kernel, struct nl_msg *const *messages, int count);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_learning.c - whether the bridge learns on a port, so that it can be put right by a later life.
+ * kernel_learning.c - whether the bridge learns on a port, so that it can be put right by a later
+ * life.
  *
- * Learning that we switched off outlives us, and looks like an operator's wish. So the device bears a mark for that
- * time, which goes with it: one more name (RTM_NEWLINKPROP, IFLA_ALT_IFNAME, Linux 5.5). A port without
- * the mark is never changed.
+ * Learning that we switched off outlives us, and looks like an operator's wish. So the device bears
+ * a mark for that time, which goes with it: one more name (RTM_NEWLINKPROP, IFLA_ALT_IFNAME, Linux
+ * 5.5). A port without the mark is never changed.
  */
 #include <errno.h>
 #include <stdio.h>

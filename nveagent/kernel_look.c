@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_look.c - entries of the forwarding tables, looked up one by one: fdb_get of the bridge and the VXLAN
- * driver (net/core/rtnetlink.c, rtnl_fdb_get(), Linux 5.0) and neigh_get() (net/core/neighbour.c, 5.0).
+ * kernel_look.c - entries of the forwarding tables, looked up one by one: fdb_get of the bridge and
+ * the VXLAN driver (net/core/rtnetlink.c, rtnl_fdb_get(), Linux 5.0) and neigh_get()
+ * (net/core/neighbour.c, 5.0).
  */
 #include <errno.h>
 #include <linux/neighbour.h>

@@ -14,11 +14,11 @@
  * An ARP probe, a GARP, a DAD NS and an unsolicited NA are neither answered nor sent to the VXLAN
  * port; suppress.c answers those that need it, and tells guests what they would have heard.
  *
- * Ours are permanent, so that nothing a guest sends changes them and no lost carrier takes them, and
- * NTF_EXT_LEARNED, which is our mark and exempts them from gc_thresh1 to 3 (neigh_alloc()). A change
- * of the bridge's own MAC address flushes all the same (neigh_changeaddr()): kernel_watch.c tells.
- * The table is also the host's own when it has an address on the bridge; what it learned itself is
- * taken over, what somebody made permanent is left alone.
+ * Ours are permanent, so that nothing a guest sends changes them and no lost carrier takes them,
+ * and NTF_EXT_LEARNED, which is our mark and exempts them from gc_thresh1 to 3 (neigh_alloc()). A
+ * change of the bridge's own MAC address flushes all the same (neigh_changeaddr()): kernel_watch.c
+ * tells. The table is also the host's own when it has an address on the bridge; what it learned
+ * itself is taken over, what somebody made permanent is left alone.
  */
 #include "nveagent/kernel_neigh.h"
 

@@ -3,8 +3,8 @@
  * kernel_netlink.h - asking rtnetlink. Internal to kernel_*.c.
  *
  * libnl builds and cuts messages and owns the socket; the reading of answers is ours, because
- * libnl's error
- * numbers fold several errnos into one (ENOENT, ENODEV and ESRCH are all "not found" there).
+ * libnl's error numbers fold several errnos into one (ENOENT, ENODEV and ESRCH are all "not found"
+ * there).
  */
 #ifndef REHOME_NVEAGENT_KERNEL_NETLINK_H
 #define REHOME_NVEAGENT_KERNEL_NETLINK_H
@@ -62,21 +62,22 @@ int kernel_get(struct kernel *kernel, struct nl_msg *message,
 
 /*
  * Sends a dump request and calls @each for every object; a negative value ends the calls and is
- * returned. The objects of an
- * inconsistent dump (NLM_F_DUMP_INTR) are handed over as well and -EAGAIN is returned in the end.
+ * returned. The objects of an inconsistent dump (NLM_F_DUMP_INTR) are handed over as well and
+ * -EAGAIN is returned in the end.
  */
 int kernel_dump(struct kernel *kernel, struct nl_msg *message,
 		int (*each)(void *userdata, const struct nlmsghdr *header), void *userdata);
 
 /*
  * Sends @count messages (at most KERNEL_BATCH_MAX) with one system call; results[i] becomes 0 or
- * the errno of message i. The kernel
- * processes each whatever became of those before. Returns 0, or an errno of the transport.
+ * the errno of message i. The kernel processes each whatever became of those before. Returns 0, or
+ * an errno of the transport.
  */
 int kernel_batch(struct kernel *kernel, struct nl_msg *const *messages, size_t count, int *results);
 
 /*
- * Many small messages, one after another in one buffer: a tenth of what an nl_msg costs. Begins zeroed.
+ * Many small messages, one after another in one buffer: a tenth of what an nl_msg costs. Begins
+ * zeroed.
  */
 struct kernel_stream {
 	uint8_t data[KERNEL_STREAM_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -92,16 +93,17 @@ void kernel_stream_put(struct kernel_stream *stream, uint16_t type, const void *
 
 /*
  * Sends what is in @stream with one system call, and empties it. Only the last message is
- * acknowledged; @failed is called for each that the kernel refuses, with its place in the stream and
- * the errno. The kernel processes each whatever became of those before. Returns 0, or an errno of the
- * transport.
+ * acknowledged; @failed is called for each that the kernel refuses, with its place in the stream
+ * and the errno. The kernel processes each whatever became of those before. Returns 0, or an errno
+ * of the transport.
  */
 int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
 		       void (*failed)(void *userdata, size_t index, uint16_t type, int error), void *userdata);
 
 /*
- * Sends what is in @stream, requests that are answered by one object each (RTM_GET... without NLM_F_DUMP), and
- * empties it. @each gets every answer: the place of its request in the stream, and the object, or NULL and the errno.
+ * Sends what is in @stream, requests that are answered by one object each (RTM_GET... without
+ * NLM_F_DUMP), and empties it. @each gets every answer: the place of its request in the stream, and
+ * the object, or NULL and the errno.
  * Returns 0, or an errno of the transport.
  */
 int kernel_stream_ask(struct kernel *kernel, struct kernel_stream *stream,

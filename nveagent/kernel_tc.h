@@ -4,8 +4,8 @@
  * holds. Internal to kernel_*.c.
  *
  * Filters are classic BPF programs (cls_bpf), which need neither bpf(2) nor act_gact: a
- * direct-action program drops by its
- * return value. Ours have the preference TC_PREFERENCE, by which they are found again.
+ * direct-action program drops by its return value. Ours have the preference TC_PREFERENCE, by which
+ * they are found again.
  */
 #ifndef REHOME_NVEAGENT_KERNEL_TC_H
 #define REHOME_NVEAGENT_KERNEL_TC_H
@@ -48,9 +48,9 @@ struct tc_filter {
  * Makes the clsact qdisc of a device. *ret_made is false when there was one (or an ingress qdisc)
  * already.
  *
- * Making or removing one interrupts the device: for a few milliseconds it drops what it should
- * send (net/sched/sch_api.c, qdisc_graft(),
- * dev_deactivate()). So it is made before traffic flows, and stays, empty, as long as the device.
+ * Making or removing one interrupts the device: for a few milliseconds it drops what it should send
+ * (net/sched/sch_api.c, qdisc_graft(), dev_deactivate()). So it is made before traffic flows, and
+ * stays, empty, as long as the device.
  */
 int tc_clsact_ensure(struct kernel *kernel, uint32_t ifindex, bool *ret_made);
 /* Removes it when no filter is left on its ingress and egress. */
@@ -73,9 +73,8 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 
 /*
  * A root queue (sch_tbf): tokens come at @rate into a bucket of @burst + @overhead, and a frame
- * takes its size + @overhead.
- * tc_queue_build() makes it (@make) or changes it; a change keeps what is in it, and fills the
- * bucket.
+ * takes its size + @overhead. tc_queue_build() makes it (@make) or changes it; a change keeps what
+ * is in it, and fills the bucket.
  */
 struct tc_queue {
 	uint64_t rate;		/* bytes/s */

@@ -3,11 +3,11 @@
  * kernel_vni.c - the bridge and the VXLAN device of one VNI: made when missing, adopted when
  * fitting, refused otherwise.
  *
- * A bridge we make gives its ports no VLAN: a kernel with VLAN filtering would keep a second copy of each forwarding entry for
- * VLAN 1, which has no effect while filtering is off but does not follow when the first one roams (br_fdb.c, br_fdb_add()).
- * What we make sends nothing of its own: no link-local address (no DAD, MLD or router
- * solicitation), no STP, no snooping (after a
- * move the new bridge would not know the VM's groups until the next query).
+ * A bridge we make gives its ports no VLAN: a kernel with VLAN filtering would keep a second copy
+ * of each forwarding entry for VLAN 1, which has no effect while filtering is off but does not
+ * follow when the first one roams (br_fdb.c, br_fdb_add()). What we make sends nothing of its own:
+ * no link-local address (no DAD, MLD or router solicitation), no STP, no snooping (after a move the
+ * new bridge would not know the VM's groups until the next query).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -81,8 +81,8 @@ static int check_vxlan(const struct vni_devices *devices, const struct kernel_li
 }
 
 /*
- * A bridge without an address of its own takes the lowest of its ports', and each time that changes it
- * loses all its neighbour entries (net/core/neighbour.c, neigh_changeaddr()).
+ * A bridge without an address of its own takes the lowest of its ports', and each time that changes
+ * it loses all its neighbour entries (net/core/neighbour.c, neigh_changeaddr()).
  */
 static struct mac own_mac(void)
 {

@@ -2,11 +2,10 @@
 /*
  * kernel_watch.c - links and bridge entries as they change.
  *
- * A second socket, because notifications must not stand between a request and its answer. Links
- * are read from messages of family
- * AF_UNSPEC only: those carry the master, also when a port leaves its bridge; the bridge's own
- * (AF_BRIDGE) say the same
- * again. Entries come from net/bridge/br_fdb.c, fdb_notify(), and from the VXLAN driver.
+ * A second socket, because notifications must not stand between a request and its answer. Links are
+ * read from messages of family AF_UNSPEC only: those carry the master, also when a port leaves its
+ * bridge; the bridge's own (AF_BRIDGE) say the same again. Entries come from net/bridge/br_fdb.c,
+ * fdb_notify(), and from the VXLAN driver.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -39,9 +38,10 @@ enum {
 };
 
 /*
- * A hundred thousand entries that we make are as many notifications. Those that nobody here needs do not
- * reach our queue: neighbour entries unless one of ours went; what is ours of the bridges' and the drivers' tables; and
- * what drivers have learned. A filter reads numbers as big-endian; type and state are in this host's order.
+ * A hundred thousand entries that we make are as many notifications. Those that nobody here needs
+ * do not reach our queue: neighbour entries unless one of ours went; what is ours of the bridges'
+ * and the drivers' tables; and what drivers have learned. A filter reads numbers as big-endian;
+ * type and state are in this host's order.
  */
 static int attach_filter(int fd)
 {

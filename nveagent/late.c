@@ -122,8 +122,8 @@ static uint32_t mac_tail(struct mac mac)
 }
 
 /*
- * Keeps the frames whose destination is on the list. Each of them in turn: its tail, its head, or else
- * the next one.
+ * Keeps the frames whose destination is on the list. Each of them in turn: its tail, its head, or
+ * else the next one.
  */
 static int set_filter(struct late *late)
 {

@@ -6,9 +6,9 @@
  *
  * Theory of operation
  *
- * A bridge never sends a frame out of the port it came in by, so it drops them. A packet socket on the
- * VXLAN device hears them as they come in; its filter lets only frames for the endpoints on the list
- * through, so it costs nothing per frame of anybody else. The owner says where the endpoint is
+ * A bridge never sends a frame out of the port it came in by, so it drops them. A packet socket on
+ * the VXLAN device hears them as they come in; its filter lets only frames for the endpoints on the
+ * list through, so it costs nothing per frame of anybody else. The owner says where the endpoint is
  * now. Frames are sent on by the VXLAN device, past the bridge, as they are (vnet header and all);
  * its forwarding entry knows the NVE.
  *
@@ -49,7 +49,10 @@ struct late *late_new(struct loop *loop, uint32_t vxlan_ifindex, late_judge judg
 struct late *late_free(struct late *late);
 DEFINE_CLEANUP(struct late, late_free)
 
-/* Listens for @mac for @seconds from now. Returns 0, or a negative errno: then it is not listened for. */
+/*
+ * Listens for @mac for @seconds from now. Returns 0, or a negative errno: then it is not listened
+ * for.
+ */
 int late_add(struct late *late, struct mac mac, unsigned seconds);
 void late_remove(struct late *late, struct mac mac);
 

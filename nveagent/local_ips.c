@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * local_ips.c - which local ports have an address: an index of what their address tables hold, so that
- * a claim by another endpoint, here or elsewhere, finds who had the address before.
+ * local_ips.c - which local ports have an address: an index of what their address tables hold, so
+ * that a claim by another endpoint, here or elsewhere, finds who had the address before.
  *
- * An address moves between endpoints when a standby takes over (VRRP) or a tenant gives it to another
- * VM. The one that had it says nothing then; it is asked, and loses the address if it does not answer.
+ * An address moves between endpoints when a standby takes over (VRRP) or a tenant gives it to
+ * another VM. The one that had it says nothing then; it is asked, and loses the address if it does
+ * not answer.
  */
 #include <assert.h>
 #include <stdlib.h>

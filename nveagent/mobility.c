@@ -71,8 +71,8 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_REGISTERED]	= ROW(RESIDENT, DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(PIN), DO(KEEP_FLOWS)),
 		[MOBILITY_REFUSED]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		/*
-		 * A VM that runs here while the directory names another NVE: it has come, and we did
-		 * not see it come. That NVE is asked; if it saw the VM leave, it agrees.
+		 * A VM that runs here while the directory names another NVE: it has come, and we
+		 * did not see it come. That NVE is asked; if it saw the VM leave, it agrees.
 		 */
 		[MOBILITY_TIMEOUT_RETRY] = ROW(COMMITTING, DO(INTENT), DO(COMMIT)),
 		[MOBILITY_NVA_UP]	= ROW(REGISTERING, DO(REGISTER)),
@@ -98,7 +98,10 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(RESIDENT, DO(REGISTER)),
 		[MOBILITY_ADDRESS]	= ROW(ASKED, DO(REGISTER)),
-		/* Gone without a migration we could see: let it go, whether or not it arrives there. */
+		/*
+		 * Gone without a migration we could see: let it go, whether or not it arrives
+		 * there.
+		 */
 		[MOBILITY_UNPLUG]	= ROW(ABSENT, DO(CONSENT), DO(UNPIN), DO(WITHDRAW), DO(FORGET)),
 	},
 	[MOBILITY_LEAVING] = {
@@ -132,7 +135,10 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_TIMEOUT_HOLD]	= ROW(SWITCHED, DO(RELEASE)),
 		/* The cap runs only once the VM is gone from here: a blackout may last. */
 		[MOBILITY_UNPLUG]	= ROW(SWITCHED, DO(STOP_TIMERS), DO(RELEASE), DO(CAP_TIMER)),
-		/* Nobody has said that it runs there, and it is not here: no NVE shall send here for it any more. */
+		/*
+		 * Nobody has said that it runs there, and it is not here: no NVE shall send here
+		 * for it any more.
+		 */
 		[MOBILITY_TIMEOUT_CAP]	= ROW(ABSENT, DO(STOP_TIMERS), DO(UNPIN), DO(DISARM), DO(KEEP_FLOWS), DO(LATE), DO(WITHDRAW), DO(FORGET)),
 	},
 	[MOBILITY_FORWARDING] = {

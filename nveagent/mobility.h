@@ -5,12 +5,9 @@
  * Theory of operation
  *
  * One machine stands for one (VM, VNI, MAC) on one host. It takes inputs (what libvirt, QEMU, the
- * hook, the kernel, the NVA
- * and timers say) and gives back the effects to carry out, in order. It does no I/O and reads no
- * clock, so a log of inputs
- * replayed gives the same run. The same machine serves the old NVE and the new one, both address
- * families, with
- * libvirt and without.
+ * hook, the kernel, the NVA and timers say) and gives back the effects to carry out, in order. It
+ * does no I/O and reads no clock, so a log of inputs replayed gives the same run. The same machine
+ * serves the old NVE and the new one, both address families, with libvirt and without.
  *
  *   new NVE: ABSENT -EXPECT-> EXPECTED -PLUG-> PLUGGED -RUN-> COMMITTING -COMMITTED-> SETTLING
  *   -CONVERGED-> RESIDENT
@@ -20,19 +17,16 @@
  *                    \-ASKED-> ASKED  -LEAVE-/    \<--RUN (rollback)--/
  *
  * Between STOP and the word that the VM runs at the new NVE (TAKEN) the old NVE holds what comes
- * for it. If the migration fails then, at
- * whatever stage, all of it goes back to the tap, in order: nothing was sent away yet. If that
- * word does not come (no session to the NVA), the end of
- * the source's QEMU (UNPLUG), or a while after it has sent everything (SENT, TIMEOUT_HOLD),
- * stands for it.
+ * for it. If the migration fails then, at whatever stage, all of it goes back to the tap, in order:
+ * nothing was sent away yet. If that word does not come (no session to the NVA), the end of the
+ * source's QEMU (UNPLUG), or a while after it has sent everything (SENT, TIMEOUT_HOLD), stands for
+ * it.
  *
  * The old NVE consents (R20, B4) only when both are true: the NVA says who asks (ASKED), and this
- * host's own QEMU says that the VM is
- * leaving (LEAVE). Either may come first.
+ * host's own QEMU says that the VM is leaving (LEAVE). Either may come first.
  *
  * Facts that outlive a state (QEMU is migrating out, its vCPUs stand still, the tap is gone, the
- * NVA asks) are fed
- * again by the caller when a state is entered: see mobility_facts.
+ * NVA asks) are fed again by the caller when a state is entered: see mobility_facts.
  */
 #ifndef REHOME_NVEAGENT_MOBILITY_H
 #define REHOME_NVEAGENT_MOBILITY_H
@@ -130,8 +124,7 @@ struct mobility_step {
 
 /*
  * What happens in @state at @input. Every pair is defined: one that means nothing keeps the state
- * and has no effects.
- * Borrowed, constant.
+ * and has no effects. Borrowed, constant.
  */
 const struct mobility_step *mobility_step(enum mobility_state state, enum mobility_input input);
 
@@ -145,9 +138,8 @@ struct mobility_facts {
 
 /*
  * The next fact to feed after entering @state, as an input that changes something there;
- * MOBILITY_INPUT_COUNT when there
- * is none. Call again after each step: it ends, since no cycle of states is driven by facts alone
- * (proved by the unit test).
+ * MOBILITY_INPUT_COUNT when there is none. Call again after each step: it ends, since no cycle of
+ * states is driven by facts alone (proved by the unit test).
  */
 enum mobility_input mobility_pending(enum mobility_state state, const struct mobility_facts *facts);
 

@@ -57,10 +57,10 @@ struct neighbour_watch {
 /* --- the kernel's filter --- */
 
 /*
- * Takes untagged ARP, RARP, RA, NS and NA (RFC 4861 sections 4.2 to 4.4). A tagged frame is of another
- * network than this port's; its tag is not in the bytes, the kernel moves it aside (net/core/skbuff.c,
- * skb_vlan_untag). An ND message behind extension headers is not taken (RFC 6980 forbids the
- * fragment header; the others have no use in it).
+ * Takes untagged ARP, RARP, RA, NS and NA (RFC 4861 sections 4.2 to 4.4). A tagged frame is of
+ * another network than this port's; its tag is not in the bytes, the kernel moves it aside
+ * (net/core/skbuff.c, skb_vlan_untag). An ND message behind extension headers is not taken (RFC
+ * 6980 forbids the fragment header; the others have no use in it).
  */
 static const struct sock_filter filter_code[] = {
 	/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS,

@@ -3,8 +3,8 @@
  * neighbour.h - the ARP, RARP and ND that one local device sends: a packet socket with a kernel
  * filter on that device. Only frames the endpoints behind it send count.
  *
- * A guest can send more of them than anybody wants to read. So they are read at a bounded rate; what
- * comes faster waits in a small buffer and is then dropped, and counted, by the kernel, at the
+ * A guest can send more of them than anybody wants to read. So they are read at a bounded rate;
+ * what comes faster waits in a small buffer and is then dropped, and counted, by the kernel, at the
  * sender's cost. Each device has its own socket: a flood on one takes nothing from another.
  */
 #ifndef REHOME_NVEAGENT_NEIGHBOUR_H

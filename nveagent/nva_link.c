@@ -167,9 +167,8 @@ static int queue(struct nva_link *link, const struct nvo3_message *message)
 }
 
 /*
- * Called from within message handlers too, so a broken connection is not torn down here: the
- * socket becomes
- * readable then, and on_ready() sees the end of it.
+ * Called from within message handlers too, so a broken connection is not torn down here: the socket
+ * becomes readable then, and on_ready() sees the end of it.
  */
 static int queue_and_flush(struct nva_link *link, const struct nvo3_message *message)
 {
@@ -265,7 +264,9 @@ static bool has_frame(const struct buffer *input)
 	return size < 0 || (size > 0 && (size_t) size <= buffer_size(input));
 }
 
-/* A VM's switch does not wait for all that the NVA has to say: the rest when the loop comes round. */
+/*
+ * A VM's switch does not wait for all that the NVA has to say: the rest when the loop comes round.
+ */
 static void take_frames(void *userdata)
 {
 	struct nva_link *link = userdata;

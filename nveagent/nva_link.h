@@ -31,8 +31,9 @@ struct nva_endpoint {
 };
 
 /*
- * Of several NVAs one leads, and the others refuse us. They are tried in turn, the next one at once when one has refused
- * or its session has ended; after a whole round without a session, there is a pause.
+ * Of several NVAs one leads, and the others refuse us. They are tried in turn, the next one at once
+ * when one has refused or its session has ended; after a whole round without a session, there is a
+ * pause.
  */
 struct nva_link_config {
 	struct nva_endpoint endpoints[NVA_LINK_ENDPOINTS_MAX];

@@ -5,12 +5,9 @@
  * Theory of operation
  *
  * A table is one array: a sorted head without duplicates, and an unsorted tail of what was put
- * since. Whoever reads
- * merges the tail in first, so filling a table of n entries in any order costs n log n, and a put
- * between two
- * reads costs one pass. A second array of the same capacity is allocated with the first, hence
- * the merge cannot fail and
- * reading needs no error path.
+ * since. Whoever reads merges the tail in first, so filling a table of n entries in any order costs
+ * n log n, and a put between two reads costs one pass. A second array of the same capacity is
+ * allocated with the first, hence the merge cannot fail and reading needs no error path.
  *
  * Keys: (layer, device, MAC, VTEP), where the bridge layer has no device and only the zero MAC
  * has a VTEP; in the neighbour layer (layer, device, address).

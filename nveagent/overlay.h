@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * overlay.h - what this host's forwarding tables hold: entries, changes, and a table of entries. Pure.
+ * overlay.h - what this host's forwarding tables hold: entries, changes, and a table of entries.
+ * Pure.
  *
  * One table holds one VNI. A unicast MAC has at most one entry per layer and device; the zero MAC
  * of a VXLAN device (head-end replication, RFC 7348 section 4.2) has one entry per VTEP; an address
- * has one neighbour entry per device. What should be there is vn.h's to say, and so are the changes that make it so.
+ * has one neighbour entry per device. What should be there is vn.h's to say, and so are the changes
+ * that make it so.
  */
 #ifndef REHOME_NVEAGENT_OVERLAY_H
 #define REHOME_NVEAGENT_OVERLAY_H

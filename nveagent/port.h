@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * port.h - one endpoint of a VN at this NVE: its state machine (mobility.h), what is known of it,
- * and what it holds in the
- * kernel. port.c keeps the records and feeds the machine; port_effects.c carries its effects out,
- * port_inflight.c those on packets in flight, port_flows.c those about connection tracking.
+ * and what it holds in the kernel. port.c keeps the records and feeds the machine; port_effects.c
+ * carries its effects out, port_inflight.c those on packets in flight, port_flows.c those about
+ * connection tracking.
  */
 #ifndef REHOME_NVEAGENT_PORT_H
 #define REHOME_NVEAGENT_PORT_H

@@ -8,8 +8,8 @@
  *     answers, and makes no entry for us. Not while it probes for the address itself: see
  *     address_table.h.
  *   - for IPv6 with the bridge's link-local address and MAC. The unspecified address would say that
- *     we want the address for ourselves: a guest that is just taking it would give it up, and one that
- *     has it would answer to everybody (RFC 4862 section 5.4.3, RFC 4861 section 7.2.4).
+ *     we want the address for ourselves: a guest that is just taking it would give it up, and one
+ *     that has it would answer to everybody (RFC 4862 section 5.4.3, RFC 4861 section 7.2.4).
  * The answer goes to the bridge's MAC, which the bridge knows for its own: it is not flooded.
  *
  * A guest that stands still, or is on its way to another NVE, is not asked.
@@ -198,8 +198,8 @@ static bool is_here(const struct port *port, const struct mapping *mapping)
 }
 
 /*
- * A VM that comes from another NVE brings its addresses along. What the directory has of an endpoint
- * that nobody moved here is true as far as the endpoint says so when it is asked.
+ * A VM that comes from another NVE brings its addresses along. What the directory has of an
+ * endpoint that nobody moved here is true as far as the endpoint says so when it is asked.
  */
 void port_addresses_init(struct port *port)
 {

@@ -33,7 +33,10 @@ struct port_flows {
 	bool sent;
 };
 
-/* Begins to read; what is found is sent as long as the port is armed for a new NVE, or forwards to it. */
+/*
+ * Begins to read; what is found is sent as long as the port is armed for a new NVE, or forwards to
+ * it.
+ */
 void port_flows_send(struct port *port);
 
 /* FLOWS from the NVA. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * port_inflight.c - the state machine's effects on packets in flight, at the old NVE: armed, switched,
- * released to the new NVE or returned to the tap, disarmed (inflight.h).
+ * port_inflight.c - the state machine's effects on packets in flight, at the old NVE: armed,
+ * switched, released to the new NVE or returned to the tap, disarmed (inflight.h).
  */
 #include <errno.h>
 #include <string.h>

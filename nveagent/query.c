@@ -62,7 +62,9 @@ void query_forget(struct query_table *table)
 		drop(table, query);
 }
 
-/* Both waits are equally long, so the first of them ends first; an answered one is late at worst. */
+/*
+ * Both waits are equally long, so the first of them ends first; an answered one is late at worst.
+ */
 static void drop_old(struct query_table *table, uint64_t now_us)
 {
 	struct query *query, *next;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * query.h - questions to the NVA about what this NVE does not know: one for all who ask the same, not
- * more than a rate, and not again for a while when the answer was no. Pure; times are microseconds of
- * one clock. RFC 8171 section 3 calls it the pull directory.
+ * query.h - questions to the NVA about what this NVE does not know: one for all who ask the same,
+ * not more than a rate, and not again for a while when the answer was no. Pure; times are
+ * microseconds of one clock. RFC 8171 section 3 calls it the pull directory.
  */
 #ifndef REHOME_NVEAGENT_QUERY_H
 #define REHOME_NVEAGENT_QUERY_H
@@ -48,15 +48,16 @@ struct query_table *query_table_free(struct query_table *table);
 DEFINE_CLEANUP(struct query_table, query_table_free)
 
 /*
- * @id: what the NVA's answer will bear, if QUERY_SEND is returned. @question waits for it (NULL: nobody
- * does); its source is who asks. Without memory: QUERY_LIMITED.
+ * @id: what the NVA's answer will bear, if QUERY_SEND is returned. @question waits for it (NULL:
+ * nobody does); its source is who asks. Without memory: QUERY_LIMITED.
  */
 enum query_result query_ask(struct query_table *table, uint64_t now_us, const struct query_key *key,
 			    struct mac asker, const struct frame *question, uint64_t id);
 
 /*
- * The NVA has answered the query @id. Copies who waited to @ret_questions (QUERY_WAITERS_MAX) and what
- * they asked for to *ret_key. Returns how many, or -ENOENT for an answer nobody waits for any more.
+ * The NVA has answered the query @id. Copies who waited to @ret_questions (QUERY_WAITERS_MAX) and
+ * what they asked for to *ret_key. Returns how many, or -ENOENT for an answer nobody waits for any
+ * more.
  */
 int query_answer(struct query_table *table, uint64_t now_us, uint64_t id, bool found,
 		 struct query_key *ret_key, struct frame *ret_questions);

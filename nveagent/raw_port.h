@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * raw_port.h - sends Ethernet frames out of one device, with what the network stack had left to
- * do (checksum, segmentation)
- * described by a virtio-net header; packet(7), PACKET_VNET_HDR.
+ * raw_port.h - sends Ethernet frames out of one device, with what the network stack had left to do
+ * (checksum, segmentation) described by a virtio-net header; packet(7), PACKET_VNET_HDR.
  *
  * Whoever sends a whole queue of frames at the speed of a CPU must not overrun what lies below. A
- * network card holds on to frames until
- * it has sent them: then the small send buffer makes us wait. A virtual link (veth) does not: it
- * puts them into the backlog of the
- * CPU that sends, which drops when it is full, and may be slow to empty because our own process
- * competes with ksoftirqd. So the
+ * network card holds on to frames until it has sent them: then the small send buffer makes us wait.
+ * A virtual link (veth) does not: it puts them into the backlog of the CPU that sends, which drops
+ * when it is full, and may be slow to empty because our own process competes with ksoftirqd. So the
  * backlogs are looked at now and then. For the same reason frames sent on two CPUs may overtake
  * each other; hence raw_port_pin().
  */

@@ -106,8 +106,8 @@ static bool is_end(const struct swallowed_case *what, const struct ring *ring,
 }
 
 /*
- * The tail may have frames for others, too. Broadcast and multicast is given back only where nothing
- * is in doubt; what the VM sent itself never is.
+ * The tail may have frames for others, too. Broadcast and multicast is given back only where
+ * nothing is in doubt; what the VM sent itself never is.
  */
 static bool is_for_vm(const struct swallowed_case *what, const struct tail_frame *frame)
 {

@@ -4,20 +4,21 @@
  *
  * Theory of operation
  *
- * When a VM stops, QEMU (net/tap.c, net/net.c, net/queue.c, softmmu/cpus.c, migration/migration.c; 7.2)
- * goes on reading its tap, while the guest gets nothing any more:
+ * When a VM stops, QEMU (net/tap.c, net/net.c, net/queue.c, softmmu/cpus.c, migration/migration.c;
+ * 7.2) goes on reading its tap, while the guest gets nothing any more:
  *
  *   runstate set ── vCPUs stop ── handlers told ── STOP sent ── lock released ──────▶ time
  *        A: the first frame read is              (nobody reads)      B: the first frame read is
  *        queued, reading pauses until                                queued; never delivered
  *        the handlers purge it
  *
- * The lock is QEMU's big one. The thread that migrates holds it from "vCPUs stop" until it pauses before
- * the switch-over, some milliseconds, or until the state is sent. Who empties the tap's queue before that
- * leaves nothing for B.
+ * The lock is QEMU's big one. The thread that migrates holds it from "vCPUs stop" until it pauses
+ * before the switch-over, some milliseconds, or until the state is sent. Who empties the tap's
+ * queue before that leaves nothing for B.
  *
  * So of the frames that left by the tap and are not in its queue any more
- *   - those that left after STOP (QEMU's own timestamp, same clock) are certainly lost to the guest;
+ *   - those that left after STOP (QEMU's own timestamp, same clock) are certainly lost to the
+ *   guest;
  *   - so is one that is newer than a frame that was still in the queue: it was read in B, while the
  *     queue was being emptied (a guest that is behind has many there);
  *   - of the others only the newest ones can have been read in A or B: one per queue, two when the
@@ -25,14 +26,16 @@
  *     Whether they were cannot be seen from outside: they are sent again (at least once rather than
  *     at most once), and counted as doubtful. A frame older by SWALLOWED_DOUBT_US than STOP, and
  *     than all that were still in the queue, was read long before any of that.
- * Where the guest's own receive ring can be read (guest_ring.h) there is no doubt: what the guest was
- * not given and is not in the tap's queue was swallowed, and nothing else.
+ * Where the guest's own receive ring can be read (guest_ring.h) there is no doubt: what the guest
+ * was not given and is not in the tap's queue was swallowed, and nothing else.
  *
- * A guest whose receive ring is full makes QEMU queue a frame before STOP, which ends like one of A.
+ * A guest whose receive ring is full makes QEMU queue a frame before STOP, which ends like one of
+ * A.
  *
- * Measured with 10,000 packets/s on a busy host, where STOP was heard after the lock had been released
- * in some moves: with one doubtful frame always, one packet lost in one of 20. With 20,000 packets/s
- * of 1,400 bytes, hundreds of which waited in the queue at STOP: one read in B in 5 of 20 moves.
+ * Measured with 10,000 packets/s on a busy host, where STOP was heard after the lock had been
+ * released in some moves: with one doubtful frame always, one packet lost in one of 20. With 20,000
+ * packets/s of 1,400 bytes, hundreds of which waited in the queue at STOP: one read in B in 5 of 20
+ * moves.
  */
 #ifndef REHOME_NVEAGENT_SWALLOWED_H
 #define REHOME_NVEAGENT_SWALLOWED_H
@@ -67,8 +70,8 @@ struct swallowed_counters {
 };
 
 /*
- * Puts the frames that QEMU swallowed into @parked, which holds what was in the tap's queue, each in
- * its place (with several queues: in front).
+ * Puts the frames that QEMU swallowed into @parked, which holds what was in the tap's queue, each
+ * in its place (with several queues: in front).
  * @tail: settled, of the tap.
  * Returns 0, or -ENOSPC, -ENOMEM: then @parked is as before.
  */

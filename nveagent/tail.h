@@ -6,11 +6,9 @@
  * Theory of operation
  *
  * A packet socket with a ring (packet(7), PACKET_RX_RING, TPACKET_V3) and a filter for outgoing
- * frames of that MAC. The kernel copies each frame
- * into the ring's blocks; nobody reads them, so a frame costs one copy and no wake-up. A few
- * times a second tail_trim()
- * hands old blocks back, so that there is always room. When it matters, tail_settle() waits until
- * the kernel has closed its
+ * frames of that MAC. The kernel copies each frame into the ring's blocks; nobody reads them, so a
+ * frame costs one copy and no wake-up. A few times a second tail_trim() hands old blocks back, so
+ * that there is always room. When it matters, tail_settle() waits until the kernel has closed its
  * present block, and the frames can be looked at, newest first.
  *
  * Used for a tap: what QEMU was given last, of which it may have thrown some away when its guest

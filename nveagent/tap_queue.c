@@ -5,17 +5,16 @@
  * Theory of operation
  *
  * Every descriptor of /dev/net/tun shows its interface in /proc/PID/fdinfo/FD, "iff:\tNAME"
- * (tun_chr_show_fdinfo()). Names repeat
- * between network namespaces, so after pidfd_getfd(2) the copy is asked for its namespace
- * (TUNGETDEVNETNS) as well.
+ * (tun_chr_show_fdinfo()). Names repeat between network namespaces, so after pidfd_getfd(2) the
+ * copy is asked for its namespace (TUNGETDEVNETNS) as well.
  *
  * The copy shares the file description, and with it O_NONBLOCK, which is QEMU's business: reads use
- * RWF_NOWAIT instead, so that they never block whatever the flag says. Where the tun driver does not
- * know that (Linux 6.1 answers EOPNOTSUPP) the queue is polled first.
+ * RWF_NOWAIT instead, so that they never block whatever the flag says. Where the tun driver does
+ * not know that (Linux 6.1 answers EOPNOTSUPP) the queue is polled first.
  *
  * A frame starts with the vnet header whose size the owner chose (TUNGETVNETHDRSZ; 10 bytes, or 12
- * with mergeable buffers); its first 10 bytes are struct virtio_net_hdr. Without IFF_NO_PI four bytes
- * stand before it (linux/if_tun.h).
+ * with mergeable buffers); its first 10 bytes are struct virtio_net_hdr. Without IFF_NO_PI four
+ * bytes stand before it (linux/if_tun.h).
  */
 #include "nveagent/tap_queue.h"
 
@@ -251,7 +250,9 @@ bool tap_queue_is_readable(const struct tap_queue *queue)
 	return is_readable(queue->fds[0]);
 }
 
-/* The pid that a pidfd stands for, as /proc shows it here ("Pid:" of pidfd_open(2)); 0: not known. */
+/*
+ * The pid that a pidfd stands for, as /proc shows it here ("Pid:" of pidfd_open(2)); 0: not known.
+ */
 static int pid_of(int pidfd)
 {
 	_cleanup_close_ int info = -1;

@@ -2,10 +2,9 @@
 /*
  * tap_queue.h - a second handle on a tap's queue that another process (QEMU) holds.
  *
- * What the kernel sent out of a tap and QEMU has not read waits in the tun driver's ring, in
- * order. When the VM has stopped for
- * good nobody reads it; this handle does. Reading takes frames away from QEMU: only do it when
- * QEMU's guest does not run.
+ * What the kernel sent out of a tap and QEMU has not read waits in the tun driver's ring, in order.
+ * When the VM has stopped for good nobody reads it; this handle does. Reading takes frames away
+ * from QEMU: only do it when QEMU's guest does not run.
  */
 #ifndef REHOME_NVEAGENT_TAP_QUEUE_H
 #define REHOME_NVEAGENT_TAP_QUEUE_H
@@ -33,8 +32,7 @@ struct tap_frame {
 
 /*
  * Finds the process of this host, other than ours, that holds the tap @name of this network
- * namespace, and duplicates its descriptors: one per
- * queue. Returns 0, or
+ * namespace, and duplicates its descriptors: one per queue. Returns 0, or
  *   -ENOENT  no process holds it (it may be no tap at all, or persistent and unused)
  *   -EPERM   a process holds it but does not let us (ptrace(2), PTRACE_MODE_ATTACH_REALCREDS)
  */
@@ -54,7 +52,10 @@ bool tap_queue_owner_ended(const struct tap_queue *queue);
 int tap_queue_fd(const struct tap_queue *queue);
 bool tap_queue_is_readable(const struct tap_queue *queue);
 
-/* Whether the process that holds the queues has loaded BPF programs. True also when that cannot be told. */
+/*
+ * Whether the process that holds the queues has loaded BPF programs. True also when that cannot be
+ * told.
+ */
 bool tap_queue_owner_has_bpf(const struct tap_queue *queue);
 
 /*

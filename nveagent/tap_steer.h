@@ -5,10 +5,10 @@
  * Theory of operation
  *
  * The tun driver gives a frame to the queue from which the guest last sent in that flow, and to one
- * chosen by hash while it has not (tun_automq_select_queue() in drivers/net/tun.c). At a destination
- * it knows no flow. So what waited for the VM goes to a queue by hash; the guest answers from the
- * queue it has always used; and what comes next goes there and overtakes. Measured: 9 of some 60
- * packets that had waited were overtaken.
+ * chosen by hash while it has not (tun_automq_select_queue() in drivers/net/tun.c). At a
+ * destination it knows no flow. So what waited for the VM goes to a queue by hash; the guest
+ * answers from the queue it has always used; and what comes next goes there and overtakes.
+ * Measured: 9 of some 60 packets that had waited were overtaken.
  *
  * A steering program (TUNSETSTEERINGEBPF, Linux 4.16) that always says 0 prevents it. The driver
  * learns no flows meanwhile (tun_get_user()), so that each changes its queue once when the program

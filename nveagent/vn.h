@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vn.h - one virtual network (VNI) as this NVE knows it: the directory's mappings, the members,
- * the local ports; and where the
- * kernel should send each MAC because of that. Pure: kernel changes come out as a list.
+ * vn.h - one virtual network (VNI) as this NVE knows it: the directory's mappings, the members, the
+ * local ports; and where the kernel should send each MAC because of that. Pure: kernel changes come
+ * out as a list.
  *
  * Theory of operation
  *
- * Each MAC has one `place`: what the directory says (a mapping), what this host knows better (a
- * pin to a local port, or a hold
- * while packets in flight are forwarded), and what the kernel was last told. vn_collect()
- * compares the first two with the third
- * for the MACs that were touched; the audit compares the third with the kernel.
+ * Each MAC has one `place`: what the directory says (a mapping), what this host knows better (a pin
+ * to a local port, or a hold while packets in flight are forwarded), and what the kernel was last
+ * told. vn_collect() compares the first two with the third for the MACs that were touched; the
+ * audit compares the third with the kernel.
  *
  *   in the directory at another NVE   bridge: MAC -> VXLAN port       VXLAN: MAC -> VTEP
  *   pinned to a local port            bridge: MAC -> port, sticky     VXLAN: nothing
@@ -18,10 +17,11 @@
  *
  * Higher generation wins; a tie keeps what is there.
  *
- * Each address of a mapping, here or elsewhere, is a `claim`. An address that exactly one MAC claims
- * becomes a neighbour entry of the bridge, by which the kernel answers ARP and NS (kernel_neigh.c).
- * One that several claim has none: nobody is answered for, the question is flooded, and whoever
- * really has the address answers it (RFC 9161 section 3.7 calls that a duplicate).
+ * Each address of a mapping, here or elsewhere, is a `claim`. An address that exactly one MAC
+ * claims becomes a neighbour entry of the bridge, by which the kernel answers ARP and NS
+ * (kernel_neigh.c). One that several claim has none: nobody is answered for, the question is
+ * flooded, and whoever really has the address answers it (RFC 9161 section 3.7 calls that a
+ * duplicate).
  */
 #ifndef REHOME_NVEAGENT_VN_H
 #define REHOME_NVEAGENT_VN_H
@@ -80,9 +80,8 @@ const struct ip *vn_members(const struct vn *vn, size_t *ret_count);
 
 /*
  * The NVA has started anew and remembers nothing: other NVEs need a while to tell it what they
- * have. Until vn_end_grace() a snapshot
- * takes nothing away, and no member is left out, so that traffic goes on. @changed as in
- * vn_update().
+ * have. Until vn_end_grace() a snapshot takes nothing away, and no member is left out, so that
+ * traffic goes on. @changed as in vn_update().
  */
 void vn_begin_grace(struct vn *vn);
 void vn_end_grace(struct vn *vn, vn_changed changed, void *userdata);
@@ -103,7 +102,9 @@ int vn_digest_leaves(struct vn *vn, const uint8_t *asked, uint8_t **ret_sums, si
  * the NVA may not have heard yet that the rest was dropped.
  */
 void vn_set_pull(struct vn *vn, bool pull);
-/* Forgets a mapping of another NVE. False when there is none, or this host has more to do with it. */
+/*
+ * Forgets a mapping of another NVE. False when there is none, or this host has more to do with it.
+ */
 bool vn_forget(struct vn *vn, struct mac mac);
 /* True when @mac is pinned to a port here, or the directory says that this NVE serves it. */
 bool vn_is_here(const struct vn *vn, struct mac mac);
@@ -123,8 +124,8 @@ unsigned vn_resolve(const struct vn *vn, struct ip ip, struct mac *ret_mac);
 bool vn_is_remote(const struct vn *vn, struct mac mac);
 
 /*
- * Since the last call another MAC than before claimed these addresses. Fills @news (VN_NEWS_MAX) and
- * returns how many.
+ * Since the last call another MAC than before claimed these addresses. Fills @news (VN_NEWS_MAX)
+ * and returns how many.
  */
 struct vn_news {
 	struct ip ip;
@@ -132,7 +133,10 @@ struct vn_news {
 };
 size_t vn_take_news(struct vn *vn, struct vn_news *news);
 
-/* True when the newest snapshot, if it has come in so far, has named @mac: only a grace keeps it if not. */
+/*
+ * True when the newest snapshot, if it has come in so far, has named @mac: only a grace keeps it if
+ * not.
+ */
 bool vn_is_named(const struct vn *vn, struct mac mac);
 
 /* Calls @each for all mappings, in no order. */
@@ -150,8 +154,8 @@ void vn_port_gone(struct vn *vn, uint32_t port_ifindex);
 
 /*
  * What has to change for what was touched since the last call, and for the flood list: the newest
- * first, at most @room (VN_COLLECT_MIN or more). They count as done; the caller applies them. Returns
- * how many; 0: nothing is left.
+ * first, at most @room (VN_COLLECT_MIN or more). They count as done; the caller applies them.
+ * Returns how many; 0: nothing is left.
  */
 size_t vn_collect(struct vn *vn, struct fdb_change *changes, size_t room);
 bool vn_has_changes(const struct vn *vn);
@@ -160,16 +164,16 @@ bool vn_has_changes(const struct vn *vn);
 size_t vn_collect_mac(struct vn *vn, struct mac mac, struct fdb_change *changes);
 
 /*
- * At the start, for each entry of a dump: what an earlier life of the agent left is taken over, and what
- * somebody made permanent is left alone, but for a VM's own MAC on its own port. vn_noted() ends it: what is new from then on is
- * added, not replaced. 0 or -ENOMEM.
+ * At the start, for each entry of a dump: what an earlier life of the agent left is taken over, and
+ * what somebody made permanent is left alone, but for a VM's own MAC on its own port. vn_noted()
+ * ends it: what is new from then on is added, not replaced. 0 or -ENOMEM.
  */
 int vn_note(struct vn *vn, const struct fdb_entry *actual);
 void vn_noted(struct vn *vn);
 
 /*
- * The directory and this host have said what there is: what was taken over and is claimed by neither
- * goes.
+ * The directory and this host have said what there is: what was taken over and is claimed by
+ * neither goes.
  */
 void vn_drop_unclaimed(struct vn *vn);
 
@@ -180,9 +184,9 @@ void vn_drop_unclaimed(struct vn *vn);
 void vn_neighbour_gone(struct vn *vn, struct ip ip);
 
 /*
- * What somebody made permanent (@fixed of @entry, without our mark), or took away again, in the bridge or the VXLAN
- * device while we run. It is left alone as what vn_note() was told of; once it is gone, ours takes its
- * place. 0 or -ENOMEM.
+ * What somebody made permanent (@fixed of @entry, without our mark), or took away again, in the
+ * bridge or the VXLAN device while we run. It is left alone as what vn_note() was told of; once it
+ * is gone, ours takes its place. 0 or -ENOMEM.
  */
 int vn_note_theirs(struct vn *vn, const struct fdb_entry *entry);
 void vn_theirs_gone(struct vn *vn, const struct fdb_entry *entry);
@@ -190,10 +194,11 @@ void vn_theirs_gone(struct vn *vn, const struct fdb_entry *entry);
 size_t vn_theirs(const struct vn *vn, struct mac *ret_first);
 
 /*
- * The audit: after an error, or a loss of notifications, the kernel is asked for all it was told, piece by piece.
- * vn_audit_next() fills @entries with what to ask for next (@room, VN_AUDIT_MIN or more), and returns false when
- * all has been asked for; there may be none in between. vn_audit_take() gets the answer; @actual is NULL for
- * none. What is not as it was told comes out of vn_collect() then.
+ * The audit: after an error, or a loss of notifications, the kernel is asked for all it was told,
+ * piece by piece. vn_audit_next() fills @entries with what to ask for next (@room, VN_AUDIT_MIN or
+ * more), and returns false when all has been asked for; there may be none in between.
+ * vn_audit_take() gets the answer; @actual is NULL for none. What is not as it was told comes out
+ * of vn_collect() then.
  */
 void vn_audit_begin(struct vn *vn);
 bool vn_audit_next(struct vn *vn, struct fdb_entry *entries, size_t room, size_t *ret_count);

@@ -53,8 +53,8 @@ bool vn_wanted_vxlan(const struct vn *vn, const struct place *place, struct fdb_
 }
 
 /*
- * An entry that somebody made permanent is left alone, but for a VM's own MAC on its own tap: libvirt puts one
- * there (macTableManager), and whoever told us of the VM told us to take it over.
+ * An entry that somebody made permanent is left alone, but for a VM's own MAC on its own tap:
+ * libvirt puts one there (macTableManager), and whoever told us of the VM told us to take it over.
  */
 static bool is_adopted(const struct place *place)
 {

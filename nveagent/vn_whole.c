@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vn_whole.c - the whole of a VN's kernel tables: taking over what is there, what others made permanent, and
- * the audit.
+ * vn_whole.c - the whole of a VN's kernel tables: taking over what is there, what others made
+ * permanent, and the audit.
  *
- * A dump of a large bridge cannot be cut into pieces that take less than a millisecond: the kernel looks at all
- * entries for each port and each message (net/bridge/br_fdb.c, br_fdb_dump()), with the RTNL lock held. So the audit asks
- * for what we told the kernel, entry by entry (RTM_GETNEIGH without NLM_F_DUMP), a few each time the loop comes round.
+ * A dump of a large bridge cannot be cut into pieces that take less than a millisecond: the kernel
+ * looks at all entries for each port and each message (net/bridge/br_fdb.c, br_fdb_dump()), with
+ * the RTNL lock held. So the audit asks for what we told the kernel, entry by entry (RTM_GETNEIGH
+ * without NLM_F_DUMP), a few each time the loop comes round.
  */
 #include <errno.h>
 #include <string.h>
@@ -129,7 +130,9 @@ static bool is_told(enum told told)
 	return told == TOLD_THIS || told == TOLD_OTHER;
 }
 
-/* Of what we had told the kernel already, the newest message won: ours, or one that left our mark. */
+/*
+ * Of what we had told the kernel already, the newest message won: ours, or one that left our mark.
+ */
 static bool is_known(const struct vn *vn, const struct fdb_entry *entry)
 {
 	uint32_t number;
@@ -182,7 +185,10 @@ void vn_theirs_gone(struct vn *vn, const struct fdb_entry *entry)
 void vn_audit_begin(struct vn *vn)
 {
 	vn->audit_place = vn->audit_claim = 0;
-	/* A list cannot be asked for one of its VTEPs; to append what is there does nothing (vxlan_fdb_append()). */
+	/*
+	 * A list cannot be asked for one of its VTEPs; to append what is there does nothing
+	 * (vxlan_fdb_append()).
+	 */
 	for (size_t i = 0; i < vn->vtep_count; i++)
 		vn->vteps[i]->flooded = false;
 	vn->flood_dirty = true;

@@ -118,8 +118,8 @@ int libvirt_watch_refresh(struct libvirt_watch *watch, struct uuid vm);
 int libvirt_watch_announce(struct libvirt_watch *watch, struct uuid vm);
 
 /*
- * Asks QEMU where the receive ring of the VM's NIC with that MAC is (ring_search.h), the same way, on
- * the same condition. Never blocks. Returns 0, -ENOTCONN, -ENOENT, or -ENOSPC when
+ * Asks QEMU where the receive ring of the VM's NIC with that MAC is (ring_search.h), the same way,
+ * on the same condition. Never blocks. Returns 0, -ENOTCONN, -ENOENT, or -ENOSPC when
  * WATCH_LIBVIRT_RINGS_MAX are wanted already.
  */
 int libvirt_watch_find_ring(struct libvirt_watch *watch, struct uuid vm, struct mac mac);

@@ -4,16 +4,16 @@
  *
  * What libvirt 9.0 says of a domain during a live migration, as observed on both hosts:
  *
- *		state, reason			virDomainGetJobStats()
+ * 		state, reason			virDomainGetJobStats()
  *   destination
- *		paused, STARTING_UP		VIR_ERR_OPERATION_UNSUPPORTED: "migration statistics
- *						are available only on the source host"
- *		paused, PAUSED_MIGRATION	likewise, until RESUME
- *		running, MIGRATED		type none
- *		or paused, PAUSED_USER		UNSUPPORTED for a moment, then type none
+ * 		paused, STARTING_UP		VIR_ERR_OPERATION_UNSUPPORTED: "migration statistics
+ * 						are available only on the source host"
+ * 		paused, PAUSED_MIGRATION	likewise, until RESUME
+ * 		running, MIGRATED		type none
+ * 		or paused, PAUSED_USER		UNSUPPORTED for a moment, then type none
  *   source
- *		running				operation MIGRATION_OUT, type unbounded
- *		paused, PAUSED_MIGRATION	likewise
+ * 		running				operation MIGRATION_OUT, type unbounded
+ * 		paused, PAUSED_MIGRATION	likewise
  *
  * So the reason does not tell the sides apart, the job does; the reason tells when a domain that
  * stays paused has arrived, for libvirt ends the job only after its last event.
@@ -21,10 +21,10 @@
  * "started, migrated" comes when the destination's QEMU is ready for memory.
  *
  * virDomainGetJobStats() is the one call here that can wait for a busy QEMU monitor (up to
- * libvirt's 30 s for a job lock), and meanwhile keeps others from that lock: `virsh domjobabort` for
- * one. It is made only where its answer matters: in a listing, and for a paused domain of which QEMU
- * has said nothing since we are connected. When a guest has stopped in order to leave, QEMU's monitor
- * is busy until all is sent.
+ * libvirt's 30 s for a job lock), and meanwhile keeps others from that lock: `virsh domjobabort`
+ * for one. It is made only where its answer matters: in a listing, and for a paused domain of which
+ * QEMU has said nothing since we are connected. When a guest has stopped in order to leave, QEMU's
+ * monitor is busy until all is sent.
  */
 #include <errno.h>
 #include <libvirt/libvirt-qemu.h>

@@ -3,13 +3,14 @@
  * withdrawals.h - which addresses this NVE has withdrawn, until the directory shows that it knows.
  * Pure.
  *
- * Nothing answers a WITHDRAW but the UPDATE that takes the mapping away. Said to an NVA that was just then
- * lost, it would leave a mapping here that nobody serves, for good: the session that follows is one of
- * the same incarnation, and takes nothing away by itself.
+ * Nothing answers a WITHDRAW but the UPDATE that takes the mapping away. Said to an NVA that was
+ * just then lost, it would leave a mapping here that nobody serves, for good: the session that
+ * follows is one of the same incarnation, and takes nothing away by itself.
  *
- * In the session in which it was said, nothing that the NVA says proves that it has heard it: a snapshot, or an
- * UPDATE that shows the mapping gone or elsewhere, may have been made before what the NVE had registered
- * just before. The snapshot of a later session comes after all that the NVA will ever hear of this one.
+ * In the session in which it was said, nothing that the NVA says proves that it has heard it: a
+ * snapshot, or an UPDATE that shows the mapping gone or elsewhere, may have been made before what
+ * the NVE had registered just before. The snapshot of a later session comes after all that the NVA
+ * will ever hear of this one.
  */
 #ifndef REHOME_NVEAGENT_WITHDRAWALS_H
 #define REHOME_NVEAGENT_WITHDRAWALS_H
@@ -37,9 +38,9 @@ void withdrawals_remove(struct withdrawals *withdrawals, uint32_t vni, struct ma
 bool withdrawals_has(const struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
 
 /*
- * @vn holds the whole snapshot of this session: what was withdrawn in an earlier one and is not shown at @vtep any
- * more is done with. Calls @again, which may remove that one, for each mapping that still is; it counts as
- * withdrawn in this session then.
+ * @vn holds the whole snapshot of this session: what was withdrawn in an earlier one and is not
+ * shown at @vtep any more is done with. Calls @again, which may remove that one, for each mapping
+ * that still is; it counts as withdrawn in this session then.
  */
 void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, struct ip vtep,
 		       void (*again)(void *userdata, const struct mapping *mapping),

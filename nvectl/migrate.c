@@ -195,8 +195,8 @@ static bool concerns(struct json_object *move, const struct migrate_options *opt
 
 /*
  * libvirt begins a move by telling the destination's hook, after we began. Without libvirt the
- * agents
- * may have armed long before: there the port's last move is the one, as it was just switched.
+ * agents may have armed long before: there the port's last move is the one, as it was just
+ * switched.
  */
 static int select_moves(struct json_object *moves, const struct migrate_options *options,
 			const struct migrate_account *account, struct json_object *selected)

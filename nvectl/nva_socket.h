@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nva_socket.h - the control socket of an NVA on this host: nva/control.h tells what is said there. */
+/*
+ * nva_socket.h - the control socket of an NVA on this host: nva/control.h tells what is said there.
+ */
 #ifndef REHOME_NVECTL_NVA_SOCKET_H
 #define REHOME_NVECTL_NVA_SOCKET_H
 
@@ -27,7 +29,10 @@ struct nva_connection {
 	size_t room;
 };
 
-/* Connects to connection->path and sends @request, a line. Returns 0 or an exit status, having printed why. */
+/*
+ * Connects to connection->path and sends @request, a line. Returns 0 or an exit status, having
+ * printed why.
+ */
 int nva_connection_open(struct nva_connection *connection, const char *request);
 void nva_connection_close(struct nva_connection *connection);
 /* The next line, without its newline; NULL at the end. Borrowed. */

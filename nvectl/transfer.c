@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* transfer.c - nvectl nva export and import: a whole directory out of a running NVA, and into one. */
+/*
+ * transfer.c - nvectl nva export and import: a whole directory out of a running NVA, and into one.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

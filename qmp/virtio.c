@@ -150,7 +150,9 @@ int qmp_virtio_queue_parse(struct json_object *value, struct qmp_virtio_queue *r
 	return 0;
 }
 
-/* monitor/hmp-cmds-target.c, hmp_gpa2hva(): "Host virtual address for 0x1000 (pc.ram) is 0x7f..." */
+/*
+ * monitor/hmp-cmds-target.c, hmp_gpa2hva(): "Host virtual address for 0x1000 (pc.ram) is 0x7f..."
+ */
 int qmp_host_address_parse(struct json_object *value, uint64_t *ret_host)
 {
 	const char *text, *found;

@@ -28,7 +28,10 @@ struct link {
 
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 
-/* Connects to @port of the loopback address, and greets; NVE @number has the name and VTEP it makes. */
+/*
+ * Connects to @port of the loopback address, and greets; NVE @number has the name and VTEP it
+ * makes.
+ */
 void link_open(struct link *link, uint16_t port, uint32_t number);
 void link_close(struct link *link);
 void link_set_nonblocking(struct link *link);

@@ -6,8 +6,8 @@
  *   all, ACK by all ─▶ CONVERGED
  *
  * What is measured is from the COMMIT, when the VM runs at the new NVE, to CONVERGED at that NVE:
- * the last of all NVEs has confirmed. A simulated NVE confirms an UPDATE when it has read it; it does
- * not decode the mappings in it, because one core has to stand for all NVEs.
+ * the last of all NVEs has confirmed. A simulated NVE confirms an UPDATE when it has read it; it
+ * does not decode the mappings in it, because one core has to stand for all NVEs.
  */
 #include <errno.h>
 #include <poll.h>

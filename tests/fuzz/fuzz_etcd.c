@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fuzz_etcd.c - what comes from etcd. The first byte says what the rest is: an answer; a key; PREFIX/commit;
- * PREFIX/leader; the parts of a commit.
+ * fuzz_etcd.c - what comes from etcd. The first byte says what the rest is: an answer; a key;
+ * PREFIX/commit; PREFIX/leader; the parts of a commit.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fuzz_guest_ring.c - any bytes as a guest's memory with a receive ring in it: never more frames are
- * said to be missing than left.
+ * fuzz_guest_ring.c - any bytes as a guest's memory with a receive ring in it: never more frames
+ * are said to be missing than left.
  *
  * The input: where the three tables are (a byte each, times 16), the ring's size (a power of two),
  * then the memory, in two halves of which the second lies over the first when the guest stops. The

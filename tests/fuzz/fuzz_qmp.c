@@ -3,8 +3,9 @@
  * fuzz_qmp.c - what a hostile QEMU could say.
  *
  * The first byte is how many bytes arrive at a time (0: all at once); the rest is what QEMU says to
- * a session that has asked four things. Answers are read as those of query-migrate,
- * query-status and the questions of qmp/virtio.h. The rest, when it is text, is also tried as the details of a libvirt event.
+ * a session that has asked four things. Answers are read as those of query-migrate, query-status
+ * and the questions of qmp/virtio.h. The rest, when it is text, is also tried as the details of a
+ * libvirt event.
  */
 #include <assert.h>
 #include <string.h>

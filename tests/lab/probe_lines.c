@@ -89,7 +89,9 @@ static bool read_device(const char *name, uint64_t columns[NET_DEV_COLUMNS])
 	return found;
 }
 
-/* The value below the word @name, in two lines of words that go by column. 0 when it is not there. */
+/*
+ * The value below the word @name, in two lines of words that go by column. 0 when it is not there.
+ */
 static uint64_t below(const char *names, const char *values, const char *name)
 {
 	size_t length = strlen(name);

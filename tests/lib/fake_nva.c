@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fake_nva.c - a scripted NVA for one NVE: says to it what its standard input tells it, one command a
- * line, and writes what the NVE says to its standard output, one message a line. Tests use it for what
- * a real NVA does not do on demand, bench/agent for directories of any size.
+ * fake_nva.c - a scripted NVA for one NVE: says to it what its standard input tells it, one command
+ * a line, and writes what the NVE says to its standard output, one message a line. Tests use it for
+ * what a real NVA does not do on demand, bench/agent for directories of any size.
  *
  *   fake_nva ADDRESS PORT [VNI COUNT VTEPS]
  *
- * A SUBSCRIBE to VNI is answered with a snapshot of COUNT generated mappings at VTEPS NVEs, to another
- * one with an empty snapshot; a REGISTER, MOVE_INTENT or COMMIT is granted; a PING is answered.
- * Generated mapping I (from 0) has MAC 02:00:00:XX:XX:XX, addresses 10.X.X.X and fd00::XX:XXXX of I + 1,
- * and is at 198.18.Y.Y, or 2001:db8:5::Y where the NVE's VTEP is IPv6, of I modulo VTEPS.
+ * A SUBSCRIBE to VNI is answered with a snapshot of COUNT generated mappings at VTEPS NVEs, to
+ * another one with an empty snapshot; a REGISTER, MOVE_INTENT or COMMIT is granted; a PING is
+ * answered. Generated mapping I (from 0) has MAC 02:00:00:XX:XX:XX, addresses 10.X.X.X and
+ * fd00::XX:XXXX of I + 1, and is at 198.18.Y.Y, or 2001:db8:5::Y where the NVE's VTEP is IPv6, of I
+ * modulo VTEPS.
  *
  *   map VNI MAC VTEP GENERATION [router] [IP...]        unmap VNI MAC GENERATION      members VNI VTEP...
  *   change FIRST COUNT GENERATION SHIFT        generated mappings, at the NVE of I + SHIFT

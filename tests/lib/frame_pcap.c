@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * frame_pcap.c - writes a capture of every frame that net/frames.h builds to stdout, in the order of
- * the table below (libpcap's file format, in this machine's byte order, Ethernet).
+ * frame_pcap.c - writes a capture of every frame that net/frames.h builds to stdout, in the order
+ * of the table below (libpcap's file format, in this machine's byte order, Ethernet).
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -5,10 +5,10 @@
  *
  * usage: neighbour_flood [--questions] DEVICE MAC RATE SECONDS [PID]
  *
- * MAC "any": each frame comes from another MAC. Frames are half GARPs and half unsolicited NAs from MAC, of CLAIMS
- * different addresses each; with --questions ARP requests and NS, each for another target. SECONDS 0: until
- * the standard input ends. Prints one JSON object: the frames sent, the rate reached, and the share of one CPU that PID used
- * (utime + stime of /proc/PID/stat, proc(5)).
+ * MAC "any": each frame comes from another MAC. Frames are half GARPs and half unsolicited NAs from
+ * MAC, of CLAIMS different addresses each; with --questions ARP requests and NS, each for another
+ * target. SECONDS 0: until the standard input ends. Prints one JSON object: the frames sent, the
+ * rate reached, and the share of one CPU that PID used (utime + stime of /proc/PID/stat, proc(5)).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +111,10 @@ static bool is_over(uint64_t now_us, uint64_t end_us)
 	return end_us ? now_us >= end_us : poll(&input, 1, 0) > 0;
 }
 
-/* Sends @rate frames a second until @end_us, or the end of the input when that is 0; returns how many. */
+/*
+ * Sends @rate frames a second until @end_us, or the end of the input when that is 0; returns how
+ * many.
+ */
 static uint64_t send_until(struct flood *flood, struct mac own, uint64_t rate, uint64_t begin_us,
 			   uint64_t end_us)
 {

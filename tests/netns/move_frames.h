@@ -21,8 +21,8 @@ enum {
 size_t move_frame_build(struct mac to, struct mac from, uint32_t number, uint8_t *frame);
 
 /*
- * A GSO bundle of MOVE_BUNDLE_SEGMENTS TCP segments, numbered from @number on, whose checksum is left
- * to the device. Returns its size, and in *ret_vnet what is left to do.
+ * A GSO bundle of MOVE_BUNDLE_SEGMENTS TCP segments, numbered from @number on, whose checksum is
+ * left to the device. Returns its size, and in *ret_vnet what is left to do.
  */
 size_t move_bundle_build(struct mac to, struct mac from, uint32_t number,
 			 struct virtio_net_hdr *ret_vnet, uint8_t *frame);

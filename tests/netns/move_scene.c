@@ -431,8 +431,7 @@ static bool knows_old(void *userdata)
 
 /*
  * While a neighbour is unknown few frames may wait for it: the peer meets the old NVE before the
- * first run. (That the old
- * NVE meets the new one is inflight_arm()'s business.)
+ * first run. (That the old NVE meets the new one is inflight_arm()'s business.)
  */
 static void meet_neighbour(struct scene *scene)
 {

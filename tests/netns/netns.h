@@ -34,9 +34,8 @@ struct netns_need {
 };
 
 /*
- * Runs the tests, or exits with NETNS_SKIP and the reason on stdout when not root or a need is
- * not met.
- * Each test starts in a fresh namespace with "lo" up.
+ * Runs the tests, or exits with NETNS_SKIP and the reason on stdout when not root or a need is not
+ * met. Each test starts in a fresh namespace with "lo" up.
  */
 int netns_main(const char *suite, const struct netns_need *needs, size_t need_count,
 	       const struct unit_test *tests, size_t test_count);
@@ -82,8 +81,7 @@ extern const struct underlay underlays[2];
 
 /*
  * In the present namespace: the end "u0" of a veth pair with @address, its other end "u1" with no
- * address; bridge "br100" and VXLAN device
- * "vx100" (VNI 100) by kernel_vni_ensure().
+ * address; bridge "br100" and VXLAN device "vx100" (VNI 100) by kernel_vni_ensure().
  */
 void make_underlay(const struct underlay *underlay);
 void make_vni(struct kernel *kernel, const struct underlay *underlay, struct vni_devices *ret_devices);

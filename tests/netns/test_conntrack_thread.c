@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* test_conntrack_thread.c - the thread beside the loop: order, answers, and what is forgotten or undone. */
+/*
+ * test_conntrack_thread.c - the thread beside the loop: order, answers, and what is forgotten or
+ * undone.
+ */
 #include <errno.h>
 #include <string.h>
 

@@ -161,8 +161,8 @@ static void return_once(struct scene *scene, struct record *record)
 }
 
 /*
- * What has waited is more than a tap's queue holds as QEMU or libvirt made it, and the guest does not
- * read yet: the source's QEMU says that the migration has failed before it says RESUME.
+ * What has waited is more than a tap's queue holds as QEMU or libvirt made it, and the guest does
+ * not read yet: the source's QEMU says that the migration has failed before it says RESUME.
  */
 static void return_much(struct scene *scene, struct record *record)
 {
@@ -270,8 +270,8 @@ static bool four_have_come(void *userdata)
 }
 
 /*
- * What was flooded to the VM while it stood still comes too, in its place; its own frames do not, nor
- * what is flooded later: that reaches its new tap directly.
+ * What was flooded to the VM while it stood still comes too, in its place; its own frames do not,
+ * nor what is flooded later: that reaches its new tap directly.
  */
 static void take_groups_along(const struct underlay *underlay)
 {

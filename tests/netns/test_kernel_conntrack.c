@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * test_kernel_conntrack.c - a VM's connections at the kernel: read in one namespace, written in another.
+ * test_kernel_conntrack.c - a VM's connections at the kernel: read in one namespace, written in
+ * another.
  *
  *                                 ┌─ host A (bridge, firewall) ─┐
  *   peer ── near switch (bridge) ─┤                             ├─ far switch (bridge) ── VM
  *                                 └─ host B (bridge, firewall) ─┘
  *
- * "VM" and "peer" are namespaces with one address of each family. Only one of the far switch's cables
- * to the hosts is in its bridge; exchanging them is the VM's move. The firewalls are nft rules
- * for bridged frames (br_netfilter) that let only established connections through, once the test has
- * opened its own.
+ * "VM" and "peer" are namespaces with one address of each family. Only one of the far switch's
+ * cables to the hosts is in its bridge; exchanging them is the VM's move. The firewalls are nft
+ * rules for bridged frames (br_netfilter) that let only established connections through, once the
+ * test has opened its own.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -199,7 +200,10 @@ static void carries_translation(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct ip vm = ip_of(cases[i].vm);
-		/* A service that the VM gives at another address, and a call of the VM's under another name. */
+		/*
+		 * A service that the VM gives at another address, and a call of the VM's under
+		 * another name.
+		 */
 		struct flow flows[] = { flow_of(IPPROTO_TCP, cases[i].client, cases[i].service,
 						4000),
 					flow_of(IPPROTO_UDP, cases[i].vm, cases[i].client, 5000) };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Forwarding entries in the kernel: what is applied is what is dumped, and what bridge(8) shows; who may move them. */
+/*
+ * Forwarding entries in the kernel: what is applied is what is dumped, and what bridge(8) shows;
+ * who may move them.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -408,7 +411,10 @@ static void roam(struct scene *scene)
 	CU_ASSERT_FALSE(bridge_shows(vm_text, "t1", "extern_learn"));
 	CU_ASSERT_FALSE(bridge_shows(vm_text, "vx100", ""));
 
-	/* A pin that speaks elsewhere stays. The one that speaks after it is learned, so it was heard. */
+	/*
+	 * A pin that speaks elsewhere stays. The one that speaks after it is learned, so it was
+	 * heard.
+	 */
 	speaks(scene, 1, pinned_text);
 	CU_ASSERT_TRUE(eventually(is_learned, &(struct speech) { scene, 1, other_text }));
 	CU_ASSERT_TRUE(bridge_shows(pinned_text, "t0", "sticky"));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The guard of a destination's tap. Two namespaces: this NVE, whose taps the test holds as QEMU does ("tap0" is the VM's, "tap1"
- * another's on the same bridge), and a host that sends VXLAN packets to it through a UDP socket.
+ * The guard of a destination's tap. Two namespaces: this NVE, whose taps the test holds as QEMU
+ * does ("tap0" is the VM's, "tap1" another's on the same bridge), and a host that sends VXLAN
+ * packets to it through a UDP socket.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -112,7 +113,10 @@ static bool has_come(void *userdata)
 	return next_frame(awaited->tap, awaited->frame);
 }
 
-/* Expects that the next frame in @tap is @number. What was sent before it and has not come will not. */
+/*
+ * Expects that the next frame in @tap is @number. What was sent before it and has not come will
+ * not.
+ */
 static void expect_next(int tap, uint32_t number)
 {
 	struct awaited awaited = { .tap = tap };
@@ -216,7 +220,10 @@ static void expect_lifted(void)
 
 /* --- floods, and what the guest says --- */
 
-/* Of what is flooded tap1 gets @first to @first + 2, and tap0 as well or nothing; frames for the VM mark the end. */
+/*
+ * Of what is flooded tap1 gets @first to @first + 2, and tap0 as well or nothing; frames for the VM
+ * mark the end.
+ */
 static void flood(const struct scene *scene, uint32_t first, bool to_tap)
 {
 	const struct mac to[] = { mac_broadcast, group, nobody };
@@ -313,7 +320,10 @@ static void every_octet_of_the_source_counts(void)
 
 static void redirects_on(struct scene *scene)
 {
-	/* Where the bridge believes the VM to be: nowhere, still behind the VXLAN device, or at another port. */
+	/*
+	 * Where the bridge believes the VM to be: nowhere, still behind the VXLAN device, or at
+	 * another port.
+	 */
 	static const char *const entries[] = {
 		"true",
 		"bridge fdb replace 52:54:00:aa:00:10 dev vx100 master static",
@@ -377,7 +387,10 @@ static void redirects_whatever_the_bridge_believes(void)
 	over_both(redirects_on);
 }
 
-/* What local senders say to the VM still takes the bridge's way: here to another port, which stands for the old NVE. */
+/*
+ * What local senders say to the VM still takes the bridge's way: here to another port, which stands
+ * for the old NVE.
+ */
 static void local_frames_are_not_redirected(void)
 {
 	struct scene scene = begin(&underlays[0]);
@@ -515,8 +528,9 @@ static uint32_t stream_end(struct stream *stream, const char *what)
 }
 
 /*
- * The VM runs here from the first kernel_guard_open() on: then the bridge's entry leads to the tap as well, as the agent sees to before it
- * frees the guard. Once a first guard has made the qdiscs and the queue, a whole life of another disturbs nothing either.
+ * The VM runs here from the first kernel_guard_open() on: then the bridge's entry leads to the tap
+ * as well, as the agent sees to before it frees the guard. Once a first guard has made the qdiscs
+ * and the queue, a whole life of another disturbs nothing either.
  */
 static void loses_nothing_on(struct scene *scene)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the kernel says of links and bridge entries as they change, and what is there to begin with. */
+/*
+ * What the kernel says of links and bridge entries as they change, and what is there to begin with.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -235,7 +237,9 @@ static bool link_is_told(void *userdata)
 	return wait->told;
 }
 
-/* The port as told, until forget(); NULL when it is not. @master does not matter when it is gone. */
+/*
+ * The port as told, until forget(); NULL when it is not. @master does not matter when it is gone.
+ */
 static const struct kernel_port *link_told(struct scene *scene, uint32_t ifindex, uint32_t master, bool gone)
 {
 	struct link_wait wait = { scene, ifindex, master, gone, NULL };
@@ -284,7 +288,10 @@ static void tells_apart_what_is_not_learned(void)
 	end(scene);
 }
 
-/* How a VM that appears here is noticed: a MAC that was remote, and is ours, is learned on a local port. */
+/*
+ * How a VM that appears here is noticed: a MAC that was remote, and is ours, is learned on a local
+ * port.
+ */
 static void appears_on(const struct underlay *underlay)
 {
 	struct scene *scene;
@@ -386,7 +393,10 @@ static bool is_ours_told(const struct scene *scene)
 	return false;
 }
 
-/* In the bridge, and in the VXLAN device, of both families; neither what ages nor what bears our mark. */
+/*
+ * In the bridge, and in the VXLAN device, of both families; neither what ages nor what bears our
+ * mark.
+ */
 static void tells_what_somebody_makes_permanent(void)
 {
 	struct scene *scene = begin();
@@ -531,7 +541,10 @@ static size_t times_linked(const struct scene *scene, const char *name)
 	return n;
 }
 
-/* The dumps take several messages each, and every callback asks the kernel something on the socket they came by. */
+/*
+ * The dumps take several messages each, and every callback asks the kernel something on the socket
+ * they came by.
+ */
 static void replays_while_it_is_asked(void)
 {
 	struct scene *scene = begin();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_neighbour.c - the ARP, RARP and ND of a port's endpoint is heard, nothing else, and no more of
- * it than can be borne.
+ * test_neighbour.c - the ARP, RARP and ND of a port's endpoint is heard, nothing else, and no more
+ * of it than can be borne.
  *
- *	vm0 --veth-- vm0p \
- *	                   br0 (the port under watch is vm0p)
- *	vm1 --veth-- vm1p /
+ * 	vm0 --veth-- vm0p \
+ * 	                   br0 (the port under watch is vm0p)
+ * 	vm1 --veth-- vm1p /
  *
  * That something is not heard is proved without waiting: a frame that must be heard follows it on
  * the same device, and a device keeps the order.
@@ -235,7 +235,10 @@ static void hears_a_router(void)
 		f[ETH_HLEN + 40] = others[i];
 		say(scene.vm0, f, size);
 	}
-	/* RFC 4861 section 4.2: 16 bytes, then options; the NA's target stands where no option does. */
+	/*
+	 * RFC 4861 section 4.2: 16 bytes, then options; the NA's target stands where no option
+	 * does.
+	 */
 	size = frame_build_unsolicited_na(mac0, ip("fe80::10"), true, f);
 	f[ETH_HLEN + 40] = 134;
 	memset(f + ETH_HLEN + 40 + 16, 0, 8);
@@ -420,8 +423,8 @@ static bool hears_the_next(void *userdata)
 }
 
 /*
- * What is read of a flood does not depend on how fast it is: the burst, and the rate for as long as it
- * lasts. What the kernel dropped is counted. After it another claim is heard.
+ * What is read of a flood does not depend on how fast it is: the burst, and the rate for as long as
+ * it lasts. What the kernel dropped is counted. After it another claim is heard.
  */
 static void bears_a_flood(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which frames QEMU took from its tap and threw away. The test holds the tap as QEMU does: it reads some frames before the STOP and
- * some after, leaves the rest in the tap's ring, and drains that as inflight.c does.
+ * Which frames QEMU took from its tap and threw away. The test holds the tap as QEMU does: it reads
+ * some frames before the STOP and some after, leaves the rest in the tap's ring, and drains that as
+ * inflight.c does.
  */
 #include <errno.h>
 #include <string.h>
@@ -116,7 +117,10 @@ static struct scene scene_with(uint32_t taken)
 	return scene;
 }
 
-/* Expects frames @first to FRAMES - 1 but those in [@from, @to); only @in_qemu (-1: none) is said to be in QEMU. */
+/*
+ * Expects frames @first to FRAMES - 1 but those in [@from, @to); only @in_qemu (-1: none) is said
+ * to be in QEMU.
+ */
 static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t from, uint32_t to, int in_qemu)
 {
 	struct parked_frame frame = { 0 };
@@ -206,7 +210,10 @@ static void doubts_one_frame_for_each_queue(void)
 	}
 }
 
-/* QEMU was reading again before the ring was read: what it took then may have come before STOP, or after it. */
+/*
+ * QEMU was reading again before the ring was read: what it took then may have come before STOP, or
+ * after it.
+ */
 static void doubts_one_more_when_late(void)
 {
 	struct scene scene = scene_with(FRAMES);
@@ -222,8 +229,8 @@ static void doubts_one_more_when_late(void)
 }
 
 /*
- * The guest was behind: all came before STOP. QEMU read 0 to 3, the last of which found the guest's ring full; we read
- * 4 and 5, QEMU went on and read 6, and we read the rest.
+ * The guest was behind: all came before STOP. QEMU read 0 to 3, the last of which found the guest's
+ * ring full; we read 4 and 5, QEMU went on and read 6, and we read the rest.
  */
 static void puts_what_was_read_amid_the_queue_in_its_place(void)
 {
@@ -290,7 +297,10 @@ static void the_limit_cuts_between_two_frames(void)
 	end(&scene);
 }
 
-/* The queue's oldest frame has waited for longer than the limit: the one before it may have been read just then. */
+/*
+ * The queue's oldest frame has waited for longer than the limit: the one before it may have been
+ * read just then.
+ */
 static void a_long_queue_moves_the_limit(void)
 {
 	struct scene scene = scene_with(4);
@@ -309,7 +319,10 @@ static void nothing_was_swallowed(void)
 	end(&scene);
 }
 
-/* The guest may run again and its queue is QEMU's: what left from until_us on is missing from what was drained, but not swallowed. */
+/*
+ * The guest may run again and its queue is QEMU's: what left from until_us on is missing from what
+ * was drained, but not swallowed.
+ */
 static void what_left_later_does_not_count(void)
 {
 	struct scene scene = scene_with(0);
@@ -414,7 +427,9 @@ static uint32_t next_parked(const struct scene *scene, size_t *at)
 	return 0;
 }
 
-/* Of what is for others only broadcast and multicast is given back, and nothing the VM sent itself. */
+/*
+ * Of what is for others only broadcast and multicast is given back, and nothing the VM sent itself.
+ */
 static void the_guests_ring_counts_frames_for_others(void)
 {
 	static const struct mac multicast = { { 1, 0, 0x5e, 0, 0, 1 } };

@@ -128,7 +128,9 @@ static void keeps_all_once_it_is_widened(void)
 	end(&scene);
 }
 
-/* What is complete begins with the oldest that is listed: more than can be listed, or trimmed away. */
+/*
+ * What is complete begins with the oldest that is listed: more than can be listed, or trimmed away.
+ */
 static void says_since_when_it_is_complete(void)
 {
 	struct scene scene = begin();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A tap with two queues, held by a child process as QEMU does; the test holds its own descriptors of
- * them too, and sees which queue each flow goes to.
+ * A tap with two queues, held by a child process as QEMU does; the test holds its own descriptors
+ * of them too, and sees which queue each flow goes to.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -241,7 +241,10 @@ void check_snapshot(struct check *check, const char *name, uint32_t vni)
 	check->sessions[nve_of_name(name) - 1].begun[vni - SIM_FIRST_VNI] = true;
 }
 
-/* An NVA that has lost its memory does not know what a puller served: it keeps that for the time of its grace. */
+/*
+ * An NVA that has lost its memory does not know what a puller served: it keeps that for the time of
+ * its grace.
+ */
 static bool keeps_old_copies(const struct nve *nve)
 {
 	return nve->pull && timer_runs(&nve->grace);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * check.h - what must be true whatever happens, and what must be true once nothing goes wrong any more.
+ * check.h - what must be true whatever happens, and what must be true once nothing goes wrong any
+ * more.
  *
  * Always
  *   - A generation of a MAC is one NVE's: on the disk, and in everything an NVE is told.
@@ -8,8 +9,8 @@
  *   - The journal is all there is: a directory made from it says what the one that wrote it says.
  *   - A VM changes its NVE only if that one consented, withdrew it, or has no session.
  *   - An NVE's copy never goes back to an older generation.
- *   - CONVERGED is true: every NVE that the NVA has a session with, and that takes part, has the new
- *     generation in its kernel.
+ *   - CONVERGED is true: every NVE that the NVA has a session with, and that takes part, has the
+ *     new generation in its kernel.
  * When it is calm, within seconds
  *   - The directory says of each endpoint where it is, with its addresses, and of no other one.
  *   - Each NVE's copy, its list of members and its kernel's tables are what the directory says.
@@ -52,7 +53,10 @@ void check_forgotten(struct check *check);
 /* It has started again. */
 void check_started(struct check *check);
 
-/* What is not yet as it must be when it is calm; false with a sentence in @text (SIM_TEXT_SIZE bytes). */
+/*
+ * What is not yet as it must be when it is calm; false with a sentence in @text (SIM_TEXT_SIZE
+ * bytes).
+ */
 bool check_agreement(struct check *check, char *text);
 
 #endif

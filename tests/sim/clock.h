@@ -33,7 +33,10 @@ static inline bool timer_runs(const struct timer *timer)
 	return timer->place != 0;
 }
 
-/* Runs the next timer that is due at @until_us at the latest; false: there is none, and it is @until_us. */
+/*
+ * Runs the next timer that is due at @until_us at the latest; false: there is none, and it is
+ * @until_us.
+ */
 bool clock_step(struct clock *clock, uint64_t until_us);
 void clock_clear(struct clock *clock);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hosts.h - where each endpoint really is, and the migrations that move it, as libvirt and QEMU make
- * them: the order of what each host sees is theirs (docs/architecture.md, "One hot move").
+ * hosts.h - where each endpoint really is, and the migrations that move it, as libvirt and QEMU
+ * make them: the order of what each host sees is theirs (docs/architecture.md, "One hot move").
  *
  *   destination   expected ─▶ plugged                    ─▶ runs
  *   source                              active ─▶ stopped ─▶ sent ─▶ gone

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * link.h - a TCP connection of the virtual network: two pipes of bytes, each in order, cut into other
- * pieces than it was written in, with delays of its own; and its ends.
+ * link.h - a TCP connection of the virtual network: two pipes of bytes, each in order, cut into
+ * other pieces than it was written in, with delays of its own; and its ends.
  *
  * It breaks anywhere: what was on its way arrives up to some byte, and each end learns of it by
  * itself, much later perhaps. While it is stalled nothing arrives; either end may give up then.
@@ -46,13 +46,17 @@ void link_send(struct link *link, enum link_side from, const void *data, size_t 
 /* Bytes from @from that have not arrived. */
 size_t link_waiting(const struct link *link, enum link_side from);
 /*
- * @side closes it, and hears nothing any more. The other end hears what is on its way, and that it was
- * closed; @silent: it does not, until it gives up by itself (the host is gone, not only the program).
+ * @side closes it, and hears nothing any more. The other end hears what is on its way, and that it
+ * was closed; @silent: it does not, until it gives up by itself (the host is gone, not only the
+ * program).
  */
 void link_close(struct link *link, enum link_side side, bool silent);
 /* The network breaks it. */
 void link_break(struct link *link);
-/* Nothing arrives until that is taken back; after @give_up_us an end that still waits is told that it is closed. */
+/*
+ * Nothing arrives until that is taken back; after @give_up_us an end that still waits is told that
+ * it is closed.
+ */
 void link_stall(struct link *link, bool stalled, const uint64_t give_up_us[LINK_SIDES]);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memory_store.h - a store (nva/store.h) whose disk is memory that outlives it: commits become durable one
- * after the other, some time after they were made; a crash loses those that are not, but for some.
+ * memory_store.h - a store (nva/store.h) whose disk is memory that outlives it: commits become
+ * durable one after the other, some time after they were made; a crash loses those that are not,
+ * but for some.
  */
 #ifndef REHOME_TESTS_SIM_MEMORY_STORE_H
 #define REHOME_TESTS_SIM_MEMORY_STORE_H
@@ -26,8 +27,8 @@ struct disk {
 struct store *memory_store_open(struct disk *disk, void (*ready)(void *userdata), void *userdata);
 
 /*
- * The machine it runs on stops: of the commits that are not durable none, some or all still become so,
- * in their order, each as a whole. Frees the store.
+ * The machine it runs on stops: of the commits that are not durable none, some or all still become
+ * so, in their order, each as a whole. Frees the store.
  */
 void memory_store_crash(struct store *store);
 

@@ -4,8 +4,8 @@
  *
  *   bytes ──▶ frames ──▶ directory ──turn──▶ outputs ──▶ held for their ticket ──▶ link
  *
- * A turn comes some time after something has arrived, as a loop comes round: what arrived until then is
- * told together. What may not be told before it is durable waits in its session.
+ * A turn comes some time after something has arrived, as a loop comes round: what arrived until
+ * then is told together. What may not be told before it is durable waits in its session.
  */
 #include "tests/sim/nva.h"
 

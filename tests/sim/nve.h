@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * nve.h - a host with its kernel, and the agent on it, which may crash and start again on its own: what
- * nveagent/ does, on its real pure parts.
+ * nve.h - a host with its kernel, and the agent on it, which may crash and start again on its own:
+ * what nveagent/ does, on its real pure parts.
  *
  *   hosts.c ──port events──▶ port.c (mobility.c, address_table.c) ──requests──▶ nve.c ──▶ link
  *                                ▲          │ pins, holds                        │ UPDATEs
@@ -118,7 +118,9 @@ struct nve *agent_free(struct nve *nve);
 
 /* The agent begins; what its kernel still has, it takes over. */
 void agent_start(struct nve *nve);
-/* The agent is killed; @host: everything on the host goes with it, and nobody says so to the NVA. */
+/*
+ * The agent is killed; @host: everything on the host goes with it, and nobody says so to the NVA.
+ */
 void agent_crash(struct nve *nve, bool host);
 /* The network between the host and the NVA. */
 void agent_cut(struct nve *nve, bool cut);
@@ -130,7 +132,9 @@ void agent_drop(struct nve_vn *vn, struct mac mac);
 void agent_ask(struct nve_vn *vn, struct mac mac, struct ip ip);
 
 struct nve_vn *agent_vn_find(struct nve *nve, uint32_t vni);
-/* Brings a slice of what changed into the kernel; when all of it is there, what waits is confirmed. */
+/*
+ * Brings a slice of what changed into the kernel; when all of it is there, what waits is confirmed.
+ */
 void agent_flush(struct nve_vn *vn);
 /* The forwarding entries of one MAC, at once. */
 void agent_settle(struct nve_vn *vn, struct mac mac);
@@ -141,7 +145,10 @@ void agent_port_removed(struct nve_vn *vn, uint32_t ifindex);
 void agent_lane_removed(struct nve_vn *vn, struct mac mac);
 /* libvirt has spoken: what the NVA has asked until then is answered. */
 void agent_answer_consents(struct nve *nve);
-/* Once both the directory and libvirt have spoken, what an earlier life left and nobody claims goes. */
+/*
+ * Once both the directory and libvirt have spoken, what an earlier life left and nobody claims
+ * goes.
+ */
 void agent_release_unclaimed(struct nve_vn *vn);
 uint64_t agent_next_id(struct nve *nve);
 /* Lost if there is no session. */

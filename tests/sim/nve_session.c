@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nve_session.c - the agent's session with the NVA: nveagent/nva_link.c, and what begins and ends with it. */
+/*
+ * nve_session.c - the agent's session with the NVA: nveagent/nva_link.c, and what begins and ends
+ * with it.
+ */
 #include <stdlib.h>
 
 #include "tests/sim/check.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * port.c - an endpoint at an NVE: nveagent/port.c, port_effects.c, port_addresses.c, and what agent_vm.c and
- * agent_local.c make of what happens on the host. Packets, taps and connections are left out.
+ * port.c - an endpoint at an NVE: nveagent/port.c, port_effects.c, port_addresses.c, and what
+ * agent_vm.c and agent_local.c make of what happens on the host. Packets, taps and connections are
+ * left out.
  */
 #include <stdlib.h>
 
@@ -356,7 +357,10 @@ static void do_forget(struct port *port)
 	port->forget = true;
 }
 
-/* Connections' bytes mean nothing here: that they get to the right one is the directory's unit test. */
+/*
+ * Connections' bytes mean nothing here: that they get to the right one is the directory's unit
+ * test.
+ */
 static void do_send_flows(struct port *port)
 {
 	uint8_t flows[] = { 1, 0, 0 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* random.h - a small generator whose whole state is a number: a seed gives the same run everywhere. */
+/*
+ * random.h - a small generator whose whole state is a number: a seed gives the same run everywhere.
+ */
 #ifndef REHOME_TESTS_SIM_RANDOM_H
 #define REHOME_TESTS_SIM_RANDOM_H
 

@@ -12,8 +12,8 @@ struct reader {
 };
 
 /*
- * Calls @each for every message that is whole by now, until it returns false: the stream ends then. Returns
- * 0, or -EBADMSG with *reterr_what.
+ * Calls @each for every message that is whole by now, until it returns false: the stream ends then.
+ * Returns 0, or -EBADMSG with *reterr_what.
  */
 int reader_take(struct reader *reader, const uint8_t *data, size_t size,
 		bool (*each)(void *object, const struct nvo3_message *message), void *object,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sim.c - one run: rounds of steps, and after each of them the calm in which everybody must agree. */
+/*
+ * sim.c - one run: rounds of steps, and after each of them the calm in which everybody must agree.
+ */
 #include "tests/sim/sim.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sim.h - one run of the randomized test: an NVA, NVEs on hosts, and the VMs and containers that live
- * there, in virtual time.
+ * sim.h - one run of the randomized test: an NVA, NVEs on hosts, and the VMs and containers that
+ * live there, in virtual time.
  *
  *   steps.c   chooses, from the seed, what happens: moves, crashes, partitions ...
  *      │
@@ -14,11 +14,11 @@
  *                                                                        ▼
  *                                                                     memory_store.c
  *
- * Real code: the directory with its journal (nva/directory*.c), the codec of the messages and of the
- * changes, the interface of a store, and what an agent decides by (mobility.c, vn.c, address_table.c,
- * query.c, withdrawals.c). The rest stands for what does I/O: nva.c for nva/server.c and session.c, nve.c
- * and port.c for agent_nva.c, port.c, port_effects.c and nva_link.c in nveagent/. They do the same in the
- * same order; where those change, these do.
+ * Real code: the directory with its journal (nva/directory*.c), the codec of the messages and of
+ * the changes, the interface of a store, and what an agent decides by (mobility.c, vn.c,
+ * address_table.c, query.c, withdrawals.c). The rest stands for what does I/O: nva.c for
+ * nva/server.c and session.c, nve.c and port.c for agent_nva.c, port.c, port_effects.c and
+ * nva_link.c in nveagent/. They do the same in the same order; where those change, these do.
  */
 #ifndef REHOME_TESTS_SIM_SIM_H
 #define REHOME_TESTS_SIM_SIM_H

@@ -175,7 +175,10 @@ static void bounce_agent(struct sim *sim)
 	agent_start(nve);
 }
 
-/* @always: part of every run; the others are in half of them, so that some runs are of a few kinds only. */
+/*
+ * @always: part of every run; the others are in half of them, so that some runs are of a few kinds
+ * only.
+ */
 static const struct {
 	void (*run)(struct sim *sim);
 	bool always;

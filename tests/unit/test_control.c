@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control socket, over a real one. The server's loop has a thread of its own; whatever must happen in it, in an order, is asked
- * for through the socket itself:
+ * The control socket, over a real one. The server's loop has a thread of its own; whatever must
+ * happen in it, in an order, is asked for through the socket itself:
  *   {"op":"ping","n":N}	answered at once with {"ok":true,"n":N}
  *   {"op":"hold","n":N}	kept
  *   {"op":"release"}		answers what is kept, the last one first, then itself
  *   {"op":"big"}		answered with BIG bytes
  *   {"op":"stop"}		ends the loop
- * A client is heard no later than those that spoke after it, so two pings show that the server knows of what was done before them.
+ * A client is heard no later than those that spoke after it, so two pings show that the server
+ * knows of what was done before them.
  */
 #include "nveagent/control.h"
 
@@ -188,7 +189,10 @@ static void ask(int fd, const char *operation, uint32_t n)
 	say(fd, line);
 }
 
-/* One line without its newline; NULL when the server has closed. Fails the test when neither comes in time. */
+/*
+ * One line without its newline; NULL when the server has closed. Fails the test when neither comes
+ * in time.
+ */
 static const char *heard(int fd)
 {
 	static char line[REPLY_MAX];

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* test_directory_flows.c - who may send a VM's connection tracking entries to whom, and how much. */
+/*
+ * test_directory_flows.c - who may send a VM's connection tracking entries to whom, and how much.
+ */
 #include "tests/unit/directory_world.h"
 
 /* @old serves mac1, and @new was granted it at generation 2. */

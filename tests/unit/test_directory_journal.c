@@ -467,7 +467,9 @@ static uint32_t back(struct world *world, const char *name, const char *vtep)
 	return nve;
 }
 
-/* hv1's VM has moved to hv2 when the NVA was killed: hv3 has not confirmed, perhaps not even heard. */
+/*
+ * hv1's VM has moved to hv2 when the NVA was killed: hv3 has not confirmed, perhaps not even heard.
+ */
 static void a_move_converges_after_a_restart(void)
 {
 	WORLD(before);

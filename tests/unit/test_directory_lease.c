@@ -147,7 +147,10 @@ static void a_move_that_waits_is_granted_when_the_lease_ends(void)
 	CU_ASSERT_TRUE(take(world, hv2, NVO3_MOVE_GRANTED)->granted);
 }
 
-/* Both say that they have the VM now: the one that was granted it by absence alone must ask after all. */
+/*
+ * Both say that they have the VM now: the one that was granted it by absence alone must ask after
+ * all.
+ */
 static void who_is_back_in_time_is_asked(void)
 {
 	_cleanup_(world_freep) struct world *world = stale_world(SECONDS(WITHDRAW_S));

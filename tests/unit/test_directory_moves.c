@@ -504,7 +504,10 @@ static void what_is_not_wanted_again_is_off_after_a_lease(void)
 	}
 }
 
-/* A question that is over is taken back, or the owner would answer it, and prepare for it, much later. */
+/*
+ * A question that is over is taken back, or the owner would answer it, and prepare for it, much
+ * later.
+ */
 static void a_question_that_is_over_is_taken_back(void)
 {
 	WORLD(late);

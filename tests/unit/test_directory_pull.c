@@ -383,7 +383,10 @@ static void a_move_waits_for_a_puller_that_is_back(void)
 	(void) take(world, b, NVO3_CONVERGED);
 }
 
-/* It is withdrawn before anybody was told of the move: who is told only that must confirm only that. */
+/*
+ * It is withdrawn before anybody was told of the move: who is told only that must confirm only
+ * that.
+ */
 static void a_move_that_ended_at_once_waits_too(void)
 {
 	WORLD(world);

@@ -228,7 +228,10 @@ static void the_last_word_of_each_key_remains(void)
 	CU_ASSERT_PTR_NULL(etcd_group_find(&group, PREFIX "/nve/hv3"));
 }
 
-/* An NVE that ended and came back with another VTEP: what remains does not say that its mappings ended between. */
+/*
+ * An NVE that ended and came back with another VTEP: what remains does not say that its mappings
+ * ended between.
+ */
 static void what_ends_and_begins_is_noticed(void)
 {
 	const struct change changes[] = {

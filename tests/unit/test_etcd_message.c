@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * test_etcd_message.c - what is said to etcd, and what it answers; the answers are what etcd 3.4.23 of Debian 12 gave.
+ * test_etcd_message.c - what is said to etcd, and what it answers; the answers are what etcd 3.4.23
+ * of Debian 12 gave.
  */
 #include <errno.h>
 #include <string.h>

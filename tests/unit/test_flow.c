@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* test_flow.c - flows as bytes: annotated, both families, each protocol, every truncation and fault. */
+/*
+ * test_flow.c - flows as bytes: annotated, both families, each protocol, every truncation and
+ * fault.
+ */
 #include <errno.h>
 #include <string.h>
 

@@ -81,7 +81,10 @@ static void builds_announcement_and_probe(void)
 	EXPECT_BUILT(want, frame_build_arp_request, mac_10, none, v4_17);
 }
 
-/* As the kernel's request and NS, but to one host: RFC 1122 section 2.3.2.1, RFC 4861 section 7.3.3. */
+/*
+ * As the kernel's request and NS, but to one host: RFC 1122 section 2.3.2.1, RFC 4861 section
+ * 7.3.3.
+ */
 static void builds_polls(void)
 {
 	uint8_t arp[sizeof(arp_request)], nd[sizeof(ns)];

@@ -457,7 +457,9 @@ static void a_place_outside_cannot_be_read(void)
 	end(scene, -EFAULT, NONE);
 }
 
-/* Memory at two guest addresses, as below and above 4 GiB: each piece ends where its mapping ends. */
+/*
+ * Memory at two guest addresses, as below and above 4 GiB: each piece ends where its mapping ends.
+ */
 static void memory_may_lie_in_pieces(void)
 {
 	uint8_t *low = ram_new(), *high = ram_new();

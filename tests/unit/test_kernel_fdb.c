@@ -2,8 +2,8 @@
 /*
  * The bytes of forwarding entries as rtnetlink messages, and what is read of them.
  *
- * Expected are the attributes after the header, in the byte order of this host but for addresses and UDP ports
- * (include/uapi/linux/neighbour.h).
+ * Expected are the attributes after the header, in the byte order of this host but for addresses
+ * and UDP ports (include/uapi/linux/neighbour.h).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -360,7 +360,9 @@ static void skips_what_is_of_no_concern(void)
 	expect_skipped(nlmsg_hdr(arp), BRIDGE, VXLAN);
 }
 
-/* A message cut anywhere is skipped or read without what is missing, from a buffer that ends there. */
+/*
+ * A message cut anywhere is skipped or read without what is missing, from a buffer that ends there.
+ */
 static void survives_every_truncation(void)
 {
 	_cleanup_(built_clear) struct built built = build(FDB_OP_ADD, behind_vtep(vm, ip_of(vteps[1]), 8472, 5000));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * test_leader.c - leadership: every input in every state, beside what it must lead to; and what must never happen
- * whatever the inputs are.
+ * test_leader.c - leadership: every input in every state, beside what it must lead to; and what
+ * must never happen whatever the inputs are.
  */
 #include <string.h>
 
@@ -64,7 +64,10 @@ static void serves_only_while_it_leads(void)
 			enum leader_state state = (enum leader_state) from;
 			enum leader_action action = leader_step(&state, (enum leader_input) input);
 
-			/* Into the lead only by serving, out of it only by stepping down, in which all is read anew. */
+			/*
+			 * Into the lead only by serving, out of it only by stepping down, in which
+			 * all is read anew.
+			 */
 			CU_ASSERT_EQUAL(action == LEADER_DO_SERVE,
 					from != LEADER_LEADING && state == LEADER_LEADING);
 			CU_ASSERT_EQUAL(action == LEADER_DO_STEP_DOWN,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Every input in every state, against tests/data/mobility.txt (which is read by people too), what
- * must hold for all of them, and
- * whole lives of an old and a new NVE.
+ * must hold for all of them, and whole lives of an old and a new NVE.
  */
 #include <stdio.h>
 #include <string.h>

@@ -405,8 +405,8 @@ static void check_torn(struct bench *bench, const struct content *log, size_t cu
 }
 
 /*
- * A power failure leaves a part of the last frame, or zeros in its place: the frames before it count,
- * and the store goes on.
+ * A power failure leaves a part of the last frame, or zeros in its place: the frames before it
+ * count, and the store goes on.
  */
 static void a_torn_tail_is_dropped(void)
 {
@@ -573,7 +573,10 @@ static void add_size(void *userdata, const char *file)
 		*total += (size_t) status.st_size;
 }
 
-/* The state that the loaded changes end in: mappings 0 to @count, by generation; 0: removed or never there. */
+/*
+ * The state that the loaded changes end in: mappings 0 to @count, by generation; 0: removed or
+ * never there.
+ */
 static void replay(const struct bench *bench, uint64_t *generations)
 {
 	for (size_t i = 0; i < bench->loaded_count; i++) {
@@ -677,7 +680,9 @@ static void every_cut_of_a_snapshot_is_noticed(void)
 	free(snapshot.data);
 }
 
-/* A crash between a snapshot's name and the removal of what it replaces, or before it has a name. */
+/*
+ * A crash between a snapshot's name and the removal of what it replaces, or before it has a name.
+ */
 static void leftovers_are_removed(void)
 {
 	const struct store_file_options small = { .log_max = 4096 };

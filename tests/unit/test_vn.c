@@ -767,7 +767,9 @@ static void an_audit_leaves_alone_what_is_not_ours(void)
 	CU_ASSERT_EQUAL(vn_unpin(vn, other), 0);
 	expect_none(vn);
 
-	/* All is taken away again, and nothing of ours is missing then, because nothing is wanted. */
+	/*
+	 * All is taken away again, and nothing of ours is missing then, because nothing is wanted.
+	 */
 	kernel.count = 0;
 	audit(vn, &kernel);
 	CU_ASSERT_TRUE(kernel.asked > 0);

@@ -906,7 +906,9 @@ static void caps_flows(void)
 	flows.flows_size++;
 	CU_ASSERT_EQUAL(pack_result(&flows), -EMSGSIZE);
 
-	/* A peer that does not keep to it: one byte more, in both lengths (varints of three bytes). */
+	/*
+	 * A peer that does not keep to it: one byte more, in both lengths (varints of three bytes).
+	 */
 	frame = realloc(frame, size + 1);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
 	frame[size] = 0;

@@ -52,7 +52,10 @@ static void withdraw(struct scene *scene, uint8_t number)
 	CU_ASSERT_EQUAL(withdrawals_add(scene->withdrawals, VNI, mac_of(number)), 0);
 }
 
-/* The directory's snapshot in a new session: one mapping, or none. Returns how many withdrawals are said again. */
+/*
+ * The directory's snapshot in a new session: one mapping, or none. Returns how many withdrawals are
+ * said again.
+ */
 static size_t snapshot(struct scene *scene, uint8_t number, struct ip vtep, uint64_t generation)
 {
 	struct mapping one = {
