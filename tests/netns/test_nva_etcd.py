@@ -572,28 +572,6 @@ class Cluster(ClusterCase):
         self.assertEqual(check(good, files["client"][0])[0], 2)  # a certificate without its key
 
 
-class Script(test_nva_store.Script):
-    """
-    One NVE, whose NVAs end at any time. What it was told to be done must be there, with all that it said before; of what
-    it said after that any first part; and no generation ever falls.
-    """
-
-    def settle(self, lines, found):
-        least, state = self.confirmed(lines), {mac: ips for mac, (_, ips) in self.state.items()}
-        wanted = {mac: ips for mac, (_, ips) in found.items()}
-        matches = least == 0 and state == wanted
-        for i, (_, mac, ips) in enumerate(self.steps, 1):
-            if ips is None:
-                state.pop(mac, None)
-            else:
-                state[mac] = ips
-            matches = matches or (i >= least and state == wanted)
-        fell = [mac for mac, (generation, _) in found.items() if generation < self.generations.get(mac, 0)]
-        self.generations.update({mac: generation for mac, (generation, _) in found.items()})
-        self.state, self.steps = dict(found), []
-        return matches and not fell
-
-
 class Chaos(ClusterCase):
     """Registrations and withdrawals without end, while whatever leads is killed or stopped."""
 
@@ -654,7 +632,7 @@ class Chaos(ClusterCase):
 
     def test_what_was_heard_is_known(self):
         rng = random.Random(SEED)
-        scripts = [Script(n + 1, rng) for n in range(3)]
+        scripts = [test_nva_store.Script(n + 1, rng) for n in range(3)]
         faults = [self.kill, self.kill_two, self.stop, self.kill_with_etcd]
         for number in range(ROUNDS):
             fault = faults[number] if number < len(faults) else rng.choice(faults[:2])
