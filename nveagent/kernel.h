@@ -172,7 +172,10 @@ struct kernel_watch_events {
 	void (*fdb)(void *userdata, uint32_t ifindex, struct mac mac, bool learned, bool gone);
 	/* A link joined, left or changed; port->master 0 when it is in no bridge. */
 	void (*link)(void *userdata, const struct kernel_port *port, bool gone);
-	/* The kernel dropped notifications (ENOBUFS): everything must be dumped again. */
+	/*
+	 * The kernel dropped notifications (ENOBUFS), and drops no more: everything must be dumped
+	 * again.
+	 */
 	void (*overrun)(void *userdata);
 	/* A neighbour entry with our mark went, whoever took it. May be NULL. */
 	void (*neighbour_gone)(void *userdata, uint32_t ifindex, struct ip ip);

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <netlink/socket.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@ struct kernel_watch {
 	struct nl_sock *socket;
 	const struct kernel_watch_events *events; /* borrowed */
 	void *userdata;
+	bool overrun; /* and not yet told */
 	uint8_t buffer[KERNEL_BUFFER_SIZE];
 };
 
@@ -163,7 +165,7 @@ static void tell(const struct kernel_watch_events *events, void *userdata, const
 			tellers[i].tell(events, userdata, header);
 }
 
-int kernel_watch_read(struct kernel_watch *watch)
+static int read_some(struct kernel_watch *watch)
 {
 	for (unsigned i = 0; i < WATCH_READS_MAX; i++) {
 		ssize_t n = recv(kernel_watch_fd(watch), watch->buffer, sizeof(watch->buffer), MSG_DONTWAIT);
@@ -172,13 +174,38 @@ int kernel_watch_read(struct kernel_watch *watch)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0 && errno == ENOBUFS)
-			watch->events->overrun(watch->userdata);
+			watch->overrun = true;
 		else if (n < 0 && errno != EINTR)
 			return -errno;
 
 		for (struct nlmsghdr *header = (struct nlmsghdr *) watch->buffer; nlmsg_ok(header, left);
 		     header = nlmsg_next(header, &left))
 			tell(watch->events, watch->userdata, header);
+	}
+	return 0;
+}
+
+static bool is_empty(const struct kernel_watch *watch)
+{
+	struct pollfd waiting = { .fd = kernel_watch_fd(watch), .events = POLLIN };
+
+	return poll(&waiting, 1, 0) == 0;
+}
+
+/*
+ * From ENOBUFS on the kernel drops every notification, and says so no more, until the queue has
+ * been read to its end (NETLINK_S_CONGESTED, net/netlink/af_netlink.c). Who looked at the tables
+ * before that would never learn of what changed in between.
+ */
+int kernel_watch_read(struct kernel_watch *watch)
+{
+	int r = read_some(watch);
+
+	if (r < 0)
+		return r;
+	if (watch->overrun && is_empty(watch)) {
+		watch->overrun = false;
+		watch->events->overrun(watch->userdata);
 	}
 	return 0;
 }

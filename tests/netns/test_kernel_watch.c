@@ -14,6 +14,7 @@ enum {
 	FIXED_MAX = 512,
 	EVENTS_MAX = 50000,
 	SMALL_BUFFER = 4096,	 /* that a flood overruns */
+	MIDDLE_BUFFER = 256 << 10, /* and one that it overruns, but that takes several reads to empty */
 	HELD_PROMISED = 40000,	 /* kernel_watch.c: between two reads */
 	REPLAY_PORTS = 64,	 /* their dump takes several messages of at most 32 KiB */
 	REPLAY_ENTRIES = 2000,
@@ -515,6 +516,32 @@ static void says_when_something_was_lost(void)
 	end(scene);
 }
 
+/* From then on the kernel drops everything, and does not say so again, until all has been read. */
+static void says_so_when_nothing_more_is_lost(void)
+{
+	struct scene *scene = begin();
+	struct pollfd waiting = { .fd = kernel_watch_fd(scene->watch), .events = POLLIN };
+	const int size = MIDDLE_BUFFER;
+
+	CU_ASSERT_TRUE(heard(scene, 0, vm));
+	CU_ASSERT_TRUE(heard(scene, 1, vm));
+	forget(scene);
+	CU_ASSERT_EQUAL_FATAL(setsockopt(waiting.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	many_speak(scene, 0, REPLAY_ENTRIES);
+	CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
+	CU_ASSERT_EQUAL(poll(&waiting, 1, 0), 1);
+	CU_ASSERT_EQUAL(scene->overruns, 0);
+
+	speaks(scene, 1, other);
+	while (poll(&waiting, 1, 0) == 1)
+		CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[1], other, true, false }), 0);
+	CU_ASSERT_EQUAL(scene->overruns, 1);
+	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[1], &events, scene), 0);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[1], other, true, false }), 1);
+	end(scene);
+}
+
 static void says_nothing_when_there_is_nothing(void)
 {
 	struct scene *scene = begin();
@@ -599,5 +626,6 @@ NETNS_MAIN("kernel_watch", needs,
 	UNIT_TEST(tells_that_a_tap_is_gone),
 	UNIT_TEST(holds_as_many_as_promised),
 	UNIT_TEST(says_when_something_was_lost),
+	UNIT_TEST(says_so_when_nothing_more_is_lost),
 	UNIT_TEST(says_nothing_when_there_is_nothing),
 	UNIT_TEST(replays_while_it_is_asked))
