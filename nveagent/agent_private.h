@@ -6,12 +6,15 @@
  *   agent_vn.c       a VNI's devices and tables
  *   agent_resync.c   looking at them again
  *   agent_nva.c      what the NVA says
- *   agent_vm.c       what libvirt, QEMU and the hook say
+ *   agent_vm.c       what libvirt says, and QEMU through it
+ *   agent_bare.c     what QEMU says where there is no libvirt
+ *   agent_hook.c     what libvirt's hook says
  *   agent_local.c    what the kernel says
  *   agent_pull.c     what is held of a VNI that is not pushed
  *   agent_suppress.c what guests ask that the bridge cannot answer
  *   agent_neighbour.c  what endpoints say in ARP, RARP and ND
- *   agent_control.c  what an operator asks
+ *   agent_control.c  what an operator asks: the table of operations
+ *   agent_status.c, agent_list.c, agent_wait.c  those that show, and that wait
  *   port.c           the records, and the state machine's inputs
  *   port_effects.c   its effects
  *   port_inflight.c  those on packets in flight
@@ -197,10 +200,14 @@ void agent_nva_learn(struct agent_vn *vn, const struct mapping *mapping);
 
 /* agent_vm.c */
 extern const struct libvirt_watch_events agent_libvirt_events;
-extern const struct qemu_watch_events agent_qemu_events;
-/* A hook call as a JSON line (docs/operations.md); replies to @request. */
-void agent_vm_hook(struct agent *agent, struct json_object *call, struct control_request *request);
 void agent_vm_qemu_event(struct port *port, const struct qmp_event *event);
+
+/* agent_bare.c */
+extern const struct qemu_watch_events agent_qemu_events;
+
+/* agent_hook.c */
+/* A hook call as a JSON line (docs/operations.md); replies to @request. */
+void agent_hook_call(struct agent *agent, struct json_object *call, struct control_request *request);
 
 /* agent_local.c */
 extern const struct kernel_watch_events agent_kernel_events;
@@ -240,9 +247,14 @@ void local_ips_doubt_others(struct agent *agent, const struct mapping *mapping);
 
 /* agent_control.c */
 void agent_control_handle(void *userdata, struct json_object *object, struct control_request *request);
+
+/* agent_status.c */
+/* The NVA's answer to the question @id; @json NULL: there will be none. */
+void agent_control_nva_status(struct agent *agent, uint64_t id, const char *json);
+
+/* agent_wait.c */
 /* A port changed its state, or its record goes (@port NULL): answers who waited for that. */
 void agent_control_wake(struct agent *agent, uint32_t vni, struct mac mac, const struct port *port);
-void agent_control_nva_status(struct agent *agent, uint64_t id, const char *json);
 void agent_control_drop_waiters(struct agent *agent);
 
 #endif

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* agent_vm.c - what libvirt, QEMU and the hook say of VMs, as inputs of their ports. */
+/* agent_vm.c - what libvirt and QEMU say of VMs, as inputs of their ports. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "nveagent/agent_private.h"
+#include "nveagent/agent_vm.h"
 
 /* --- a VM's ports --- */
 
-/* The VN whose bridge the tap is in, whatever the XML says: a tap may have been moved by hand. */
-static struct agent_vn *vn_of(struct agent *agent, const struct domain_port *where)
+/* Whatever the XML says: a tap may have been moved by hand. */
+struct agent_vn *agent_vm_vn(struct agent *agent, const struct domain_port *where)
 {
 	struct kernel_port tap;
 
@@ -24,11 +24,10 @@ static struct agent_vn *vn_of(struct agent *agent, const struct domain_port *whe
 	return where->bridge[0] ? agent_vn_by_bridge(agent, where->bridge) : NULL;
 }
 
-/* The record for one NIC of @domain; NULL when it is in no VN of ours. */
-static struct port *port_for(struct agent *agent, const struct domain *domain,
-			     const struct domain_port *where)
+struct port *agent_vm_port(struct agent *agent, const struct domain *domain,
+			   const struct domain_port *where)
 {
-	struct agent_vn *vn = vn_of(agent, where);
+	struct agent_vn *vn = agent_vm_vn(agent, where);
 	struct port *port = vn ? port_find(agent, vn->devices.vni, where->mac) : NULL;
 	char mac[MAC_TEXT_SIZE];
 
@@ -51,8 +50,7 @@ static struct port *port_for(struct agent *agent, const struct domain *domain,
 	return port;
 }
 
-/* Gives @input to every port of the VM @uuid. */
-static void for_each_port(struct agent *agent, struct uuid uuid, void (*each)(struct port *port))
+void agent_vm_each_port(struct agent *agent, struct uuid uuid, void (*each)(struct port *port))
 {
 	struct port *port, *next;
 
@@ -61,7 +59,7 @@ static void for_each_port(struct agent *agent, struct uuid uuid, void (*each)(st
 			each(port);
 }
 
-static void unplug(struct port *port)
+void agent_vm_unplug(struct port *port)
 {
 	port->facts =
 		(struct mobility_facts){ .asked_for = port->facts.asked_for, .unplugged = true };
@@ -69,7 +67,7 @@ static void unplug(struct port *port)
 	port_input(port, MOBILITY_UNPLUG);
 }
 
-static void run(struct port *port)
+void agent_vm_run(struct port *port)
 {
 	bool came_back = port->migrated, stood_still = port->facts.stopped;
 
@@ -169,7 +167,7 @@ void agent_vm_qemu_event(struct port *port, const struct qmp_event *event)
 		stop(port);
 		break;
 	case QMP_EVENT_RESUME:
-		run(port);
+		agent_vm_run(port);
 		break;
 	case QMP_EVENT_MIGRATION:
 		if (port->inflight)
@@ -200,7 +198,7 @@ static void on_libvirt_qemu(void *userdata, struct uuid vm, const struct qmp_eve
 
 /* --- libvirt --- */
 
-static void arrive(struct port *port)
+void agent_vm_arrive(struct port *port)
 {
 	port_input(port, MOBILITY_PLUG);
 	port_steer(port);
@@ -217,7 +215,7 @@ static void found(struct port *port, enum libvirt_domain_state state, bool migra
 	if (state == LIBVIRT_DOMAIN_RUNNING && !port->migrated)
 		port_input(port, MOBILITY_RUN);
 	else if (state == LIBVIRT_DOMAIN_INCOMING)
-		arrive(port);
+		agent_vm_arrive(port);
 	else if (state == LIBVIRT_DOMAIN_PAUSED && fresh)
 		port_input(port, MOBILITY_FOUND);
 }
@@ -238,7 +236,7 @@ static void drop_missing(struct agent *agent, const struct domain *domain)
 	HASH_ITER(hh, agent->ports, port, next)
 		if (port->kind == PORT_VM && !port->qemu &&
 		    uuid_cmp(port->uuid, domain->uuid) == 0 && !has_port(domain, port))
-			unplug(port);
+			agent_vm_unplug(port);
 }
 
 static void on_libvirt_domain(void *userdata, const struct domain *domain,
@@ -247,12 +245,12 @@ static void on_libvirt_domain(void *userdata, const struct domain *domain,
 	struct agent *agent = userdata;
 
 	if (state == LIBVIRT_DOMAIN_STOPPED) {
-		for_each_port(agent, domain->uuid, unplug);
+		agent_vm_each_port(agent, domain->uuid, agent_vm_unplug);
 		return;
 	}
 	drop_missing(agent, domain);
 	for (size_t i = 0; i < domain->port_count; i++) {
-		struct port *port = port_for(agent, domain, &domain->ports[i]);
+		struct port *port = agent_vm_port(agent, domain, &domain->ports[i]);
 
 		if (port && port->ifindex)
 			found(port, state, migrating_out);
@@ -299,175 +297,3 @@ const struct libvirt_watch_events agent_libvirt_events = {
 	.qemu = on_libvirt_qemu,
 	.ring = on_libvirt_ring,
 };
-
-/* --- QEMU without libvirt --- */
-
-static void on_qemu_status(void *userdata, bool running, bool incoming)
-{
-	struct port *port = userdata;
-
-	(void) port_set_device(port, port->device);
-	if (running)
-		run(port);
-	else if (incoming)
-		arrive(port);
-	else
-		port_input(port, MOBILITY_FOUND);
-}
-
-static void on_qemu_event(void *userdata, const struct qmp_event *event)
-{
-	agent_vm_qemu_event(userdata, event);
-}
-
-static void on_qemu_gone(void *userdata)
-{
-	struct port *port = userdata;
-
-	port->qemu = qemu_watch_free(port->qemu);
-	unplug(port);
-}
-
-static void on_qemu_ring(void *userdata, const struct guest_ring_place *place)
-{
-	port_know_ring(userdata, place);
-}
-
-const struct qemu_watch_events agent_qemu_events = {
-	.status = on_qemu_status,
-	.event = on_qemu_event,
-	.gone = on_qemu_gone,
-	.ring = on_qemu_ring,
-};
-
-/* --- the hook --- */
-
-static int read_port(struct json_object *object, struct domain_port *ret_port)
-{
-	const char *mac, *bridge = "", *tap = "";
-	struct domain_port port = { 0 };
-
-	if (json_get_string(object, "mac", &mac) < 0 || mac_from_text(mac, &port.mac) < 0)
-		return -1;
-	(void) json_get_string(object, "bridge", &bridge);
-	(void) json_get_string(object, "tap", &tap);
-	if (strlen(bridge) >= sizeof(port.bridge) || strlen(tap) >= sizeof(port.tap))
-		return -1;
-	memcpy(port.bridge, bridge, strlen(bridge) + 1);
-	memcpy(port.tap, tap, strlen(tap) + 1);
-	*ret_port = port;
-	return 0;
-}
-
-static int read_domain(struct json_object *call, struct domain *ret_domain)
-{
-	struct json_object *ports = NULL;
-	const char *name, *uuid;
-
-	*ret_domain = (struct domain){ 0 };
-	if (json_get_string(call, "vm", &name) < 0 || strlen(name) >= sizeof(ret_domain->name) ||
-	    json_get_string(call, "uuid", &uuid) < 0 || uuid_from_text(uuid, &ret_domain->uuid) < 0)
-		return -1;
-	(void) snprintf(ret_domain->name, sizeof(ret_domain->name), "%s", name);
-	if (json_get_array(call, "ports", &ports) < 0)
-		return 0;
-	for (size_t i = 0; i < json_object_array_length(ports) && i < DOMAIN_PORTS_MAX; i++) {
-		if (read_port(json_object_array_get_idx(ports, i), &ret_domain->ports[i]) < 0)
-			return -1;
-		ret_domain->port_count++;
-	}
-	return 0;
-}
-
-static void hook_expect(struct agent *agent, const struct domain *domain)
-{
-	for (size_t i = 0; i < domain->port_count; i++) {
-		struct port *port = port_for(agent, domain, &domain->ports[i]);
-
-		if (port)
-			port_input(port, MOBILITY_EXPECT);
-	}
-}
-
-/*
- * The tap exists and is in the bridge; whether a VM is coming in is known from `migrate`, which
- * came before.
- */
-static void hook_start(struct agent *agent, const struct domain *domain)
-{
-	for (size_t i = 0; i < domain->port_count; i++) {
-		struct port *port = port_for(agent, domain, &domain->ports[i]);
-
-		if (port && port->ifindex && port->state == MOBILITY_EXPECTED)
-			port_input(port, MOBILITY_PLUG);
-	}
-}
-
-/* QEMU has the tap. */
-static void hook_started(struct agent *agent, const struct domain *domain)
-{
-	hook_start(agent, domain);
-	for_each_port(agent, domain->uuid, port_steer);
-}
-
-static void hook_gone(struct agent *agent, const struct domain *domain)
-{
-	for_each_port(agent, domain->uuid, unplug);
-}
-
-/* clang-format off */
-static const struct hook_call {
-	const char *operation, *sub;
-	void (*handle)(struct agent *agent, const struct domain *domain);
-} hook_calls[] = {
-	{ "migrate",	"begin",	hook_expect },
-	{ "start",	"begin",	hook_start },
-	{ "started",	"begin",	hook_started },
-	{ "stopped",	"end",		hook_gone },
-	{ "release",	"end",		hook_gone },
-};
-/* clang-format on */
-
-/* Why an incoming VM would not be reachable here; NULL when it would. */
-static const char *not_ready(struct agent *agent, const struct domain *domain,
-			     const char *operation)
-{
-	bool ours = false;
-
-	if (strcmp(operation, "migrate") != 0)
-		return NULL;
-	for (size_t i = 0; i < domain->port_count; i++)
-		ours |= vn_of(agent, &domain->ports[i]) != NULL;
-	return ours && !nva_link_is_up(agent->nva) ? "this NVE has no session to its NVA" : NULL;
-}
-
-static struct json_object *refusal(const char *why)
-{
-	_cleanup_(json_unrefp) struct json_object *reply = json_object_new_object();
-
-	if (!reply || json_add_bool(reply, "ok", false) < 0 ||
-	    json_add_string(reply, "error", why) < 0 || json_add_bool(reply, "refuse", true) < 0)
-		return NULL;
-	return TAKE_PTR(reply);
-}
-
-void agent_vm_hook(struct agent *agent, struct json_object *call, struct control_request *request)
-{
-	const char *operation, *sub, *why;
-	struct domain domain;
-
-	if (json_get_string(call, "operation", &operation) < 0 ||
-	    json_get_string(call, "sub", &sub) < 0 || read_domain(call, &domain) < 0) {
-		control_reply_error(
-			request,
-			"the hook call lacks operation, sub, vm or uuid, or has a malformed port");
-		return;
-	}
-	log_debug("Hook: %s %s %s", domain.name, operation, sub);
-	why = not_ready(agent, &domain, operation);
-	for (size_t i = 0; i < ARRAY_SIZE(hook_calls); i++)
-		if (strcmp(hook_calls[i].operation, operation) == 0 &&
-		    strcmp(hook_calls[i].sub, sub) == 0)
-			hook_calls[i].handle(agent, &domain);
-	control_reply(request, why ? refusal(why) : control_ok());
-}
