@@ -151,7 +151,7 @@ static int start(struct agent *agent, const char *path, char *reterr_message)
 	r = conntrack_new(agent->loop, &agent->conntrack);
 	if (r < 0)
 		return explain(reterr_message, r, "cannot start: %s", strerror(-r));
-	agent->grace = loop_timer_new(agent->loop, agent_nva_end_grace, agent);
+	agent->grace = loop_timer_new(agent->loop, agent_directory_end_grace, agent);
 	agent->relearn = loop_timer_new(agent->loop, agent_local_relearn, agent);
 	r = agent->grace && agent->relearn ? frame_out_new(agent->config->vtep, &agent->out)
 					   : -ENOMEM;

@@ -5,7 +5,8 @@
  *   agent.c          makes and frees it all
  *   agent_vn.c       a VNI's devices and tables
  *   agent_resync.c   looking at them again
- *   agent_nva.c      what the NVA says
+ *   agent_nva.c      what the NVA says: the session, and what concerns one port
+ *   agent_directory.c  of whole VNIs
  *   agent_vm.c       what libvirt says, and QEMU through it
  *   agent_bare.c     what QEMU says where there is no libvirt
  *   agent_hook.c     what libvirt's hook says
@@ -184,19 +185,21 @@ bool agent_vn_may_delete(const struct agent_vn *vn);
 
 /* agent_nva.c */
 extern const struct nva_link_events agent_nva_events;
-/* The timer that asks again to be in a VN. */
-void agent_nva_resubscribe(void *vn);
 /* libvirt has told which VMs run here: questions for others can be answered. */
 void agent_nva_answer_consents(struct agent *agent);
+
+/* agent_directory.c */
+/* The timer that asks again to be in a VN. */
+void agent_directory_resubscribe(void *vn);
 /* The timer that ends the grace given to a new NVA. */
-void agent_nva_end_grace(void *userdata);
+void agent_directory_end_grace(void *userdata);
 /*
  * Confirms the newest update, unless the kernel's tables are behind, or held packets are still
  * here.
  */
-void agent_nva_confirm(struct agent *agent);
+void agent_directory_confirm(struct agent *agent);
 /* Takes a mapping that the NVA was asked for, into the kernel too. */
-void agent_nva_learn(struct agent_vn *vn, const struct mapping *mapping);
+void agent_directory_learn(struct agent_vn *vn, const struct mapping *mapping);
 
 /* agent_vm.c */
 extern const struct libvirt_watch_events agent_libvirt_events;

@@ -201,7 +201,7 @@ bool agent_suppress_answer(struct suppressor *suppressor, const struct nvo3_mess
 		return false;
 	suppressor->counters.unknown += !found;
 	if (found)
-		agent_nva_learn(suppressor->vn, &message->mappings[0]);
+		agent_directory_learn(suppressor->vn, &message->mappings[0]);
 	for (int i = 0; found && i < count; i++) {
 		struct mac owner = { { 0 } };
 		unsigned owners = vn_resolve(suppressor->vn->vn, questions[i].target_ip, &owner);

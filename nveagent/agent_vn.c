@@ -177,7 +177,7 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	vn->conntrack_zone = config->conntrack_zone;
 	vn->reconcile = loop_timer_new(agent->loop, on_reconcile, vn);
 	vn->resync.timer = loop_timer_new(agent->loop, agent_vn_resync_step, vn);
-	vn->resubscribe = loop_timer_new(agent->loop, agent_nva_resubscribe, vn);
+	vn->resubscribe = loop_timer_new(agent->loop, agent_directory_resubscribe, vn);
 	vn->more = loop_timer_new(agent->loop, on_more, vn);
 	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
 	if (vn->reconcile && vn->resync.timer && vn->resubscribe && vn->more && vn->verify)
@@ -263,7 +263,7 @@ void agent_vn_flush(struct agent_vn *vn)
 	if (vn_has_changes(vn->vn))
 		(void) loop_timer_start(vn->more, 0);
 	else
-		agent_nva_confirm(vn->agent);
+		agent_directory_confirm(vn->agent);
 }
 
 void agent_vn_flush_soon(struct agent_vn *vn)

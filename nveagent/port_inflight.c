@@ -99,7 +99,7 @@ static void set_releasing(struct port *port, bool releasing)
 	port->releasing = releasing;
 	port->agent->releasing += releasing ? 1 : -1;
 	if (!releasing)
-		agent_nva_confirm(port->agent);
+		agent_directory_confirm(port->agent);
 }
 
 static const char *why_not_exact(int error)
