@@ -48,17 +48,6 @@ struct kernel *kernel_free(struct kernel *kernel)
 	return NULL;
 }
 
-int kernel_has_address(struct kernel *kernel, struct ip ip, bool *ret_found)
-{
-	uint32_t ifindex;
-	int r = kernel_link_of_address(kernel, ip, &ifindex);
-
-	if (r < 0 && r != -EADDRNOTAVAIL)
-		return r;
-	*ret_found = r == 0;
-	return 0;
-}
-
 int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port)
 {
 	struct kernel_link link;

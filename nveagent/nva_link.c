@@ -8,17 +8,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "nveagent/byte_queue.h"
+
 enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 enum {
 	READ_SIZE = 64 << 10,
 	TURN_SIZE = 16 << 10, /* bytes of frames dealt with at once: some 200 mappings */
-};
-
-/* Bytes that wait, first in first out. */
-struct buffer {
-	uint8_t *data;
-	size_t start, end, room;
 };
 
 struct nva_link {
@@ -36,42 +32,10 @@ struct nva_link {
 	uint64_t retry_ms, last_id;
 	uint32_t features; /* of the NVA */
 	bool pinged; /* nothing was heard since our PING */
-	struct buffer input, output;
+	struct byte_queue input, output;
 };
 
 static void begin(struct nva_link *link);
-
-/* --- buffers --- */
-
-static int buffer_reserve(struct buffer *buffer, size_t size)
-{
-	uint8_t *data;
-
-	if (buffer->start > 0) {
-		memmove(buffer->data, buffer->data + buffer->start, buffer->end - buffer->start);
-		buffer->end -= buffer->start;
-		buffer->start = 0;
-	}
-	if (buffer->room - buffer->end >= size)
-		return 0;
-	data = realloc(buffer->data, buffer->end + size);
-	if (!data)
-		return -ENOMEM;
-	buffer->data = data;
-	buffer->room = buffer->end + size;
-	return 0;
-}
-
-static void buffer_clear(struct buffer *buffer)
-{
-	free(buffer->data);
-	*buffer = (struct buffer){ 0 };
-}
-
-static size_t buffer_size(const struct buffer *buffer)
-{
-	return buffer->end - buffer->start;
-}
 
 /* --- the session's end --- */
 
@@ -83,8 +47,8 @@ static void hang_up(struct nva_link *link)
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
-	buffer_clear(&link->input);
-	buffer_clear(&link->output);
+	byte_queue_clear(&link->input);
+	byte_queue_clear(&link->output);
 	link->state = LINK_WAITING;
 }
 
@@ -131,10 +95,10 @@ __attribute__((format(printf, 2, 3))) static void fail(struct nva_link *link, co
 /* Sends what the socket takes. Returns 0 or a negative errno. */
 static int flush(struct nva_link *link)
 {
-	struct buffer *output = &link->output;
+	struct byte_queue *output = &link->output;
 
-	while (buffer_size(output) > 0) {
-		ssize_t n = send(link->fd, output->data + output->start, buffer_size(output),
+	while (byte_queue_size(output) > 0) {
+		ssize_t n = send(link->fd, output->data + output->start, byte_queue_size(output),
 				 MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
@@ -145,7 +109,7 @@ static int flush(struct nva_link *link)
 			return -errno;
 		output->start += (size_t) n;
 	}
-	return loop_watch_set(link->watch, LOOP_READ | (buffer_size(output) ? LOOP_WRITE : 0u));
+	return loop_watch_set(link->watch, LOOP_READ | (byte_queue_size(output) ? LOOP_WRITE : 0u));
 }
 
 static int queue(struct nva_link *link, const struct nvo3_message *message)
@@ -156,9 +120,9 @@ static int queue(struct nva_link *link, const struct nvo3_message *message)
 
 	if (r < 0)
 		return r;
-	if (buffer_size(&link->output) + size > NVA_LINK_OUTPUT_MAX)
+	if (byte_queue_size(&link->output) + size > NVA_LINK_OUTPUT_MAX)
 		return -EMSGSIZE;
-	r = buffer_reserve(&link->output, size);
+	r = byte_queue_reserve(&link->output, size);
 	if (r < 0)
 		return r;
 	memcpy(link->output.data + link->output.end, frame, size);
@@ -231,8 +195,8 @@ static bool take_message(struct nva_link *link, const struct nvo3_message *messa
 /* Deals with the first frame of the input; false when there is none or the session ended. */
 static bool take_frame(struct nva_link *link)
 {
-	struct buffer *input = &link->input;
-	long size = nvo3_frame_size(input->data + input->start, buffer_size(input));
+	struct byte_queue *input = &link->input;
+	long size = nvo3_frame_size(input->data + input->start, byte_queue_size(input));
 	struct nvo3_message message;
 	const char *what = "";
 	bool alive;
@@ -242,7 +206,7 @@ static bool take_frame(struct nva_link *link)
 		fail(link, "the NVA sent a frame of impossible length");
 		return false;
 	}
-	if (size == 0 || (size_t) size > buffer_size(input))
+	if (size == 0 || (size_t) size > byte_queue_size(input))
 		return false;
 
 	r = nvo3_unpack(input->data + input->start + 4, (size_t) size - 4, &message, &what);
@@ -257,11 +221,11 @@ static bool take_frame(struct nva_link *link)
 	return alive;
 }
 
-static bool has_frame(const struct buffer *input)
+static bool has_frame(const struct byte_queue *input)
 {
-	long size = nvo3_frame_size(input->data + input->start, buffer_size(input));
+	long size = nvo3_frame_size(input->data + input->start, byte_queue_size(input));
 
-	return size < 0 || (size > 0 && (size_t) size <= buffer_size(input));
+	return size < 0 || (size > 0 && (size_t) size <= byte_queue_size(input));
 }
 
 /*
@@ -270,10 +234,10 @@ static bool has_frame(const struct buffer *input)
 static void take_frames(void *userdata)
 {
 	struct nva_link *link = userdata;
-	size_t before = buffer_size(&link->input);
+	size_t before = byte_queue_size(&link->input);
 
 	while (take_frame(link))
-		if (before - buffer_size(&link->input) >= TURN_SIZE)
+		if (before - byte_queue_size(&link->input) >= TURN_SIZE)
 			break;
 	if (link->state == LINK_UP && has_frame(&link->input))
 		(void) loop_timer_start(link->more, 0);
@@ -281,12 +245,12 @@ static void take_frames(void *userdata)
 
 static void read_some(struct nva_link *link)
 {
-	struct buffer *input = &link->input;
+	struct byte_queue *input = &link->input;
 	ssize_t n;
 
 	if (loop_timer_is_running(link->more))
 		return;
-	if (buffer_reserve(input, READ_SIZE) < 0) {
+	if (byte_queue_reserve(input, READ_SIZE) < 0) {
 		fail(link, "out of memory");
 		return;
 	}
@@ -437,8 +401,8 @@ struct nva_link *nva_link_free(struct nva_link *link)
 	link->retry = loop_timer_free(link->retry);
 	link->ping = loop_timer_free(link->ping);
 	link->more = loop_timer_free(link->more);
-	buffer_clear(&link->input);
-	buffer_clear(&link->output);
+	byte_queue_clear(&link->input);
+	byte_queue_clear(&link->output);
 	free(link);
 	return NULL;
 }
