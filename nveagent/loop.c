@@ -6,6 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/* As libevent has them: the lowest number first. */
+enum loop_priority { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITY_COUNT };
+
 struct loop {
 	struct event_base *base;
 	struct event *sigterm, *sigint;
@@ -14,6 +17,7 @@ struct loop {
 struct loop_watch {
 	struct event *event;
 	struct loop *loop;
+	enum loop_priority priority;
 	loop_fd_handler handler;
 	void *userdata;
 };
@@ -40,13 +44,30 @@ static struct event *signal_watch(struct loop *loop, int number)
 	return event;
 }
 
+/* Of all that is ready one usual callback is run, then what has become ready is looked at again. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_max_dispatch_interval(config, NULL, 1, PRIORITY_USUAL) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	if (base && event_base_priority_init(base, PRIORITY_COUNT) < 0) {
+		event_base_free(base);
+		base = NULL;
+	}
+	return base;
+}
+
 struct loop *loop_new(void)
 {
 	_cleanup_(loop_freep) struct loop *loop = calloc(1, sizeof(*loop));
 
 	if (!loop)
 		return NULL;
-	loop->base = event_base_new();
+	loop->base = new_base();
 	if (!loop->base)
 		return NULL;
 	loop->sigterm = signal_watch(loop, SIGTERM);
@@ -104,10 +125,19 @@ struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, u
 	watch->loop = loop;
 	watch->handler = handler;
 	watch->userdata = userdata;
+	watch->priority = PRIORITY_USUAL;
 	watch->event = event_new(loop->base, fd, event_bits(interest), on_fd, watch);
 	if (!watch->event || event_add(watch->event, NULL) < 0)
 		return NULL;
 	return TAKE_PTR(watch);
+}
+
+int loop_watch_set_urgent(struct loop_watch *watch)
+{
+	if (event_priority_set(watch->event, PRIORITY_URGENT) < 0)
+		return -EINVAL;
+	watch->priority = PRIORITY_URGENT;
+	return 0;
 }
 
 int loop_watch_set(struct loop_watch *watch, unsigned interest)
@@ -116,7 +146,8 @@ int loop_watch_set(struct loop_watch *watch, unsigned interest)
 
 	event_del(watch->event);
 	if (event_assign(watch->event, watch->loop->base, fd, event_bits(interest), on_fd, watch) <
-	    0)
+		    0 ||
+	    event_priority_set(watch->event, watch->priority) < 0)
 		return -EINVAL;
 	return event_add(watch->event, NULL) < 0 ? -ENOMEM : 0;
 }

@@ -3,6 +3,10 @@
  * loop.h - the agent's event loop in our own few verbs; libevent is behind it and nowhere else.
  *
  * Everything runs on one thread. A callback may release any watch or timer, its own included.
+ *
+ * What is urgent (a VM's monitor says STOP) waits for one other callback at most: after each one that is not urgent
+ * the loop looks at the urgent descriptors again. So a callback is as long as a switch may be delayed; what takes
+ * longer is done in pieces, a timer of delay 0 between two of them.
  */
 #ifndef REHOME_NVEAGENT_LOOP_H
 #define REHOME_NVEAGENT_LOOP_H
@@ -36,6 +40,8 @@ void loop_stop(struct loop *loop);
 /* Watches @fd, which stays the caller's. @name: for logs, borrowed. NULL when out of memory. */
 struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, unsigned interest,
 				  loop_fd_handler handler, void *userdata);
+/* What is ready on @watch is dealt with before all that is not urgent. 0, or -EINVAL while its handler runs. */
+int loop_watch_set_urgent(struct loop_watch *watch);
 /* @interest 0: the handler is not called until it is set again. 0, -EINVAL or -ENOMEM. */
 int loop_watch_set(struct loop_watch *watch, unsigned interest);
 struct loop_watch *loop_watch_free(struct loop_watch *watch);

@@ -186,7 +186,9 @@ int libvirt_watch_new(struct loop *loop, const char *uri, const struct libvirt_w
 				       on_wakeup, watch);
 	if (!watch->wakeup)
 		return -ENOMEM;
-	r = start_threads(watch);
+	r = loop_watch_set_urgent(watch->wakeup);
+	if (r == 0)
+		r = start_threads(watch);
 	if (r < 0)
 		return r;
 	*ret_watch = TAKE_PTR(watch);

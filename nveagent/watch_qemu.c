@@ -281,7 +281,7 @@ static int try_connect(struct qemu_watch *watch)
 		return -ENOMEM;
 	watch->wants_write = false;
 	watch->watch = loop_watch_new(watch->loop, "qmp", watch->fd, LOOP_READ, on_ready, watch);
-	if (!watch->watch)
+	if (!watch->watch || loop_watch_set_urgent(watch->watch) < 0)
 		return -ENOMEM;
 	return ask_first(watch); /* sent once QEMU has greeted */
 }
