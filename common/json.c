@@ -168,3 +168,9 @@ int json_add_bool(struct json_object *object, const char *key, bool value)
 {
 	return json_add(object, key, json_object_new_boolean(value));
 }
+
+const char *json_text(struct json_object *object)
+{
+	return json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+							      JSON_C_TO_STRING_NOSLASHESCAPE);
+}

@@ -55,4 +55,7 @@ int json_add_string(struct json_object *object, const char *key, const char *val
 int json_add_u64(struct json_object *object, const char *key, uint64_t value);
 int json_add_bool(struct json_object *object, const char *key, bool value);
 
+/* On one line, borrowed from @object; NULL when out of memory. */
+const char *json_text(struct json_object *object);
+
 #endif

@@ -134,6 +134,7 @@ struct agent {
 	size_t ports_count;
 	struct waiter *waiters;
 	size_t waiter_count;
+	struct port_walk *walks;	/* lists of ports that are being made; agent_list.c */
 	struct control_request *status_request; /* of the NVA, under way */
 	uint64_t status_id;
 	uint64_t started_us;		/* CLOCK_MONOTONIC */
@@ -254,6 +255,10 @@ void agent_control_handle(void *userdata, struct json_object *object, struct con
 /* agent_status.c */
 /* The NVA's answer to the question @id; @json NULL: there will be none. */
 void agent_control_nva_status(struct agent *agent, uint64_t id, const char *json);
+
+/* agent_list.c */
+/* A port's record goes: lists that have come to it go on behind it. */
+void agent_list_port_gone(struct port *port);
 
 /* agent_wait.c */
 /* A port changed its state, or its record goes (@port NULL): answers who waited for that. */

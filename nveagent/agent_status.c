@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* agent_status.c - how this NVE is, and how its NVA says that it is. */
+#include <errno.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -76,16 +77,6 @@ static struct json_object *vn_to_json(const struct agent_vn *vn)
 	return TAKE_PTR(object);
 }
 
-static struct json_object *vns_to_json(struct agent *agent)
-{
-	_cleanup_(json_unrefp) struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; array && i < agent->vn_count; i++)
-		if (agent_json_append(array, vn_to_json(agent->vns[i])) < 0)
-			return NULL;
-	return TAKE_PTR(array);
-}
-
 static struct json_object *nva_to_json(struct agent *agent)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
@@ -128,21 +119,58 @@ static struct json_object *counters_to_json(struct agent *agent)
 	return TAKE_PTR(object);
 }
 
+struct vn_walk {
+	struct agent *agent;
+	size_t at;
+};
+
+/* One may have thousands of members. */
+static int next_vn(void *state, struct json_object *array)
+{
+	struct vn_walk *walk = state;
+
+	if (agent_json_append(array, vn_to_json(walk->agent->vns[walk->at])) < 0)
+		return -ENOMEM;
+	return ++walk->at < walk->agent->vn_count;
+}
+
+static struct json_object *agent_to_json(struct agent *agent)
+{
+	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
+
+	if (!object || json_add_string(object, "name", agent->config->name) < 0 ||
+	    json_add_string(object, "version", REHOME_VERSION) < 0 ||
+	    agent_json_add_ip(object, "vtep", agent->config->vtep) < 0 ||
+	    json_add_u64(object, "uptime_s", seconds_since(agent->started_us)) < 0 ||
+	    json_add(object, "nva", nva_to_json(agent)) < 0 ||
+	    json_add(object, "libvirt", libvirt_to_json(agent)) < 0 ||
+	    json_add(object, "counters", counters_to_json(agent)) < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
 void agent_show_status(struct agent *agent, struct json_object *object,
 		       struct control_request *request)
 {
-	_cleanup_(json_unrefp) struct json_object *reply = control_ok();
+	struct vn_walk *walk = calloc(1, sizeof(*walk));
+	const struct control_list list = {
+		.head = agent_to_json(agent),
+		.key = "vnis",
+		.next = next_vn,
+		.what = "cannot list the VNIs",
+		.free = free,
+		.state = walk,
+	};
 
-	if (!reply || json_add_string(reply, "name", agent->config->name) < 0 ||
-	    json_add_string(reply, "version", REHOME_VERSION) < 0 ||
-	    agent_json_add_ip(reply, "vtep", agent->config->vtep) < 0 ||
-	    json_add_u64(reply, "uptime_s", seconds_since(agent->started_us)) < 0 ||
-	    json_add(reply, "nva", nva_to_json(agent)) < 0 ||
-	    json_add(reply, "libvirt", libvirt_to_json(agent)) < 0 ||
-	    json_add(reply, "vnis", vns_to_json(agent)) < 0 ||
-	    json_add(reply, "counters", counters_to_json(agent)) < 0)
-		reply = json_unref(reply);
-	control_reply(request, TAKE_PTR(reply));
+	if (walk)
+		walk->agent = agent;
+	if (walk && list.head) {
+		control_reply_list(request, &list);
+		return;
+	}
+	free(walk);
+	json_unref(list.head);
+	control_reply(request, NULL);
 }
 
 /* --- the NVA's status --- */

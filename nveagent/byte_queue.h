@@ -14,6 +14,8 @@ struct byte_queue {
 
 /* Makes room for @size bytes behind the others, which may move. 0 or -ENOMEM. */
 int byte_queue_reserve(struct byte_queue *queue, size_t size);
+/* Adds a copy of @data. 0 or -ENOMEM. */
+int byte_queue_append(struct byte_queue *queue, const void *data, size_t size);
 /* Gives back all memory. */
 void byte_queue_clear(struct byte_queue *queue);
 

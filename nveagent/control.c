@@ -11,14 +11,16 @@
 #include "common/json.h"
 #include "common/lines.h"
 #include "common/unix_socket.h"
+#include "nveagent/listing.h"
 
 enum { READ_SIZE = 64 << 10, ERROR_SIZE = 512 };
 
 struct client;
 
 struct control_request {
-	struct client *client; /* NULL once it has gone */
-	char *answer;	       /* NULL until answered; kept until those before it are */
+	struct client *client;	/* NULL once it has gone */
+	char *answer;		/* NULL until answered; kept until those before it are */
+	struct listing listing; /* an answer that is made in pieces, in its place */
 	struct control_request *prev, *next;
 };
 
@@ -29,8 +31,8 @@ struct client {
 	struct lines *lines;
 	struct control_request *requests; /* unanswered or waiting for their turn */
 	unsigned request_count;
-	char *output;
-	size_t output_size;
+	struct byte_queue output;
+	struct loop_timer *more; /* runs while the next piece of a list may be made */
 	bool deaf;    /* it has shut down its side: closed when all its requests are answered */
 	bool closing; /* freed as soon as no handler of it is running */
 	bool busy;
@@ -54,6 +56,7 @@ static void forget_request(struct control_request *request)
 {
 	DL_DELETE(request->client->requests, request);
 	request->client->request_count--;
+	listing_clear(&request->listing);
 	free(request->answer);
 	free(request);
 }
@@ -66,7 +69,7 @@ static void client_free(struct client *client)
 	client->control->client_count--;
 	DL_FOREACH_SAFE(client->requests, request, next)
 	{
-		if (request->answer) {
+		if (request->answer || listing_is_there(&request->listing)) {
 			forget_request(request);
 		} else {
 			/* Its owner still holds it, and will answer into the void. */
@@ -76,8 +79,9 @@ static void client_free(struct client *client)
 	}
 	client->watch = loop_watch_free(client->watch);
 	client->lines = lines_free(client->lines);
+	client->more = loop_timer_free(client->more);
 	close(client->fd);
-	free(client->output);
+	byte_queue_clear(&client->output);
 	free(client);
 }
 
@@ -89,27 +93,24 @@ static void client_close(struct client *client)
 		client_free(client);
 }
 
-static int append(struct client *client, const char *text)
+static int append_line(struct client *client, const char *text)
 {
-	size_t size = strlen(text) + 1;
-	char *output;
+	struct byte_queue *output = &client->output;
+	size_t size = strlen(text);
+	int r;
 
-	if (client->output_size + size > CONTROL_OUTPUT_MAX)
+	if (byte_queue_size(output) + size + 1 > CONTROL_OUTPUT_MAX)
 		return -EMSGSIZE;
-	output = realloc(client->output, client->output_size + size);
-	if (!output)
-		return -ENOMEM;
-	client->output = output;
-	memcpy(output + client->output_size, text, size - 1);
-	output[client->output_size + size - 1] = '\n';
-	client->output_size += size;
-	return 0;
+	r = byte_queue_append(output, text, size);
+	return r == 0 ? byte_queue_append(output, "\n", 1) : r;
 }
 
 static int flush(struct client *client)
 {
-	while (client->output_size > 0) {
-		ssize_t n = send(client->fd, client->output, client->output_size,
+	struct byte_queue *output = &client->output;
+
+	while (byte_queue_size(output) > 0) {
+		ssize_t n = send(client->fd, output->data + output->start, byte_queue_size(output),
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
@@ -118,16 +119,24 @@ static int flush(struct client *client)
 			break;
 		if (n < 0)
 			return -errno;
-		client->output_size -= (size_t) n;
-		memmove(client->output, client->output + n, client->output_size);
+		output->start += (size_t) n;
 	}
 	return loop_watch_set(client->watch, (client->deaf ? 0u : LOOP_READ) |
-						     (client->output_size ? LOOP_WRITE : 0u));
+						     (byte_queue_size(output) ? LOOP_WRITE : 0u));
+}
+
+/* Of the list whose turn has come the next piece, when the loop comes round. */
+static int list_on(struct client *client)
+{
+	if (!client->requests || !listing_is_there(&client->requests->listing) ||
+	    byte_queue_size(&client->output) >= CONTROL_LIST_AHEAD)
+		return 0;
+	return loop_timer_start(client->more, 0);
 }
 
 static bool is_done(const struct client *client)
 {
-	return client->deaf && !client->requests && client->output_size == 0;
+	return client->deaf && !client->requests && byte_queue_size(&client->output) == 0;
 }
 
 /* Sends the answers whose turn has come. */
@@ -136,13 +145,28 @@ static void send_answers(struct client *client)
 	int r = 0;
 
 	while (r == 0 && client->requests && client->requests->answer) {
-		r = append(client, client->requests->answer);
+		r = append_line(client, client->requests->answer);
 		forget_request(client->requests);
 	}
 	if (r == 0)
 		r = flush(client);
+	if (r == 0)
+		r = list_on(client);
 	if (r < 0 || is_done(client))
 		client_close(client);
+}
+
+static void on_more(void *userdata)
+{
+	struct client *client = userdata;
+	int r = listing_make(&client->requests->listing, &client->output);
+
+	if (r == 0)
+		forget_request(client->requests);
+	if (r < 0)
+		client_close(client);
+	else
+		send_answers(client);
 }
 
 /* --- requests --- */
@@ -157,20 +181,28 @@ struct json_object *control_ok(void)
 void control_reply(struct control_request *request, struct json_object *reply)
 {
 	_cleanup_(json_unrefp) struct json_object *owned = reply;
-	const char *text =
-		owned ? json_object_to_json_string_ext(
-				owned, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
-		      : "{\"ok\":false,\"error\":\"out of memory\"}";
+	const char *text = owned ? json_text(owned) : NULL;
 
 	if (!request->client) {
 		free(request);
 		return;
 	}
-	request->answer = strdup(text);
+	request->answer = strdup(text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");
 	if (!request->answer)
 		client_close(request->client);
 	else
 		send_answers(request->client);
+}
+
+void control_reply_list(struct control_request *request, const struct control_list *list)
+{
+	listing_begin(&request->listing, list);
+	if (request->client) {
+		send_answers(request->client);
+		return;
+	}
+	listing_clear(&request->listing);
+	free(request);
 }
 
 void control_reply_error(struct control_request *request, const char *format, ...)
@@ -288,7 +320,10 @@ static void client_new(struct control *control, int fd)
 	client->lines = lines_new(CONTROL_LINE_MAX);
 	client->watch =
 		loop_watch_new(control->loop, "control-client", fd, LOOP_READ, on_client, client);
-	if (!client->lines || !client->watch)
+	client->more = loop_timer_new(control->loop, on_more, client);
+	/* Bare QEMU's STOP is told here (move-switch), and libvirtd waits for its hook. */
+	if (!client->lines || !client->watch || !client->more ||
+	    loop_watch_set_urgent(client->watch) < 0)
 		client_free(client);
 }
 

@@ -40,6 +40,11 @@ struct ledger_move *ledger_find(struct ledger *ledger, uint64_t id)
 	return id && move->id == id ? move : NULL;
 }
 
+uint64_t ledger_newest(const struct ledger *ledger)
+{
+	return ledger->newest;
+}
+
 void ledger_note(struct ledger *ledger, uint64_t id, uint64_t at_us, const char *what,
 		 const char *format, ...)
 {
@@ -82,7 +87,7 @@ static struct json_object *events_to_json(const struct ledger_move *move)
 	return TAKE_PTR(array);
 }
 
-static struct json_object *move_to_json(const struct ledger_move *move)
+struct json_object *ledger_move_to_json(const struct ledger_move *move)
 {
 	_cleanup_(json_unrefp) struct json_object *object = json_object_new_object();
 	char mac[MAC_TEXT_SIZE], from[IP_TEXT_SIZE], to[IP_TEXT_SIZE], uuid[UUID_TEXT_SIZE];
@@ -106,23 +111,4 @@ static struct json_object *move_to_json(const struct ledger_move *move)
 	    json_add(object, "events", events_to_json(move)) < 0)
 		return NULL;
 	return TAKE_PTR(object);
-}
-
-struct json_object *ledger_to_json(const struct ledger *ledger, unsigned limit)
-{
-	_cleanup_(json_unrefp) struct json_object *array = json_object_new_array();
-	uint64_t oldest = ledger->newest > LEDGER_MOVES_MAX ? ledger->newest - LEDGER_MOVES_MAX : 0;
-
-	for (uint64_t id = ledger->newest; array && id > oldest; id--) {
-		struct json_object *move;
-
-		if (limit && ledger->newest - id >= limit)
-			break;
-		move = move_to_json(&ledger->moves[id % LEDGER_MOVES_MAX]);
-		if (!move || json_object_array_add(array, move) < 0) {
-			json_unref(move);
-			return NULL;
-		}
-	}
-	return TAKE_PTR(array);
 }

@@ -64,10 +64,10 @@ struct ledger_move *ledger_find(struct ledger *ledger, uint64_t id);
 void ledger_note(struct ledger *ledger, uint64_t id, uint64_t at_us, const char *what, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
-/*
- * The newest @limit moves (0: all that are kept), newest first, as docs/man/nvectl.1.scd shows
- * them. NULL when out of memory.
- */
-struct json_object *ledger_to_json(const struct ledger *ledger, unsigned limit);
+/* The id of the newest move; 0: there was none. Those before it have the numbers below. */
+uint64_t ledger_newest(const struct ledger *ledger);
+
+/* As docs/man/nvectl.1.scd shows it. NULL when out of memory. */
+struct json_object *ledger_move_to_json(const struct ledger_move *move);
 
 #endif

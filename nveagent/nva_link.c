@@ -122,12 +122,7 @@ static int queue(struct nva_link *link, const struct nvo3_message *message)
 		return r;
 	if (byte_queue_size(&link->output) + size > NVA_LINK_OUTPUT_MAX)
 		return -EMSGSIZE;
-	r = byte_queue_reserve(&link->output, size);
-	if (r < 0)
-		return r;
-	memcpy(link->output.data + link->output.end, frame, size);
-	link->output.end += size;
-	return 0;
+	return byte_queue_append(&link->output, frame, size);
 }
 
 /*

@@ -157,6 +157,7 @@ struct port *port_free(struct port *port)
 	local_ips_forget(port);
 	port->ifindex = 0;
 	agent_neighbour_count(port);
+	agent_list_port_gone(port);
 	HASH_DEL(port->agent->ports, port);
 	port->agent->ports_count--;
 	port->qemu = qemu_watch_free(port->qemu);

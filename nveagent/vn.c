@@ -103,9 +103,9 @@ static void mark_stale(struct vn *vn, uint32_t number, void *userdata)
 	struct place *place = place_at(vn, number);
 	const struct nvo3_message *update = userdata;
 
-	place->stale = place->mapped &&
-		       (update->digest_size == 0 || digest_covers(update->digest, update->digest_size,
-								  digest_leaf(place->mac)));
+	place->stale = place->mapped && (update->digest_size == 0 ||
+					 digest_covers(update->digest, update->digest_size,
+						       digest_leaf(place->mac)));
 }
 
 struct telling {
@@ -308,6 +308,22 @@ void vn_each(const struct vn *vn, void (*each)(void *, const struct mapping *), 
 	place_each((struct vn *) vn, tell_mapping, &telling); /* never an object defined const */
 }
 
+bool vn_walk(const struct vn *vn, uint32_t *position, struct mapping *mappings, size_t room,
+	     size_t *ret_count)
+{
+	size_t n = 0;
+
+	for (size_t looks = 0; *position < vn->place_pool.used && n < room && looks < VN_LOOKS_MAX;
+	     looks++) {
+		const struct place *place = place_at(vn, ++*position);
+
+		if (place->mapped) /* not one that was given back: it was not then */
+			to_mapping(vn, place, &mappings[n++]);
+	}
+	*ret_count = n;
+	return *position < vn->place_pool.used;
+}
+
 size_t vn_mapping_count(const struct vn *vn)
 {
 	return vn->mapping_count;
@@ -340,8 +356,8 @@ bool vn_is_here(const struct vn *vn, struct mac mac)
 	uint32_t number = place_find(vn, mac);
 	const struct place *place = number ? place_at(vn, number) : NULL;
 
-	return place && (place->pin || (place->mapped &&
-					ip_cmp(vtep_ip(vn, place->vtep), vn->vtep) == 0));
+	return place &&
+	       (place->pin || (place->mapped && ip_cmp(vtep_ip(vn, place->vtep), vn->vtep) == 0));
 }
 
 size_t vn_take_news(struct vn *vn, struct vn_news *news)

@@ -6,6 +6,9 @@
  *   {"op":"hold","n":N}	kept
  *   {"op":"release"}		answers what is kept, the last one first, then itself
  *   {"op":"big"}		answered with BIG bytes
+ *   {"op":"list","n":N}	answered with N items, each made by itself; the numbers from 0
+ *   {"op":"wait"}		a list that ends when it is told to:
+ *   {"op":"enough"}		answered with how many items of lists were made, n
  *   {"op":"stop"}		ends the loop
  * A client is heard no later than those that spoke after it, so two pings show that the server
  * knows of what was done before them.
@@ -45,6 +48,9 @@ struct scene {
 	struct held held[HELD_MAX];
 	size_t held_count;
 	char *padding; /* BIG bytes */
+	bool enough;
+	uint32_t made;	/* items of lists */
+	uint32_t freed; /* lists */
 };
 
 /* --- the server --- */
@@ -90,6 +96,67 @@ static void big(struct scene *scene, uint32_t n, struct control_request *request
 	control_reply(request, reply);
 }
 
+/* --- lists --- */
+
+struct counting {
+	struct scene *scene;
+	uint32_t at, end;
+	bool waits;
+};
+
+static int next_number(void *state, struct json_object *array)
+{
+	struct counting *counting = state;
+
+	if (counting->waits)
+		return !counting->scene->enough;
+	if (counting->at == counting->end)
+		return 0;
+	counting->scene->made++;
+	return json_object_array_add(array, json_object_new_int64(counting->at++)) == 0 ? 1 : -ENOMEM;
+}
+
+static void free_counting(void *state)
+{
+	((struct counting *) state)->scene->freed++;
+	free(state);
+}
+
+static void reply_list(struct scene *scene, uint32_t n, bool waits, struct control_request *request)
+{
+	struct counting *counting = calloc(1, sizeof(*counting));
+	const struct control_list list = {
+		.key = "list",
+		.next = next_number,
+		.what = "cannot count",
+		.free = free_counting,
+		.state = counting,
+	};
+
+	if (counting)
+		*counting = (struct counting) { scene, 0, n, waits };
+	if (counting)
+		control_reply_list(request, &list);
+	else
+		control_reply(request, NULL);
+}
+
+static void list(struct scene *scene, uint32_t n, struct control_request *request)
+{
+	reply_list(scene, n, false, request);
+}
+
+static void wait(struct scene *scene, uint32_t n, struct control_request *request)
+{
+	reply_list(scene, n, true, request);
+}
+
+static void enough(struct scene *scene, uint32_t n, struct control_request *request)
+{
+	scene->enough = true;
+	control_reply(request, numbered(scene->made));
+}
+
 static void stop(struct scene *scene, uint32_t n, struct control_request *request)
 {
 	control_reply(request, numbered(n));
@@ -109,6 +176,7 @@ static void handle(void *userdata, struct json_object *object, struct control_re
 	} operations[] = {
 		{ "ping", ping }, { "hold", hold }, { "release", release },
 		{ "big", big },	  { "stop", stop }, { "no-memory", no_memory },
+		{ "list", list }, { "wait", wait }, { "enough", enough },
 	};
 	const char *name = "";
 	uint32_t n = 0;
@@ -516,6 +584,96 @@ static void a_client_that_never_reads_is_closed(void)
 	end(scene, other);
 }
 
+static void a_list_is_a_line_and_waits_its_turn(void)
+{
+	struct scene *scene = begin();
+	int fd = connected(scene), other = connected(scene);
+
+	ask(fd, "hold", 1);
+	ask(fd, "list", 0);
+	ask(fd, "list", 3);
+	ask(fd, "ping", 2);
+	round_trip(other);
+	ask(other, "release", 3);
+	expect_number(other, 3);
+	expect_number(fd, 1);
+	expect_line(fd, "{\"list\":[],\"ok\":true}");
+	expect_line(fd, "{\"list\":[0,1,2],\"ok\":true}");
+	expect_number(fd, 2);
+	CU_ASSERT_EQUAL(scene->freed, 2);
+	close(other);
+	end(scene, fd);
+}
+
+/* It ends only because others are heard in between. */
+static void others_do_not_wait_for_a_list(void)
+{
+	struct scene *scene = begin();
+	int fd = connected(scene), other = connected(scene);
+
+	ask(fd, "wait", 1);
+	round_trip(other);
+	ask(other, "enough", 0);
+	expect_number(other, 0);
+	expect_line(fd, "{\"list\":[],\"ok\":true}");
+	close(other);
+	end(scene, fd);
+}
+
+static void a_list_ends_with_its_client(void)
+{
+	struct scene *scene = begin();
+	int fd = connected(scene), other = connected(scene);
+
+	ask(fd, "wait", 1);
+	ask(fd, "wait", 2);
+	round_trip(other);
+	close(fd);
+	round_trip(other);
+	CU_ASSERT_EQUAL(scene->freed, 2);
+	end(scene, other);
+}
+
+static uint32_t made_so_far(int fd)
+{
+	_cleanup_(json_unrefp) struct json_object *reply = NULL;
+	uint32_t made = 0;
+	const char *line;
+
+	ask(fd, "enough", 0);
+	line = heard(fd);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(line);
+	CU_ASSERT_EQUAL_FATAL(json_parse_object(line, strlen(line), &reply), 0);
+	CU_ASSERT_EQUAL(json_get_u32(reply, "n", &made), 0);
+	return made;
+}
+
+/* What waits for a slow client is bounded, however long the list. */
+static void a_list_is_made_as_it_is_read(void)
+{
+	enum { ITEM = 6, MANY = 3 * CONTROL_LIST_AHEAD / ITEM };
+	struct scene *scene = begin();
+	int fd = connected(scene), other = connected(scene);
+	const char *line;
+	uint32_t made = 0, before;
+
+	ask(fd, "list", MANY);
+	do { /* until no more are made, though the loop has come round */
+		before = made;
+		for (unsigned i = 0; i < 100; i++)
+			round_trip(other);
+		made = made_so_far(other);
+	} while (made != before || made == 0);
+	CU_ASSERT_TRUE(made < MANY);
+	line = heard(fd);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(line);
+	CU_ASSERT_EQUAL(strncmp(line, "{\"list\":[0,1,2,3,", 17), 0);
+	CU_ASSERT_STRING_EQUAL(line + strlen(line) - 12, "],\"ok\":true}");
+	CU_ASSERT_EQUAL(made_so_far(other), MANY);
+	close(other);
+	end(scene, fd);
+}
+
 static void refuses_a_path_in_use(void)
 {
 	struct scene *scene = begin();
@@ -544,4 +702,8 @@ UNIT_MAIN("control",
 	UNIT_TEST(too_many_unanswered_requests_end_the_client),
 	UNIT_TEST(waits_for_a_slow_client),
 	UNIT_TEST(a_client_that_never_reads_is_closed),
+	UNIT_TEST(a_list_is_a_line_and_waits_its_turn),
+	UNIT_TEST(others_do_not_wait_for_a_list),
+	UNIT_TEST(a_list_ends_with_its_client),
+	UNIT_TEST(a_list_is_made_as_it_is_read),
 	UNIT_TEST(refuses_a_path_in_use))

@@ -907,6 +907,55 @@ static void only_what_nobody_here_needs_is_forgotten(void)
 	CU_ASSERT_FALSE(vn_forget(vn, vm));
 }
 
+static struct mac numbered(unsigned n)
+{
+	return (struct mac) { { 2, 0, 0, 0, (uint8_t) (n >> 8), (uint8_t) n } };
+}
+
+/* Of 3000 every third goes, and 500 new ones come, while the list is made. */
+static void a_walk_shows_once_what_stays(void)
+{
+	enum { COUNT = 3000, NEW = 500, ODD = 7 };
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct fdb_change changes[ROOM];
+	unsigned seen[COUNT + NEW] = { 0 };
+	struct mapping mappings[ODD];
+	uint32_t position = 0;
+	size_t count, pieces = 0;
+	bool more;
+
+	for (unsigned n = 0; n < COUNT; n++)
+		update(vn, numbered(n), "192.0.2.2", 1);
+	do {
+		more = vn_walk(vn, &position, mappings, ODD, &count);
+		CU_ASSERT_TRUE_FATAL(count <= ODD);
+		for (size_t i = 0; i < count; i++)
+			seen[mappings[i].mac.octet[4] << 8 | mappings[i].mac.octet[5]]++;
+		if (pieces < COUNT / 3)
+			withdraw(vn, numbered((unsigned) (COUNT - 3 - 3 * pieces)), 1);
+		if (pieces < NEW)
+			update(vn, numbered((unsigned) (COUNT + pieces)), "192.0.2.3", 1);
+		while (vn_has_changes(vn))
+			(void) vn_collect(vn, changes, ROOM);
+		pieces++;
+	} while (more);
+	for (unsigned n = 0; n < COUNT; n++)
+		CU_ASSERT_TRUE(n % 3 ? seen[n] == 1 : seen[n] <= 1);
+	for (unsigned n = COUNT; n < COUNT + NEW; n++)
+		CU_ASSERT_TRUE(seen[n] <= 1);
+}
+
+static void a_walk_of_nothing_ends(void)
+{
+	_cleanup_(vn_freep) struct vn *vn = new_vn();
+	struct mapping mappings[ROOM];
+	uint32_t position = 0;
+	size_t count = 9;
+
+	CU_ASSERT_FALSE(vn_walk(vn, &position, mappings, ROOM, &count));
+	CU_ASSERT_EQUAL(count, 0);
+}
+
 UNIT_MAIN("vn",
 	UNIT_TEST(a_puller_takes_what_it_asked_for),
 	UNIT_TEST(what_is_pinned_here_is_taken_from_an_update),
@@ -947,4 +996,6 @@ UNIT_MAIN("vn",
 	UNIT_TEST(an_audit_leaves_alone_what_is_not_ours),
 	UNIT_TEST(an_audit_leaves_packets_in_flight_alone),
 	UNIT_TEST(an_audit_of_thousands_is_done_in_pieces),
+	UNIT_TEST(a_walk_shows_once_what_stays),
+	UNIT_TEST(a_walk_of_nothing_ends),
 	UNIT_TEST(changes_are_told))
