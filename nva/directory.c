@@ -26,6 +26,7 @@
 
 #include "common/json.h"
 #include "nva/directory_internal.h"
+#include "nva/reservations.h"
 
 static void fill_limits(struct directory_limits *limits)
 {
@@ -87,6 +88,11 @@ struct directory *directory_free(struct directory *directory)
 	table_clear(&directory->nve_names);
 	free(directory);
 	return NULL;
+}
+
+void directory_reserve(struct directory *directory, const struct reservations *reservations)
+{
+	directory->reservations = reservations;
 }
 
 /* --- messages --- */
@@ -155,6 +161,9 @@ static void query_take(struct directory *directory, uint64_t now_us, struct nve 
 		handover_mapping(directory, vni, entry, &answer.mappings[answer.mapping_count++]);
 		directory->counters[COUNTER_ANSWERED]++;
 	}
+	/* A client that asks for it by RARP may never have been heard, nor be served anywhere. */
+	if (member && !mac_is_zero(message->mac))
+		answer.ip = reservations_find(directory->reservations, message->vni, message->mac);
 	tell(directory, nve, &answer);
 }
 

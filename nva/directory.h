@@ -83,6 +83,13 @@ struct directory *directory_free(struct directory *directory);
 DEFINE_CLEANUP(struct directory, directory_free)
 
 /*
+ * What the operator has reserved for diskless clients (nva/reservations.h): borrowed, and may change
+ * between two calls. NULL, as at first: nothing.
+ */
+struct reservations;
+void directory_reserve(struct directory *directory, const struct reservations *reservations);
+
+/*
  * A session began and its first message is @hello. *ret_nve names the NVE in later calls until
  * directory_disconnect(); an NVE that was connected already is taken over by the new session:
  * *ret_replaced, and the caller closes the older one without telling the directory. Returns 0, or

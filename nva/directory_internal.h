@@ -71,6 +71,7 @@ enum counter {
 
 struct directory {
 	struct directory_config config;
+	const struct reservations *reservations; /* borrowed; NULL: none */
 	uint64_t started_us;
 	uint64_t revision;		/* of the last UPDATE */
 	uint64_t last_consent_id;

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "nva/nva_config.h"
+#include "nva/reservations.h"
 #include "nva/server.h"
 #include "nva/server_store.h"
 
@@ -66,11 +67,27 @@ static int exit_status(int error)
 	return error == -EBADMSG || error == -EPROTONOSUPPORT ? EXIT_STORE : EXIT_FAILURE;
 }
 
+/* True when the file can be read, or none is configured. */
+static bool check_reservations(const struct nva_config *config)
+{
+	_cleanup_(reservations_freep) struct reservations *reservations = NULL;
+	char message[RESERVATIONS_MESSAGE_SIZE];
+
+	if (!config->reservations[0] ||
+	    reservations_open(config->reservations, &reservations, message) == 0)
+		return true;
+	log_error("%s", message);
+	return false;
+}
+
 static int check(const struct nva_config *config)
 {
 	char message[STORE_MESSAGE_SIZE];
-	int r = server_store_check(config, message);
+	int r;
 
+	if (!check_reservations(config))
+		return EXIT_CONFIG;
+	r = server_store_check(config, message);
 	if (r < 0) {
 		log_error("%s", message);
 		return exit_status(r);
@@ -83,8 +100,11 @@ static int serve(const struct nva_config *config)
 {
 	_cleanup_(server_freep) struct server *server = NULL;
 	char message[SERVER_MESSAGE_SIZE];
-	int r = server_new(config, &server, message);
+	int r;
 
+	if (!check_reservations(config))
+		return EXIT_CONFIG;
+	r = server_new(config, &server, message);
 	if (r < 0) {
 		log_error("%s", message);
 		return exit_status(r);

@@ -162,15 +162,28 @@ static int parse_store(void *target, const char *value, char *reterr_message)
 	return fail(reterr_message, "should be file, etcd or none");
 }
 
+static int parse_path(const char *value, char *ret_path, char *reterr_message)
+{
+	size_t size = strlen(value);
+
+	if (value[0] != '/' || size >= NVA_STORE_PATH_SIZE)
+		return fail(reterr_message, "should be an absolute path of at most 199 bytes");
+	memcpy(ret_path, value, size + 1);
+	return 0;
+}
+
 static int parse_store_path(void *target, const char *value, char *reterr_message)
 {
 	struct nva_config *config = target;
-	size_t size = strlen(value);
 
-	if (value[0] != '/' || size >= sizeof(config->store_path))
-		return fail(reterr_message, "should be an absolute path of at most 199 bytes");
-	memcpy(config->store_path, value, size + 1);
-	return 0;
+	return parse_path(value, config->store_path, reterr_message);
+}
+
+static int parse_reservations(void *target, const char *value, char *reterr_message)
+{
+	struct nva_config *config = target;
+
+	return parse_path(value, config->reservations, reterr_message);
 }
 
 static int parse_log_level(void *target, const char *value, char *reterr_message)
@@ -247,6 +260,7 @@ static const struct config_key nva_keys[] = {
 	{ "lease", parse_lease },
 	{ "withdraw-after", parse_withdraw_after },
 	{ "consent-timeout", parse_consent_timeout },
+	{ "reservations", parse_reservations },
 	{ "socket", parse_socket },
 	{ "store", parse_store },
 	{ "log-level", parse_log_level },

@@ -50,6 +50,7 @@ struct nva_config {
 	char socket[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
 	enum nva_store store;
 	char store_path[NVA_STORE_PATH_SIZE];
+	char reservations[NVA_STORE_PATH_SIZE]; /* "": no file of them */
 	struct store_etcd_config etcd;
 	enum log_level log_level;
 	struct directory_limits limits;

@@ -48,6 +48,14 @@ static void tick_sessions(struct server *server, uint64_t now_us)
 	server->session_count = kept;
 }
 
+static void refresh_reservations(struct server *server)
+{
+	char message[RESERVATIONS_MESSAGE_SIZE];
+
+	if (server->reservations && reservations_refresh(server->reservations, message) < 0)
+		log_warning("%s; keeping what it said before", message);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *userdata)
 {
 	struct server *server = userdata;
@@ -56,6 +64,7 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 
 	server_accept_tick(server);
 	tick_sessions(server, now_us);
+	refresh_reservations(server);
 	if (server->standby)
 		return;
 	r = directory_tick(server->directory, now_us);
@@ -106,11 +115,15 @@ int server_make_directory(struct server *server)
 		.incarnation = clock_realtime_us(),
 		.limits = server->config.limits,
 	};
+	int r;
 
 	memcpy(config.name, server->config.name, sizeof(config.name));
 	if (getrandom(&config.hash_seed, sizeof(config.hash_seed), 0) != sizeof(config.hash_seed))
 		return -EIO;
-	return directory_new(&config, clock_monotonic_us(), &server->directory);
+	r = directory_new(&config, clock_monotonic_us(), &server->directory);
+	if (r == 0)
+		directory_reserve(server->directory, server->reservations);
+	return r;
 }
 
 /* One descriptor per session; the usual soft limit is 1024. */
@@ -156,6 +169,18 @@ static int open_control(struct server *server, char *reterr_message)
 	return r;
 }
 
+static int open_reservations(struct server *server, char *reterr_message)
+{
+	char message[RESERVATIONS_MESSAGE_SIZE];
+	int r = server->config.reservations[0] ? reservations_open(server->config.reservations,
+								   &server->reservations, message)
+					       : 0;
+
+	if (r < 0)
+		(void) snprintf(reterr_message, SERVER_MESSAGE_SIZE, "%s", message);
+	return r < 0 ? -EINVAL : 0;
+}
+
 int server_new(const struct nva_config *config, struct server **ret_server, char *reterr_message)
 {
 	_cleanup_(server_freep) struct server *server = calloc(1, sizeof(*server));
@@ -169,7 +194,9 @@ int server_new(const struct nva_config *config, struct server **ret_server, char
 	server->base = event_base_new();
 	if (!server->base)
 		return -ENOMEM;
-	r = server_make_directory(server);
+	r = open_reservations(server, reterr_message);
+	if (r == 0)
+		r = server_make_directory(server);
 	if (r == 0)
 		r = server_restore(server, reterr_message);
 	if (r == 0)
@@ -204,6 +231,7 @@ struct server *server_free(struct server *server)
 		event_free(server->store_event);
 	server->store = store_free(server->store);
 	server->directory = directory_free(server->directory);
+	server->reservations = reservations_free(server->reservations);
 	if (server->base)
 		event_base_free(server->base);
 	free(server);

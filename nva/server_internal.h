@@ -8,6 +8,7 @@
 
 #include "nva/control.h"
 #include "nva/directory.h"
+#include "nva/reservations.h"
 #include "nva/server.h"
 #include "nva/session.h"
 #include "nva/store.h"
@@ -25,6 +26,7 @@ struct server {
 	struct evconnlistener *listeners[NVA_LISTEN_MAX];
 	struct control *control;
 	struct directory *directory;
+	struct reservations *reservations; /* NULL: none are configured */
 	struct store *store; /* NULL: nothing is kept */
 	struct event *store_event;
 	enum store_state store_state; /* as last logged */

@@ -134,7 +134,7 @@ struct nvo3_message {
 					   MOVE_GRANTED, COMMIT, COMMITTED, ABORT, UPDATE (of all its mappings),
 					   CONVERGED, QUERY, FLOWS, DROP, DIGEST */
 	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS, UPDATE, DROP and DIGEST; QUERY: zero when asked by IP */
-	struct ip ip;			/* QUERY */
+	struct ip ip;			/* QUERY; ANSWER: reserved for the MAC that was asked for, or none */
 	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
 					   CONVERGED; FLOWS from the NVA: the one that was granted */
 	struct uuid vm;			/* CONSENT */

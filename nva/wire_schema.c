@@ -100,6 +100,7 @@ static const struct field query[] = {
 static const struct field answer[] = {
 	{ 1, FIELD_MAPPING_OR_NONE, 0,		 "mapping" },
 	{ 2, FIELD_REASON,	AT(text),	 "reason" },
+	{ 3, FIELD_IP_OR_NONE,	AT(ip),		 "ip" },
 };
 
 static const struct field status_reply[] = {

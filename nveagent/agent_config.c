@@ -266,15 +266,6 @@ static int parse_rarp_server(void *target, const char *value, char *reterr_messa
 	return 0;
 }
 
-static int parse_rarp_file(void *target, const char *value, char *reterr_message)
-{
-	struct vni_config *vni = target;
-
-	if (*value != '/')
-		return explain(reterr_message, "give an absolute path");
-	return parse_text(value, vni->rarp_file, sizeof(vni->rarp_file), reterr_message);
-}
-
 static int parse_create(void *target, const char *value, char *reterr_message)
 {
 	return parse_bool(value, &((struct vni_config *) target)->create, reterr_message);
@@ -318,7 +309,6 @@ static const struct config_key vni_keys[] = {
 	{ "suppress",	parse_suppress },
 	{ "mode",	parse_mode },
 	{ "rarp-server", parse_rarp_server },
-	{ "rarp-file",	parse_rarp_file },
 	{ "conntrack-zone", parse_conntrack_zone },
 };
 /* clang-format on */

@@ -18,7 +18,6 @@ enum {
 	AGENT_VNIS_MAX = 256,
 	AGENT_PATH_SIZE = 108,	/* sun_path of unix(7) */
 	AGENT_URI_SIZE = 256,
-	AGENT_FILE_SIZE = 150,	/* of a path; lines of the file are shorter than 200 bytes */
 	AGENT_CONNTRACK_NONE = -1, /* connection tracking entries do not follow a VM */
 };
 
@@ -26,7 +25,6 @@ struct vni_config {
 	uint32_t vni;
 	char bridge[IFNAMSIZ], vxlan[IFNAMSIZ];
 	uint16_t port;
-	char rarp_file[AGENT_FILE_SIZE];	/* addresses of diskless clients (ethers.h); "": there is none */
 	struct ip rarp_server;	/* who RARP replies say they come from: the client's boot server */
 	int conntrack_zone;	/* of the VN's connections (16 bits), or AGENT_CONNTRACK_NONE */
 	bool create;	/* make the bridge and the VXLAN device when they are missing */

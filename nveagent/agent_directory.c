@@ -110,7 +110,8 @@ void agent_directory_learn(struct agent_vn *vn, const struct mapping *mapping)
 void agent_directory_answer(struct agent *agent, const struct nvo3_message *message)
 {
 	for (size_t i = 0; i < agent->vn_count; i++)
-		if (agent_suppress_answer(agent->vns[i]->suppressor, message))
+		if (agent_suppress_answer(agent->vns[i]->suppressor, message) ||
+		    agent_rarp_answer(agent->vns[i], message))
 			return;
 }
 

@@ -234,64 +234,6 @@ static void hear_advertisement(struct local_device *device, const struct frame *
 
 /* --- RARP --- */
 
-static struct ip first_ipv4(const struct ip *ips, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (ips[i].family == AF_INET && !ip_is_link_local(ips[i]))
-			return ips[i];
-	return (struct ip){ 0 };
-}
-
-/* What an operator has said of @mac, perhaps since the last question. */
-static struct ip configured_ipv4(struct agent_vn *vn, struct mac mac)
-{
-	char message[ETHERS_MESSAGE_SIZE];
-
-	if (!vn->ethers)
-		return (struct ip){ 0 };
-	if (ethers_refresh(vn->ethers, message) < 0)
-		log_warning("%s; keeping what it said before", message);
-	return ethers_find(vn->ethers, mac);
-}
-
-/*
- * The IPv4 address of the endpoint @mac, wherever it is; none when nobody knows it. One that has
- * never run is known to an operator's file at most.
- */
-static struct ip ipv4_of(struct agent_vn *vn, struct mac mac)
-{
-	const struct port *port = port_find(vn->agent, vn->devices.vni, mac);
-	struct ip ips[MAPPING_IPS_MAX], ip = configured_ipv4(vn, mac);
-	struct mapping mapping;
-
-	if (port && ip_is_none(ip))
-		ip = first_ipv4(ips, address_table_copy(&port->addresses, ips));
-	if (ip_is_none(ip) && vn_find(vn->vn, mac, &mapping))
-		ip = first_ipv4(mapping.ips, mapping.ip_count);
-	return ip;
-}
-
-/*
- * RFC 903 section 3: the sender of the reply is the server; its protocol address is what clients
- * boot from (Linux: net/ipv4/ipconfig.c, ic_rarp_recv()).
- */
-static void answer_rarp(struct local_device *device, const struct frame *frame)
-{
-	struct agent_vn *vn = device->vn;
-	struct ip ip = ipv4_of(vn, frame->target_mac);
-	uint8_t reply[FRAME_BUILD_SIZE];
-	struct kernel_port bridge;
-	size_t size;
-
-	if (ip_is_none(ip) ||
-	    kernel_port_by_name(vn->agent->kernel, vn->devices.bridge, &bridge) < 0)
-		return;
-	size = frame_build_rarp_reply(bridge.mac, vn->rarp_server, frame->target_mac, ip, reply);
-	memcpy(reply, frame->source.octet, MAC_SIZE); /* who asks may ask for another */
-	if (size > 0 && frame_out_device(vn->agent->out, device->ifindex, reply, size) == 0)
-		vn->agent->counters.rarp_answers++;
-}
-
 /*
  * A VM's self-announcement needs no answer: we announce it ourselves. An endpoint that no libvirt
  * and no QMP tells us of may be either: it is announced, and answered too, which a VM that did not
@@ -307,7 +249,7 @@ static void hear_rarp(struct local_device *device, const struct frame *frame)
 		greet(port);
 	else
 		park(device, frame, frame->source, (struct ip){ 0 });
-	answer_rarp(device, frame);
+	agent_rarp_hear(device->vn, device->ifindex, frame);
 }
 
 /* clang-format off */

@@ -247,6 +247,7 @@ static void on_down(void *userdata, const char *reason)
 	for (size_t i = 0; i < agent->vn_count; i++) {
 		agent->vns[i]->current = false;
 		agent_suppress_forget(agent->vns[i]->suppressor);
+		query_forget(agent->vns[i]->rarp_queries);
 	}
 	HASH_ITER(hh, agent->ports, port, next)
 		port->facts.asked_for = false;

@@ -14,6 +14,7 @@
  *   agent_pull.c     what is held of a VNI that is not pushed
  *   agent_suppress.c what guests ask that the bridge cannot answer
  *   agent_neighbour.c  what endpoints say in ARP, RARP and ND
+ *   agent_rarp.c     what diskless clients ask
  *   agent_control.c  what an operator asks: the table of operations
  *   agent_status.c, agent_list.c, agent_wait.c  those that show, and that wait
  *   port.c           the records, and the state machine's inputs
@@ -32,7 +33,6 @@
 #include "nveagent/conntrack.h"
 #include "nveagent/consents.h"
 #include "nveagent/control.h"
-#include "nveagent/ethers.h"
 #include "nveagent/frame_out.h"
 #include "nveagent/kernel.h"
 #include "nveagent/late.h"
@@ -40,6 +40,7 @@
 #include "nveagent/loop.h"
 #include "nveagent/nva_link.h"
 #include "nveagent/port.h"
+#include "nveagent/query.h"
 #include "nveagent/vn.h"
 #include "nveagent/watch_libvirt.h"
 #include "nveagent/withdrawals.h"
@@ -88,7 +89,7 @@ struct agent_vn {
 	struct ip *foreign;		/* flood destinations that somebody else configured; owned */
 	size_t foreign_count;
 	struct ip rarp_server;
-	struct ethers *ethers;		/* addresses of diskless clients; NULL: no file of them */
+	struct query_table *rarp_queries; /* clients' own addresses that the NVA is asked for */
 	struct loop_timer *verify;
 };
 
@@ -241,6 +242,12 @@ bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex);
 void agent_neighbour_relearn(struct agent *agent);
 /* The timer that asks all endpoints of a VN for their addresses. */
 void agent_neighbour_verify(void *vn);
+
+/* agent_rarp.c */
+/* @question, by RARP, of an endpoint at the bridge port @ifindex. */
+void agent_rarp_hear(struct agent_vn *vn, uint32_t ifindex, const struct frame *question);
+/* True when @message is the answer to a question of this VN. */
+bool agent_rarp_answer(struct agent_vn *vn, const struct nvo3_message *message);
 
 /* local_ips.c */
 /* The port's address table has changed, or goes with the port. */

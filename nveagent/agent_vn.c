@@ -133,17 +133,11 @@ static enum late_verdict judge_late(void *userdata, struct mac mac)
 	return ip_cmp(mapping.vtep, vn->agent->config->vtep) != 0 ? LATE_FORWARD : LATE_DROP;
 }
 
-static_assert((int) ETHERS_MESSAGE_SIZE == (int) KERNEL_MESSAGE_SIZE,
-	      "either fits where the other is wanted");
-
 static int begin(struct agent_vn *vn, const struct vni_config *config, char *reterr_message)
 {
 	struct vn_devices devices;
-	int r = config->rarp_file[0] ? ethers_open(config->rarp_file, &vn->ethers, reterr_message)
-				     : 0;
+	int r = make_devices(vn->agent, config, &vn->devices, reterr_message);
 
-	if (r == 0)
-		r = make_devices(vn->agent, config, &vn->devices, reterr_message);
 	if (r < 0)
 		return r;
 	if (config->suppress && !vn->devices.suppress)
@@ -180,7 +174,9 @@ int agent_vn_new(struct agent *agent, const struct vni_config *config, char *ret
 	vn->resubscribe = loop_timer_new(agent->loop, agent_directory_resubscribe, vn);
 	vn->more = loop_timer_new(agent->loop, on_more, vn);
 	vn->verify = loop_timer_new(agent->loop, agent_neighbour_verify, vn);
-	if (vn->reconcile && vn->resync.timer && vn->resubscribe && vn->more && vn->verify)
+	vn->rarp_queries = query_table_new();
+	if (vn->reconcile && vn->resync.timer && vn->resubscribe && vn->more && vn->verify &&
+	    vn->rarp_queries)
 		r = begin(vn, config, reterr_message);
 	if (r < 0) {
 		(void) agent_vn_free(vn);
@@ -203,7 +199,7 @@ struct agent_vn *agent_vn_free(struct agent_vn *vn)
 	vn->late = late_free(vn->late);
 	vn->verify = loop_timer_free(vn->verify);
 	free(vn->foreign);
-	vn->ethers = ethers_free(vn->ethers);
+	vn->rarp_queries = query_table_free(vn->rarp_queries);
 	vn->vn = vn_free(vn->vn);
 	free(vn);
 	return NULL;

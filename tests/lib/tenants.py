@@ -137,12 +137,12 @@ class World:
     Two hosts, a VTEP without an agent, an NVA. The namespace of the test is the underlay's switch.
 
     programs: paths of the agent, the NVA and nvectl. foreign: (host, VTEP) that somebody put into the host's flood
-    list. cold: names of tenants that the agents' file of diskless clients has. keys: of the agents' configuration.
+    list. cold: names of tenants for which the NVA has reservations. keys: of the agents' configuration.
     """
 
-    def __init__(self, directory, underlay, programs, foreign=None, cold=(), **keys):
-        self.foreign = foreign
-        self.rarp_file = self._write_clients(directory, cold) if cold else None
+    def __init__(self, directory, underlay, programs, foreign=None, cold=(), mode="push", **keys):
+        self.foreign, self.mode = foreign, mode
+        self.reservations = self._reserve(directory, cold) if cold else None
         self.agent, self.nva, self.nvectl = programs
         self.directory, self.family, self.address = directory, underlay, UNDERLAYS[underlay]
         self.keys = {"neighbour-age": 300, "port-addresses": 16, **keys}
@@ -203,15 +203,17 @@ class World:
         return path
 
     @staticmethod
-    def _write_clients(directory, names):
-        path = f"{directory}/ethers"
+    def _reserve(directory, names):
+        path = f"{directory}/reservations"
         with open(path, "w", encoding="ascii") as file:
-            file.write("# diskless clients\n" + "".join(f"{MACS[name]} {IP4[name]}\n" for name in names))
+            file.write("# diskless clients\n" + "".join(f"{VNI} {MACS[name]} {IP4[name]}\n" for name in names))
         return path
 
     def start_nva(self):
         path = self._write("nva", f"[nva]\nname = nva1\nlisten = {self.address['nva']}\ninsecure-plain = yes\n"
-                                  f"socket = {self.directory}/nva.sock\n[store]\npath = {self.directory}/store\n")
+                                  f"socket = {self.directory}/nva.sock\n" +
+                           (f"reservations = {self.reservations}\n" if self.reservations else "") +
+                           f"[store]\npath = {self.directory}/store\n")
         self._start("nva", [self.nva, "--config", path], "ready: ")
 
     def start_agent(self, host):
@@ -219,8 +221,7 @@ class World:
         keys = "".join(f"{key} = {value}\n" for key, value in self.keys.items())
         path = self._write(host, f"[agent]\nname = {host}\nvtep = {self.address[host]}\nnva = {nva}\n"
                                  f"insecure-plain = yes\nlibvirt-uri = none\nsocket = {self.directory}/{host}.sock\n{keys}"
-                                 f"[vni {VNI}]\nrarp-server = 198.51.100.1\n" +
-                           (f"rarp-file = {self.rarp_file}\n" if self.rarp_file else ""))
+                                 f"[vni {VNI}]\nrarp-server = 198.51.100.1\nmode = {self.mode}\n")
         self._start(host, ["ip", "netns", "exec", host, self.agent, "--config", path], "ready: ")
         wait_until(lambda: self.status(host)["nva"]["connected"] and self.status(host)["vnis"][0]["synced"],
                    f"session of {host}")

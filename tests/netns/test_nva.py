@@ -493,6 +493,9 @@ class Operation(Case):
     def test_what_is_wrong_is_said(self):
         nva = self.nva()
         other = os.path.join(self.directory.name, "other.sock")
+        clients = os.path.join(self.directory.name, "clients")
+        with open(clients, "w", encoding="ascii") as file:
+            file.write("# rack 7\n" + "100 52:54:00:aa:00:10 198.51.100.10\n" * 2)
         for text, status, words in (
                 ("[nva]\nport = 0\n", 2, r"other.conf:2: port: .*1 to 65535"),
                 ("[nva]\n\nlease = soon\n", 2, r"other.conf:3: lease: .*seconds"),
@@ -503,6 +506,9 @@ class Operation(Case):
                 ("[nva]\ninsecure-plain = perhaps\n", 2, r"other.conf:2: insecure-plain: .*yes or no"),
                 ("[nva]\nstore = paper\n", 2, r"other.conf:2: store: .*file, etcd or none"),
                 ("[store]\npath = here\n", 2, r"other.conf:2: path: .*absolute"),
+                ("[nva]\nreservations = here\n", 2, r"other.conf:2: reservations: .*absolute"),
+                ("[nva]\nreservations = /nonexistent\n", 2, r"/nonexistent: No such file"),
+                (f"[nva]\nreservations = {clients}\n", 2, rf"{clients}:3: this MAC is there twice"),
                 ("[nva]\ncolour = red\n", 2, r"other.conf:2: .*colour"),
                 ("[agent]\n", 2, r"other.conf:1: .*agent"),
                 ("[nva]\nlisten = 192.0.2.10\n", 2, r"other.conf: listen = 192.0.2.10: .*insecure-plain = yes"),

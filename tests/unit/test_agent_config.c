@@ -97,7 +97,7 @@ static void names_the_line_of_what_is_wrong(void)
 		{ "[agent]\nsocket = run/x\n",		":2:", "absolute" },
 		{ GOOD "[vni 7]\nrarp-server = 2001:db8::1\n", ":5:", "IPv4 address" },
 		{ GOOD "[vni 7]\nrarp-server = 224.0.0.1\n", ":5:", "IPv4 address" },
-		{ GOOD "[vni 7]\nrarp-file = ethers\n",	":5:", "absolute" },
+		{ GOOD "[vni 7]\nrarp-file = /etc/ethers\n", ":5:", "rarp-file" },
 		{ "[agent]\nneighbour-age = x\n",	":2:", "0 to 86400" },
 		{ "[agent]\nport-addresses = 33\n",	":2:", "1 to 32" },
 		{ "[agent]\nport-addresses = 0\n",	":2:", "1 to 32" },

@@ -3,7 +3,11 @@
  * test_directory.c - the directory's members, mappings, leases and caps; test_directory_moves.c has
  * the moves.
  */
+#include "nva/reservations.h"
 #include "tests/unit/directory_world.h"
+
+#include <stdlib.h>
+#include <unistd.h>
 
 /* --- members --- */
 
@@ -322,6 +326,44 @@ static void registers_both_families_and_answers_by_each(void)
 
 static const struct mac mac2 = { { 0x52, 0x54, 0, 0, 0, 2 } };
 static const struct mac mac3 = { { 0x52, 0x54, 0, 0, 0, 3 } };
+
+static struct ip reserved_for(struct world *world, uint32_t nve, struct mac mac, size_t mappings)
+{
+	const struct nvo3_message query = { .kind = NVO3_QUERY, .vni = VNI, .mac = mac };
+	const struct nvo3_message *answer;
+
+	deliver(world);
+	forget(world);
+	send_from(world, nve, &query);
+	answer = take(world, nve, NVO3_ANSWER);
+	CU_ASSERT_EQUAL(answer->mapping_count, mappings);
+	return answer->ip;
+}
+
+/* Whoever asks, and wherever the MAC is, if anywhere. */
+static void what_is_reserved_is_told(void)
+{
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "2001:db8::2"),
+		 outside = connect_as(world, "hv3", "192.0.2.3", 1);
+	char path[] = "/tmp/rehome-directory-XXXXXX", message[RESERVATIONS_MESSAGE_SIZE];
+	_cleanup_(reservations_freep) struct reservations *reservations = NULL;
+	static const char text[] = "100 52:54:00:00:00:01 198.51.100.1\n101 52:54:00:00:00:02 198.51.100.2\n";
+	int fd = mkstemp(path);
+
+	CU_ASSERT_EQUAL_FATAL(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	CU_ASSERT_EQUAL_FATAL(reservations_open(path, &reservations, message), 0);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	CU_ASSERT_TRUE(ip_is_none(reserved_for(world, a, mac1, 0)));
+
+	directory_reserve(world->directory, reservations);
+	CU_ASSERT_EQUAL(ip_cmp(reserved_for(world, a, mac1, 0), ip_of("198.51.100.1")), 0);
+	CU_ASSERT_TRUE(ip_is_none(reserved_for(world, a, mac2, 0))); /* in another VNI */
+	CU_ASSERT_TRUE(ip_is_none(reserved_for(world, outside, mac1, 0)));
+	own(world, a, mac1, 0);
+	CU_ASSERT_EQUAL(ip_cmp(reserved_for(world, b, mac1, 1), ip_of("198.51.100.1")), 0);
+}
 
 /* Who answers for @ip now. */
 static struct mac holder_of(struct world *world, uint32_t nve, const char *ip)
@@ -969,6 +1011,7 @@ UNIT_MAIN("directory", UNIT_TEST(welcomes_and_names_itself),
 	  UNIT_TEST(what_a_restarted_nve_does_not_say_again_goes),
 	  UNIT_TEST(a_vni_that_is_not_subscribed_again_is_left),
 	  UNIT_TEST(registers_both_families_and_answers_by_each),
+	  UNIT_TEST(what_is_reserved_is_told),
 	  UNIT_TEST(an_address_claimed_twice_stays_with_the_first),
 	  UNIT_TEST(a_conflict_ends_when_an_address_is_given_up),
 	  UNIT_TEST(a_status_shows_who_is_in_conflict),

@@ -88,9 +88,11 @@ static struct nvo3_message sample(enum nvo3_kind kind)
 		message.members[0] = ip_of("192.0.2.1");
 		message.members[1] = ip_of("2001:db8::2");
 		break;
+	case NVO3_ANSWER:
+		message.ip = ip_of("198.51.100.7");
+		/* fall through */
 	case NVO3_REGISTER:
 	case NVO3_MOVE_INTENT:
-	case NVO3_ANSWER:
 		message.mapping_count = 1;
 		message.mappings = calloc(1, sizeof(*message.mappings));
 		message.mappings[0] = full_mapping();

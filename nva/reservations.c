@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "nveagent/ethers.h"
+#include "nva/reservations.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,27 +13,32 @@ enum { LINE_SIZE = 128 };
 
 /* --- the table --- */
 
-static int compare_macs(const void *a, const void *b)
+static int compare_keys(const void *left, const void *right)
 {
-	return mac_cmp(((const struct ethers_entry *) a)->mac,
-		       ((const struct ethers_entry *) b)->mac);
+	const struct reservation *a = left, *b = right;
+
+	if (a->vni != b->vni)
+		return a->vni < b->vni ? -1 : 1;
+	return mac_cmp(a->mac, b->mac);
 }
 
-/* "MAC IPV4", comment and blanks at the end cut off. NULL, or what is wrong. */
-static const char *read_entry(char *line, struct ethers_entry *ret_entry)
+/* "VNI MAC IPV4", comment and blanks at the end cut off. NULL, or what is wrong. */
+static const char *read_entry(char *line, struct reservation *ret_entry)
 {
 	static const char blanks[] = " \t\r";
-	char *rest = NULL, *mac = strtok_r(line, blanks, &rest),
-	     *ip = strtok_r(NULL, blanks, &rest);
+	char *rest = NULL, *vni = strtok_r(line, blanks, &rest),
+	     *mac = strtok_r(NULL, blanks, &rest), *ip = strtok_r(NULL, blanks, &rest);
 
 	if (!ip || strtok_r(NULL, blanks, &rest))
-		return "this is not \"MAC IPV4-ADDRESS\"";
+		return "this is not \"VNI MAC IPV4-ADDRESS\"";
+	if (vni_from_text(vni, &ret_entry->vni) < 0)
+		return "the first word is not a VNI, 1 to 16777215";
 	if (mac_from_text(mac, &ret_entry->mac) < 0 || mac_is_group(ret_entry->mac) ||
 	    mac_is_zero(ret_entry->mac))
-		return "the first word is not a station's MAC address";
+		return "the second word is not a station's MAC address";
 	if (ip_from_text(ip, &ret_entry->ip) < 0 || ret_entry->ip.family != AF_INET ||
 	    !ip_is_unicast(ret_entry->ip))
-		return "the second word is not a host's IPv4 address";
+		return "the third word is not a host's IPv4 address";
 	return NULL;
 }
 
@@ -54,19 +59,19 @@ static bool copy_line(const char *text, size_t size, char line[LINE_SIZE])
 }
 
 struct parsing {
-	struct ethers_entry *entries;
+	struct reservation *entries;
 	size_t count, room;
 };
 
-static int add(struct parsing *parsing, struct ethers_entry entry, const char **reterr_what)
+static int add(struct parsing *parsing, struct reservation entry, const char **reterr_what)
 {
-	if (parsing->count == ETHERS_ENTRIES_MAX) {
+	if (parsing->count == RESERVATIONS_ENTRIES_MAX) {
 		*reterr_what = "there are too many entries";
 		return -E2BIG;
 	}
 	if (parsing->count == parsing->room) {
 		size_t room = parsing->room ? 2 * parsing->room : 64;
-		struct ethers_entry *entries =
+		struct reservation *entries =
 			reallocarray(parsing->entries, room, sizeof(*entries));
 
 		if (!entries)
@@ -81,7 +86,7 @@ static int add(struct parsing *parsing, struct ethers_entry entry, const char **
 static int parse_line(struct parsing *parsing, unsigned number, const char *text, size_t size,
 		      const char **reterr_what)
 {
-	struct ethers_entry entry = { .line = number };
+	struct reservation entry = { .line = number };
 	char line[LINE_SIZE];
 
 	if (!copy_line(text, size, line)) {
@@ -98,19 +103,19 @@ static int check_twice(const struct parsing *parsing, unsigned *reterr_line,
 		       const char **reterr_what)
 {
 	for (size_t i = 1; i < parsing->count; i++) {
-		const struct ethers_entry *a = &parsing->entries[i - 1], *b = &parsing->entries[i];
+		const struct reservation *a = &parsing->entries[i - 1], *b = &parsing->entries[i];
 
-		if (compare_macs(a, b) != 0)
+		if (compare_keys(a, b) != 0)
 			continue;
 		*reterr_line = a->line > b->line ? a->line : b->line;
-		*reterr_what = "this MAC is there twice";
+		*reterr_what = "this MAC is there twice in its VNI";
 		return -EBADMSG;
 	}
 	return 0;
 }
 
-int ethers_parse(const char *text, size_t size, struct ethers_entry **ret_entries,
-		 unsigned *reterr_line, const char **reterr_what)
+int reservations_parse(const char *text, size_t size, struct reservation **ret_entries,
+		       unsigned *reterr_line, const char **reterr_what)
 {
 	struct parsing parsing = { 0 };
 	const char *end = text + size;
@@ -126,7 +131,7 @@ int ethers_parse(const char *text, size_t size, struct ethers_entry **ret_entrie
 		text = newline ? newline + 1 : end;
 	}
 	if (r == 0 && parsing.count)
-		qsort(parsing.entries, parsing.count, sizeof(*parsing.entries), compare_macs);
+		qsort(parsing.entries, parsing.count, sizeof(*parsing.entries), compare_keys);
 	if (r == 0)
 		r = check_twice(&parsing, &line, reterr_what);
 	if (r < 0) {
@@ -140,16 +145,16 @@ int ethers_parse(const char *text, size_t size, struct ethers_entry **ret_entrie
 
 /* --- the file --- */
 
-struct ethers {
+struct reservations {
 	char *path;
 	struct stat as; /* when it was read last, or tried to be */
-	struct ethers_entry *entries;
+	struct reservation *entries;
 	size_t count;
 };
 
-static int explain(const struct ethers *ethers, int error, char *reterr_message)
+static int explain(const struct reservations *reservations, int error, char *reterr_message)
 {
-	(void) snprintf(reterr_message, ETHERS_MESSAGE_SIZE, "%.150s: %s", ethers->path,
+	(void) snprintf(reterr_message, RESERVATIONS_MESSAGE_SIZE, "%.150s: %s", reservations->path,
 			strerror(-error));
 	return error;
 }
@@ -162,7 +167,7 @@ static int read_whole(int fd, const struct stat *as, char **ret_text, size_t *re
 
 	if (!S_ISREG(as->st_mode))
 		return -EINVAL;
-	if (as->st_size > ETHERS_FILE_MAX)
+	if (as->st_size > RESERVATIONS_FILE_MAX)
 		return -EFBIG;
 	text = malloc((size_t) as->st_size + 1);
 	if (!text)
@@ -181,28 +186,28 @@ static int read_whole(int fd, const struct stat *as, char **ret_text, size_t *re
 	return 0;
 }
 
-static int load(struct ethers *ethers, int fd, char *reterr_message)
+static int load(struct reservations *reservations, int fd, char *reterr_message)
 {
 	_cleanup_free_ char *text = NULL;
-	struct ethers_entry *entries = NULL;
+	struct reservation *entries = NULL;
 	const char *what = "";
 	unsigned line = 0;
 	size_t size = 0;
-	int r = read_whole(fd, &ethers->as, &text, &size);
+	int r = read_whole(fd, &reservations->as, &text, &size);
 
 	if (r < 0)
-		return explain(ethers, r, reterr_message);
-	r = ethers_parse(text, size, &entries, &line, &what);
+		return explain(reservations, r, reterr_message);
+	r = reservations_parse(text, size, &entries, &line, &what);
 	if (r == -ENOMEM)
-		return explain(ethers, r, reterr_message);
+		return explain(reservations, r, reterr_message);
 	if (r < 0) {
-		(void) snprintf(reterr_message, ETHERS_MESSAGE_SIZE, "%.150s:%u: %s", ethers->path,
-				line, what);
+		(void) snprintf(reterr_message, RESERVATIONS_MESSAGE_SIZE, "%.150s:%u: %s",
+				reservations->path, line, what);
 		return r;
 	}
-	free(ethers->entries);
-	ethers->entries = entries;
-	ethers->count = (size_t) r;
+	free(reservations->entries);
+	reservations->entries = entries;
+	reservations->count = (size_t) r;
 	return 0;
 }
 
@@ -212,55 +217,55 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-int ethers_refresh(struct ethers *ethers, char *reterr_message)
+int reservations_refresh(struct reservations *reservations, char *reterr_message)
 {
-	_cleanup_close_ int fd = open(ethers->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_close_ int fd = open(reservations->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat as = { 0 };
 	int error = fd < 0 || fstat(fd, &as) < 0 ? -errno : 0;
 
-	if (is_same(&as, &ethers->as))
+	if (is_same(&as, &reservations->as))
 		return 0; /* it is as it was, or still not there */
-	ethers->as = as;
-	return error < 0 ? explain(ethers, error, reterr_message)
-			 : load(ethers, fd, reterr_message);
+	reservations->as = as;
+	return error < 0 ? explain(reservations, error, reterr_message)
+			 : load(reservations, fd, reterr_message);
 }
 
-int ethers_open(const char *path, struct ethers **ret_ethers, char *reterr_message)
+int reservations_open(const char *path, struct reservations **ret_ethers, char *reterr_message)
 {
-	_cleanup_(ethers_freep) struct ethers *ethers = calloc(1, sizeof(*ethers));
+	_cleanup_(reservations_freep) struct reservations *reservations =
+		calloc(1, sizeof(*reservations));
 	int r;
 
-	(void) snprintf(reterr_message, ETHERS_MESSAGE_SIZE, "%.150s: out of memory", path);
-	if (!ethers)
+	(void) snprintf(reterr_message, RESERVATIONS_MESSAGE_SIZE, "%.150s: out of memory", path);
+	if (!reservations)
 		return -ENOMEM;
-	ethers->path = strdup(path);
-	if (!ethers->path)
+	reservations->path = strdup(path);
+	if (!reservations->path)
 		return -ENOMEM;
-	ethers->as.st_size = -1; /* no file is like that */
-	r = ethers_refresh(ethers, reterr_message);
+	reservations->as.st_size = -1; /* no file is like that */
+	r = reservations_refresh(reservations, reterr_message);
 	if (r < 0)
 		return r;
-	*ret_ethers = TAKE_PTR(ethers);
+	*ret_ethers = TAKE_PTR(reservations);
 	return 0;
 }
 
-struct ethers *ethers_free(struct ethers *ethers)
+struct reservations *reservations_free(struct reservations *reservations)
 {
-	if (!ethers)
+	if (!reservations)
 		return NULL;
-	free(ethers->entries);
-	free(ethers->path);
-	free(ethers);
+	free(reservations->entries);
+	free(reservations->path);
+	free(reservations);
 	return NULL;
 }
 
-struct ip ethers_find(const struct ethers *ethers, struct mac mac)
+struct ip reservations_find(const struct reservations *reservations, uint32_t vni, struct mac mac)
 {
-	const struct ethers_entry key = { .mac = mac };
-	const struct ethers_entry *found =
-		ethers->count
-			? bsearch(&key, ethers->entries, ethers->count, sizeof(key), compare_macs)
-			: NULL;
+	const struct reservation key = { .vni = vni, .mac = mac }, *found = NULL;
 
+	if (reservations && reservations->count)
+		found = bsearch(&key, reservations->entries, reservations->count, sizeof(key),
+				compare_keys);
 	return found ? found->ip : (struct ip){ 0 };
 }
