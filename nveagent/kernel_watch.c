@@ -29,7 +29,7 @@ struct kernel_watch {
 	const struct kernel_watch_events *events; /* borrowed */
 	void *userdata;
 	bool overrun; /* and not yet told */
-	uint8_t buffer[KERNEL_BUFFER_SIZE];
+	_Alignas(struct nlmsghdr) uint8_t buffer[KERNEL_BUFFER_SIZE];
 };
 
 enum {
