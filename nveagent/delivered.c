@@ -50,6 +50,16 @@ static bool is_frame(const struct delivered_witness *witness, size_t header,
 	       0;
 }
 
+bool delivered_is(const struct delivered_witness *witness, const uint8_t *frame, size_t size)
+{
+	const struct delivered_frame candidate = { .data = frame, .size = size };
+
+	for (size_t h = 0; h < ARRAY_SIZE(header_sizes); h++)
+		if (is_frame(witness, header_sizes[h], &candidate))
+			return true;
+	return false;
+}
+
 /* True when it is exactly one frame, with one size of header. */
 static bool identify(const struct scene *scene, const struct delivered_witness *witness,
 		     size_t *ret_frame, size_t *ret_header)

@@ -66,4 +66,7 @@ struct delivered_ring {
 int delivered_count(const struct delivered_frame *frames, size_t count,
 		    const struct delivered_ring *ring, size_t *ret_delivered);
 
+/* True when the element of @witness holds that frame, as far as can be seen. */
+bool delivered_is(const struct delivered_witness *witness, const uint8_t *frame, size_t size);
+
 #endif

@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "nveagent/delivered.h"
-
 /* VIRTIO 1.2 sections 2.7.5 to 2.7.8; all numbers little endian. */
 enum {
 	DESCRIPTOR_NEXT = 1,
@@ -357,5 +355,27 @@ int guest_ring_undelivered(const struct guest_ring *ring, const struct tail_fram
 	if (frames->count > 0 && frames->frames[0].at_us <= floor->at_us)
 		return -EAGAIN;
 	*ret_undelivered = frames->count;
+	return 0;
+}
+
+int guest_ring_first_since(const struct guest_ring *ring, struct delivered_witness *ret_first)
+{
+	struct delivered_witness first;
+	struct element element;
+	struct offers offers;
+	uint64_t position = 0;
+	int r = ring->stopped && ring->error == 0 ? read_position(ring, &position) : -EFAULT;
+
+	if (r == 0 && position == ring->position)
+		r = -EAGAIN;
+	if (r == 0)
+		r = read_witness(ring, ring->position, &element, &first);
+	if (r == 0)
+		r = read_offers(ring, position, &offers);
+	if (r < 0)
+		return r;
+	if (position - ring->position > ring->place.size || offers.offered[element.id])
+		return -ENODATA;
+	*ret_first = first;
 	return 0;
 }

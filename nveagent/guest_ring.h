@@ -27,6 +27,7 @@
 
 #include "common/cleanup.h"
 #include "net/addr.h"
+#include "nveagent/delivered.h"
 #include "nveagent/guest_memory.h"
 #include "nveagent/tail.h"
 
@@ -70,5 +71,11 @@ void guest_ring_stop(struct guest_ring *ring);
  */
 int guest_ring_undelivered(const struct guest_ring *ring, const struct tail_frames *frames,
 			   struct mac mac, size_t *ret_undelivered);
+
+/*
+ * The guest goes on: the first element it was given since guest_ring_stop(). Returns 0, -EAGAIN
+ * when there is none yet, -ENODATA when the guest has read it already, or -EFAULT.
+ */
+int guest_ring_first_since(const struct guest_ring *ring, struct delivered_witness *ret_first);
 
 #endif

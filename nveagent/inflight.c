@@ -39,6 +39,8 @@ enum {
 	UNLOCKED_US = 300,		  /* QEMU says so a moment after it released its lock */
 	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
 	ROOM_PACKETS = 256, /* in a tap's queue for what QEMU has not read yet */
+	GO_ON_US = 5000,    /* from QEMU's word that the guest goes on until it has what QEMU kept for it */
+	GO_ON_LOOK_US = 50,
 };
 
 #define NO_LIMIT_US UINT64_C(3600000000) /* kernel_hold.c has a limit of its own */
@@ -58,7 +60,8 @@ struct inflight {
 	struct raw_port *port;		/* on the forward device, past its queue */
 	struct parked parked;
 	uint64_t stopped_us; /* CLOCK_REALTIME: QEMU's STOP */
-	uint64_t drained_us, emptied_us; /* when the tap's queue was first read, and was empty */
+	uint64_t drained_us; /* CLOCK_REALTIME: when the tap's queue was last begun to be read */
+	uint64_t emptied_us; /* and when it was first found empty */
 	uint64_t unlocked_us;		/* and when QEMU's main loop could go on; 0: not known */
 	uint64_t taken_us;		/* CLOCK_MONOTONIC of t0 */
 	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
@@ -66,13 +69,19 @@ struct inflight {
 
 /* --- parking --- */
 
+/* Less than a second. */
+static void pause_us(long us)
+{
+	const struct timespec pause = { .tv_nsec = us * 1000 };
+
+	(void) nanosleep(&pause, NULL);
+}
+
 /* Returns when every frame that was being bridged has arrived where it was going. */
 static void await_all_cpus(void)
 {
-	struct timespec pause = { .tv_nsec = GRACE_US * 1000L };
-
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
-		(void) nanosleep(&pause, NULL);
+		pause_us(GRACE_US);
 }
 
 static bool is_group(const uint8_t *frame)
@@ -82,7 +91,7 @@ static bool is_group(const uint8_t *frame)
 
 /*
  * Sends all of it in order and forgets it; returns how many were sent. @to_tap: QEMU delivers by
- * itself what it still has. Otherwise broadcast and multicast goes to the VM alone: the new NVE's
+ * itself, and first, what it still has. Otherwise broadcast and multicast goes to the VM alone: the new NVE's
  * other ports have had it.
  */
 static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bool to_tap)
@@ -91,8 +100,10 @@ static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bo
 	uint64_t sent = 0;
 
 	for (size_t at = 0; parked_next(&inflight->parked, &at, &frame);) {
-		if (to_tap && frame.in_qemu)
+		if (to_tap && frame.in_qemu) {
+			inflight->counters.kept++;
 			continue;
+		}
 		if (!to_tap && is_group(frame.data))
 			memcpy(frame.data, inflight->mac.octet, MAC_SIZE);
 		if (raw_port_send(port, &frame.vnet, frame.data, frame.size) == 0)
@@ -125,6 +136,7 @@ static void drain(struct inflight *inflight)
 	struct tap_frame frame;
 	int r = 0;
 
+	inflight->drained_us = clock_realtime_us();
 	while (inflight->tap && (r = tap_queue_read(inflight->tap, &frame)) > 0) {
 		if (!is_for_vm(inflight, &frame))
 			counters->pulled_other++;
@@ -239,13 +251,32 @@ static void ask_ring(struct inflight *inflight, struct swallowed_case *what)
 }
 
 /*
- * Adds what QEMU took from the tap, before @until_us, and threw away, in front of what was
- * pulled.
+ * The guest goes on here. What QEMU read when its lock was released it still has, and gives it to
+ * the guest before it reads its tap again: what that was, if anything. False: not known.
  */
-static void recover(struct inflight *inflight, uint64_t until_us)
+static bool see_what_was_kept(const struct inflight *inflight, struct delivered_witness *ret_first)
+{
+	uint64_t deadline = clock_monotonic_us() + GO_ON_US;
+	int r = -ENOENT;
+
+	while (inflight->ring && inflight->counters.exact && was_late(inflight)) {
+		r = guest_ring_first_since(inflight->ring, ret_first);
+		if (r != -EAGAIN || clock_monotonic_us() >= deadline)
+			break;
+		pause_us(GO_ON_LOOK_US);
+	}
+	return r == 0;
+}
+
+/*
+ * Adds what QEMU took from the tap, before @until_us, and threw away, in its place among what was
+ * pulled. @returning: to the guest here.
+ */
+static void recover(struct inflight *inflight, uint64_t until_us, bool returning)
 {
 	struct inflight_counters *counters = &inflight->counters;
 	struct swallowed_counters found = { 0 };
+	struct delivered_witness first;
 	struct swallowed_case what = {
 		.mac = inflight->mac,
 		.stopped_us = inflight->stopped_us,
@@ -260,6 +291,8 @@ static void recover(struct inflight *inflight, uint64_t until_us)
 	r = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
 	if (r == 0) {
 		ask_ring(inflight, &what);
+		if (returning && see_what_was_kept(inflight, &first))
+			what.first_since = &first;
 		r = swallowed_recover(inflight->tail, &what, &inflight->parked, &found);
 	}
 	counters->swallowed = found.certain;
@@ -329,7 +362,6 @@ int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 	inflight->taken_us = clock_monotonic_us();
 	inflight->counters.switch_us = (uint32_t) (inflight->taken_us - started);
 
-	inflight->drained_us = clock_realtime_us();
 	drain(inflight);
 	inflight->emptied_us = clock_realtime_us();
 	stop_ring(inflight);
@@ -343,7 +375,7 @@ static void complete_parking(struct inflight *inflight)
 	if (clock_monotonic_us() - inflight->taken_us < GRACE_US)
 		await_all_cpus();
 	drain(inflight);
-	recover(inflight, UINT64_MAX);
+	recover(inflight, UINT64_MAX, false);
 }
 
 int inflight_release(struct inflight *inflight, uint64_t budget_us)
@@ -399,7 +431,7 @@ static int give_back(struct inflight *inflight)
 
 	make_room(inflight);
 	/* The guest may run again: its queue is QEMU's to read. */
-	recover(inflight, inflight->drained_us);
+	recover(inflight, inflight->drained_us, true);
 	raw_port_pin(port);
 	inflight->counters.returned += send_parked(inflight, port, true);
 	raw_port_settle(port);

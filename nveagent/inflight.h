@@ -47,7 +47,8 @@ struct inflight_counters {
 	uint64_t swallowed;	/* recovered: QEMU had taken them from the tap after its guest had stopped */
 	uint64_t doubtful;	/* recovered: QEMU may have delivered them; if so, they are doubled */
 	uint64_t stragglers;	/* of the pulled ones, those that came after the switch was complete */
-	uint64_t returned;	/* of the pulled ones, those put back into the tap by inflight_return() */
+	uint64_t returned;	/* of the pulled and recovered ones, those put back into the tap by inflight_return() */
+	uint64_t kept;		/* of the recovered ones, those that were not, because QEMU had kept them for its guest */
 	uint64_t forwarded;	/* packets the forward device has sent for us, pulled ones included (a GSO bundle is one) */
 	uint64_t dropped;	/* by the held queue, or refused by the forward device, or beyond PARKED_BYTES_MAX */
 	uint64_t held_bytes;	/* in the forward device's queue now (while held: with a few short frames of our own) */

@@ -175,12 +175,30 @@ void port_free_inflight(struct port *port)
 	set_releasing(port, false);
 }
 
+static void note_return(struct port *port)
+{
+	struct inflight_counters counters;
+
+	if (inflight_read(port->inflight, &counters) < 0)
+		return;
+	port_note(port, "returned",
+		  "%lu to %s, of which %lu swallowed by QEMU, %lu perhaps; %lu it had kept; held ones "
+		  "in %u rounds, %u us",
+		  (unsigned long) counters.returned, port->device,
+		  (unsigned long) (counters.swallowed - counters.kept),
+		  (unsigned long) counters.doubtful, (unsigned long) counters.kept, counters.rounds,
+		  counters.release_us);
+	note_exactness(port, &counters);
+}
+
 void port_return(struct port *port)
 {
 	int r = port->inflight ? inflight_return(port->inflight) : 0;
 
 	if (r < 0)
 		port_complain(port, "switch back to the tap", r);
+	else if (port->inflight)
+		note_return(port);
 	(void) vn_hold(port->vn->vn, port->mac, false);
 	agent_vn_settle(port->vn, port->mac);
 }

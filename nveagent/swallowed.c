@@ -118,6 +118,16 @@ static bool is_for_vm(const struct swallowed_case *what, const struct tail_frame
 	       (what->exact && frame->data[0] & 1);
 }
 
+/* A is one frame: of two, the newer one is B. A single one is, if the guest goes on with it. */
+static bool is_kept(const struct tail *tail, const struct swallowed_case *what,
+		    const struct missing *missing)
+{
+	struct tail_frame frame;
+
+	return what->first_since && tail_get(tail, missing->age, &frame) &&
+	       delivered_is(what->first_since, frame.data, frame.size);
+}
+
 /* The frames in @tail that are missing, newest first; how many. */
 static size_t find_missing(const struct tail *tail, const struct swallowed_case *what,
 			   struct ring *ring, struct missing *missing,
@@ -140,8 +150,8 @@ static size_t find_missing(const struct tail *tail, const struct swallowed_case 
 		/* What was read from several queues is not in the order in which it came. */
 		missing[n++] = (struct missing){ age, what->queues == 1 ? ring->place : 0, in_b };
 	}
-	if (what->exact && what->queues == 1 && n > 1) /* A is one frame */
-		missing[0].in_qemu = true;
+	if (what->exact && what->queues == 1 && n > 0)
+		missing[0].in_qemu |= n > 1 || is_kept(tail, what, &missing[0]);
 	return n;
 }
 

@@ -32,6 +32,12 @@
  * A guest whose receive ring is full makes QEMU queue a frame before STOP, which ends like one of
  * A.
  *
+ * If the guest goes on here after all, QEMU delivers B first of all, before it reads its tap again
+ * (virtio_net_set_status(), hw/net/virtio-net.c). So B must not be given back, and whatever is
+ * older than B comes after it: A, and what we took from the tap's queue before QEMU took B. Nobody
+ * can change that; only an empty queue when the lock is released avoids it. Which of the two a
+ * single frame is, the guest's ring tells once more: B is the first element filled after the stop.
+ *
  * Measured with 10,000 packets/s on a busy host, where STOP was heard after the lock had been
  * released in some moves: with one doubtful frame always, one packet lost in one of 20. With 20,000
  * packets/s of 1,400 bytes, hundreds of which waited in the queue at STOP: one read in B in 5 of 20
@@ -45,6 +51,7 @@
 #include <stdint.h>
 
 #include "net/addr.h"
+#include "nveagent/delivered.h"
 #include "nveagent/parked.h"
 #include "nveagent/tail.h"
 
@@ -63,6 +70,7 @@ struct swallowed_case {
 	bool late;	     /* its queue was emptied after QEMU's lock was released */
 	bool exact;	     /* the guest's ring has told: */
 	size_t undelivered;  /* of the newest frames, so many were not given to the guest */
+	const struct delivered_witness *first_since; /* and this first, now that it goes on; NULL: not known */
 };
 
 struct swallowed_counters {

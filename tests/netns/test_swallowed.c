@@ -4,6 +4,7 @@
  * some frames before the STOP and some after, leaves the rest in the tap's ring, and drains that as
  * inflight.c does.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -387,7 +388,40 @@ static void the_guests_ring_leaves_no_doubt(void)
 	know_that(5, 0, 6, -1); /* all that QEMU took */
 	know_that(4, 1, 5, -1); /* all but the last */
 	know_that(3, 2, 4, 5); /* of two the newer one is the one read last */
+}
 
+/* The guest was given 0 to 4, goes on, and is given @number first; frame 5 is missing. */
+static void go_on_with(uint32_t number, int in_qemu)
+{
+	enum { HEADER = 12 };
+	struct scene scene = scene_with(6);
+	struct delivered_witness first = { .length = HEADER + FRAME_SIZE, .size = sizeof(first.bytes) };
+	uint8_t frame[FRAME_SIZE];
+	const struct swallowed_case what = {
+		.mac = vm,
+		.stopped_us = time_of(&scene, 5) + 1,
+		.until_us = UINT64_MAX,
+		.queues = 1,
+		.late = true,
+		.exact = true,
+		.undelivered = FRAMES - 5,
+		.first_since = &first,
+	};
+
+	static_assert(sizeof(first.bytes) >= HEADER + FRAME_SIZE, "all of it is compared");
+	numbered_frame(vm, sender, EXPERIMENTAL, number, FRAME_SIZE, frame);
+	memset(first.bytes, 0, sizeof(first.bytes));
+	memcpy(first.bytes + HEADER, frame, FRAME_SIZE);
+	recover_case(&scene, &what, 1, 0);
+	expect_all_but(&scene, 5, 0, 0, in_qemu);
+	end(&scene);
+}
+
+/* Purged by QEMU, or kept for the guest: only what the guest goes on with tells. */
+static void what_the_guest_goes_on_with_was_kept(void)
+{
+	go_on_with(5, 5);
+	go_on_with(6, -1);
 }
 
 /* A guest that is behind: what it was not given can be as old as that. */
@@ -496,6 +530,7 @@ NETNS_MAIN("swallowed", needs,
 	   UNIT_TEST(what_left_later_does_not_count),
 	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
 	   UNIT_TEST(the_guests_ring_leaves_no_doubt),
+	   UNIT_TEST(what_the_guest_goes_on_with_was_kept),
 	   UNIT_TEST(the_guests_ring_knows_of_old_frames),
 	   UNIT_TEST(the_guests_ring_counts_frames_for_others),
 	   UNIT_TEST(a_full_list_stays_as_it_is))

@@ -311,6 +311,33 @@ static void nothing_since_but_perhaps_before(void)
 	end(scene, -EAGAIN, NONE);
 }
 
+/* Stopped, and it goes on: what it is given first is what QEMU had kept for it. */
+static void sees_what_it_goes_on_with(void)
+{
+	for (uint16_t back = 0; back < 20; back++) {
+		struct scene *scene = begin((uint16_t) (UINT16_MAX - back));
+		struct delivered_witness first = { .size = NONE };
+
+		run(scene, 10, true);
+		CU_ASSERT_EQUAL(guest_ring_first_since(scene->ring, &first), -EFAULT);
+		guest_ring_stop(scene->ring);
+		leave(scene);
+		leave(scene);
+		CU_ASSERT_EQUAL(guest_ring_first_since(scene->ring, &first), -EAGAIN);
+		CU_ASSERT_EQUAL(first.size, NONE);
+		give(scene);
+		CU_ASSERT_EQUAL(guest_ring_first_since(scene->ring, &first), 0);
+		give(scene);
+		CU_ASSERT_EQUAL(guest_ring_first_since(scene->ring, &first), 0);
+		CU_ASSERT_TRUE(delivered_is(&first, scene->bytes[10], SIZE));
+		CU_ASSERT_FALSE(delivered_is(&first, scene->bytes[11], SIZE));
+		CU_ASSERT_FALSE(delivered_is(&first, scene->bytes[10], SIZE - 1));
+		refill(scene);
+		CU_ASSERT_EQUAL(guest_ring_first_since(scene->ring, &first), -ENODATA);
+		scene_free(scene);
+	}
+}
+
 static void a_short_watch_is_not_enough(void)
 {
 	struct scene *scene = begin(0);
@@ -510,7 +537,7 @@ UNIT_MAIN("guest_ring", UNIT_TEST(reads_the_newest_buffers), UNIT_TEST(remembers
 	  UNIT_TEST(without_that_it_does_not_know), UNIT_TEST(does_not_believe_an_offered_buffer),
 	  UNIT_TEST(indices_wrap), UNIT_TEST(nothing_given_means_all_is_missing),
 	  UNIT_TEST(a_guest_may_be_far_behind), UNIT_TEST(nothing_since_but_perhaps_before),
-	  UNIT_TEST(a_short_watch_is_not_enough),
+	  UNIT_TEST(sees_what_it_goes_on_with), UNIT_TEST(a_short_watch_is_not_enough),
 	  UNIT_TEST(what_comes_after_the_stop_does_not_count), UNIT_TEST(follows_a_chain),
 	  UNIT_TEST(lies_lead_nowhere), UNIT_TEST(an_index_far_ahead_is_no_ring),
 	  UNIT_TEST(a_place_outside_cannot_be_read),
