@@ -71,12 +71,38 @@ static void expect(const struct scene *scene, size_t age, uint32_t number, size_
 	CU_ASSERT_EQUAL(frame.vnet.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 }
 
+struct settling {
+	struct tail *tail;
+	uint64_t since_us;
+	int result;
+};
+
+static bool is_over(void *userdata)
+{
+	struct settling *settling = userdata;
+
+	settling->result = tail_settle(settling->tail, settling->since_us);
+	return settling->result != -ETIMEDOUT;
+}
+
+/*
+ * As tail_settle(), for longer: on a machine where other tests keep all CPUs busy the kernel's
+ * timer, or this process, may come too late once.
+ */
+static int settle(const struct scene *scene, uint64_t since_us)
+{
+	struct settling settling = { scene->tail, since_us, 0 };
+
+	(void) eventually(is_over, &settling);
+	return settling.result;
+}
+
 static void keeps_what_went_to_the_mac(void)
 {
 	struct scene scene = begin();
 	struct tail_frame frame;
 
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	CU_ASSERT_FALSE(tail_get(scene.tail, 0, &frame));
 
 	for (uint32_t i = 0; i < 10; i++) {
@@ -84,7 +110,7 @@ static void keeps_what_went_to_the_mac(void)
 		send_numbered(&scene, other, 1000 + i, SMALL);
 		send_numbered(&scene, mac_broadcast, 2000 + i, SMALL);
 	}
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	for (uint32_t i = 0; i < 10; i++)
 		expect(&scene, 9 - i, i, i % 2 ? SMALL : LARGE);
 	CU_ASSERT_FALSE(tail_get(scene.tail, 10, &frame));
@@ -110,7 +136,7 @@ static void keeps_all_once_it_is_widened(void)
 	uint64_t before_us = clock_realtime_us();
 
 	send_numbered(&scene, other, 1, SMALL);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	CU_ASSERT_EQUAL(tail_list(scene.tail, &frames), 0);
 	CU_ASSERT_EQUAL(frames.since_us, 0);
 	tail_frames_clear(&frames);
@@ -118,7 +144,7 @@ static void keeps_all_once_it_is_widened(void)
 	CU_ASSERT_EQUAL(tail_widen(scene.tail), 0);
 	send_numbered(&scene, other, 2, SMALL);
 	send_numbered(&scene, vm, 3, SMALL);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	CU_ASSERT_EQUAL(tail_list(scene.tail, &frames), 0);
 	CU_ASSERT_TRUE_FATAL(frames.count >= 2); /* and perhaps some multicast of the host's own */
 	CU_ASSERT_EQUAL(number_of(find_frame(&frames, other)), 2);
@@ -139,7 +165,7 @@ static void says_since_when_it_is_complete(void)
 	CU_ASSERT_EQUAL(tail_widen(scene.tail), 0);
 	for (uint32_t i = 0; i < TAIL_FRAMES_MAX + 100; i++)
 		send_numbered(&scene, vm, i, SMALL);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	CU_ASSERT_EQUAL(tail_list(scene.tail, &frames), 0);
 	CU_ASSERT_EQUAL_FATAL(frames.count, TAIL_FRAMES_MAX);
 	CU_ASSERT_EQUAL(number_of(find_frame(&frames, vm)), TAIL_FRAMES_MAX + 99);
@@ -157,7 +183,7 @@ static void what_comes_in_is_not_kept(void)
 	CU_ASSERT_EQUAL_FATAL(raw_port_open(if_nametoindex("a1"), false, &from_outside.port), 0);
 	send_numbered(&from_outside, vm, 1, SMALL);
 	raw_port_free(from_outside.port);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	CU_ASSERT_FALSE(tail_get(scene.tail, 0, &frame));
 	end(&scene);
 }
@@ -173,7 +199,7 @@ static void trimming_keeps_the_newest(void)
 		if (i % BETWEEN_TRIMS == 0)
 			tail_trim(scene.tail);
 	}
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), 0);
+	CU_ASSERT_EQUAL(settle(&scene, 0), 0);
 	for (uint32_t age = 0; age < 16; age++)
 		expect(&scene, age, FRAMES - 1 - age, LARGE);
 	end(&scene);
@@ -186,7 +212,7 @@ static void a_full_ring_says_so(void)
 
 	for (uint32_t i = 0; i < FRAMES; i++)
 		send_numbered(&scene, vm, i, LARGE);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, 0), -EOVERFLOW);
+	CU_ASSERT_EQUAL(settle(&scene, 0), -EOVERFLOW);
 	end(&scene);
 }
 
@@ -203,10 +229,10 @@ static void a_ring_that_was_full_recovers(void)
 	trimmed_us = clock_realtime_us();
 	for (uint32_t i = 0; i < LATER; i++)
 		send_numbered(&scene, vm, FRAMES + i, SMALL);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, trimmed_us), 0);
+	CU_ASSERT_EQUAL(settle(&scene, trimmed_us), 0);
 	for (uint32_t age = 0; age < LATER; age++)
 		expect(&scene, age, FRAMES + LATER - 1 - age, SMALL);
-	CU_ASSERT_EQUAL(tail_settle(scene.tail, trimmed_us - 1000000), -EOVERFLOW);
+	CU_ASSERT_EQUAL(settle(&scene, trimmed_us - 1000000), -EOVERFLOW);
 	end(&scene);
 }
 
