@@ -202,8 +202,10 @@ struct agent *agent_free(struct agent *agent)
 	agent->libvirt = libvirt_watch_free(agent->libvirt);
 	agent_control_drop_waiters(agent);
 	agent->control = control_free(agent->control);
-	HASH_ITER(hh, agent->ports, port, next)
+	HASH_ITER(hh, agent->ports, port, next) {
+		port_leave_inflight(port);
 		(void) port_free(port);
+	}
 	agent->conntrack = conntrack_free(agent->conntrack);
 	agent->watch_fd = loop_watch_free(agent->watch_fd);
 	agent->watch = kernel_watch_free(agent->watch);

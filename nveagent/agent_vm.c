@@ -212,6 +212,10 @@ static void found(struct port *port, enum libvirt_domain_state state, bool migra
 	if (migrating_out && !port->facts.migrating_out) {
 		port->facts.migrating_out = true;
 	}
+	if (port_meet(port) && state == LIBVIRT_DOMAIN_PAUSED) {
+		port_input(port, migrating_out ? MOBILITY_LEAVE : MOBILITY_STAY);
+		return;
+	}
 	if (state == LIBVIRT_DOMAIN_RUNNING && !port->migrated)
 		port_input(port, MOBILITY_RUN);
 	else if (state == LIBVIRT_DOMAIN_INCOMING)
@@ -283,8 +287,12 @@ static void on_libvirt_connected(void *userdata, bool connected, const char *rea
 static void on_libvirt_resynced(void *userdata)
 {
 	struct agent *agent = userdata;
+	struct port *port, *next;
 
 	agent->libvirt_synced = true;
+	HASH_ITER(hh, agent->ports, port, next)
+		if (port_meet(port))
+			agent_vm_unplug(port); /* it is not here any more */
 	agent_nva_answer_consents(agent);
 	for (size_t i = 0; i < agent->vn_count; i++)
 		agent_vn_release(agent->vns[i]);

@@ -164,9 +164,16 @@ static void open_tap(struct inflight *inflight, const char *tap)
 		inflight->tap_ifindex = port.ifindex;
 		r = tap_queue_open(tap, &inflight->tap);
 	}
-	if (r == 0)
+	if (r == 0 && inflight->stage == STAGE_ARMED)
 		r = tail_open(port.ifindex, inflight->mac, &inflight->tail);
 	inflight->counters.tap_error = r;
+}
+
+static int open_port(struct inflight *inflight)
+{
+	inflight->counters.unheld = !kernel_forward_holds(inflight->forward);
+	inflight->counters.ring_error = -ENOENT;
+	return raw_port_open(kernel_forward_ifindex(inflight->forward), true, &inflight->port);
 }
 
 int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
@@ -182,12 +189,10 @@ int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const
 	inflight->mac = mac;
 	r = kernel_forward_new(kernel, devices, mac, new_vtep, &inflight->forward);
 	if (r == 0)
-		r = raw_port_open(kernel_forward_ifindex(inflight->forward), true, &inflight->port);
+		r = open_port(inflight);
 	if (r < 0)
 		return r;
 
-	inflight->counters.unheld = !kernel_forward_holds(inflight->forward);
-	inflight->counters.ring_error = -ENOENT;
 	open_tap(inflight, tap);
 	*ret_inflight = TAKE_PTR(inflight);
 	return 0;
@@ -209,6 +214,48 @@ struct inflight *inflight_free(struct inflight *inflight)
 	parked_clear(&inflight->parked);
 	free(inflight);
 	return NULL;
+}
+
+struct inflight *inflight_leave(struct inflight *inflight)
+{
+	if (inflight && inflight->stage == STAGE_PARKED)
+		(void) inflight_release(inflight, NO_LIMIT_US);
+	if (inflight && (inflight->stage == STAGE_RELEASING || inflight->stage == STAGE_FORWARDING)) {
+		(void) kernel_forward_release(inflight->forward, NO_LIMIT_US);
+		inflight->forward = kernel_forward_leave(inflight->forward);
+		inflight->stage = STAGE_RETURNED;
+	}
+	return inflight_free(inflight);
+}
+
+int inflight_adopt(struct kernel *kernel, const struct vni_devices *devices,
+		   const struct kernel_left *left, struct inflight **ret_inflight)
+{
+	struct inflight *inflight = calloc(1, sizeof(*inflight));
+	int r;
+
+	if (!inflight)
+		return -ENOMEM;
+	inflight->stage = STAGE_PARKED;
+	inflight->kernel = kernel;
+	inflight->mac = left->mac;
+	inflight->counters.tap_error = -ENOENT;
+	r = kernel_forward_adopt(kernel, devices, left, &inflight->forward);
+	if (r == 0)
+		r = open_port(inflight);
+	if (r < 0) {
+		inflight->forward = kernel_forward_leave(inflight->forward);
+		(void) inflight_free(inflight);
+		return r;
+	}
+	*ret_inflight = inflight;
+	return 0;
+}
+
+void inflight_find_tap(struct inflight *inflight, const char *tap)
+{
+	if (inflight->tap_ifindex == 0)
+		open_tap(inflight, tap);
 }
 
 uint32_t inflight_ifindex(const struct inflight *inflight)

@@ -24,6 +24,12 @@
  *               goes to the tap first, so a move that fails before inflight_release() loses
  *               nothing; what was forwarded before is not given back.
  *   freed       nothing remains: no entry, no device
+ *   left        the agent ends: what is parked and held is released, and the kernel forwards by
+ *               itself until the next life adopts it, or sweeps
+ *
+ * An agent that dies while parked leaves what is held, in order; its next life adopts that, too.
+ * What the dead one had pulled is lost: what came between STOP and the switch, or had not been read
+ * by a guest that was behind.
  *
  * Whoever can learn, within a fraction of a second, whether the VM runs at the new NVE does well to
  * park at STOP and release then: until then the destination has no use for the frames.
@@ -131,6 +137,21 @@ int inflight_read(struct inflight *inflight, struct inflight_counters *ret_count
  * caller has installed (or installs next, by reconcile) its final place first. Accepts NULL.
  */
 struct inflight *inflight_free(struct inflight *inflight);
+
+/*
+ * The agent ends. Once parked, all leaves, in order, for the new NVE, and the devices and the
+ * bridge's entry stay; else as inflight_free(). Accepts NULL.
+ */
+struct inflight *inflight_leave(struct inflight *inflight);
+
+/*
+ * Takes over what an earlier life left (kernel_find_left()): as after inflight_park(), without a
+ * tap. Returns 0 or a negative errno: then it is as it was.
+ */
+int inflight_adopt(struct kernel *kernel, const struct vni_devices *devices, const struct kernel_left *left,
+		   struct inflight **ret_inflight);
+/* After inflight_adopt(): @tap has been found, as inflight_arm() has it. */
+void inflight_find_tap(struct inflight *inflight, const char *tap);
 DEFINE_CLEANUP(struct inflight, inflight_free)
 
 #endif

@@ -159,9 +159,25 @@ DEFINE_CLEANUP(struct kernel_guard, kernel_guard_free)
 
 /*
  * Removes guards, forward devices and their entries that an earlier life of the agent left on
- * this VNI; returns how many, or an errno.
+ * this VNI, but for those of kernel_find_left(); returns how many, or an errno.
  */
 int kernel_sweep(struct kernel *kernel, const struct vni_devices *devices);
+
+/*
+ * Forward devices that are in use: the bridge's entry for the MAC names one of them. What comes
+ * for it waits there, or is sent on, as when the agent ended (inflight_adopt()).
+ */
+enum {
+	KERNEL_LEFT_MAX = 256, /* of one VNI; more are swept */
+	KERNEL_LEFT_LANES = 2,
+};
+struct kernel_left {
+	struct mac mac;
+	struct ip new_vtep;
+	uint32_t lanes[KERNEL_LEFT_LANES]; /* ifindexes, the bridge's choice first; 0: there is none */
+};
+/* Fills @left, which has room for KERNEL_LEFT_MAX; how many, or an errno. */
+int kernel_find_left(struct kernel *kernel, const struct vni_devices *devices, struct kernel_left *left);
 
 /* --- changes as they happen --- */
 struct kernel_watch_events {

@@ -41,7 +41,8 @@ enum {
 	ROUNDS_MAX = 16, /* if frames come as fast as they leave it never ends: then all may pass */
 };
 
-enum phase { PHASE_HOLDING, PHASE_EMPTYING, PHASE_PASSING };
+/* ADOPTED: the lane that is not the bridge's choice may have frames that are older. */
+enum phase { PHASE_HOLDING, PHASE_EMPTYING, PHASE_PASSING, PHASE_ADOPTED };
 
 struct kernel_forward {
 	struct kernel *kernel; /* borrowed */
@@ -91,6 +92,44 @@ int kernel_forward_new(struct kernel *kernel, const struct vni_devices *devices,
 		return r;
 	*ret_forward = TAKE_PTR(forward);
 	return 0;
+}
+
+static int adopt_lanes(struct kernel_forward *forward, const struct vni_devices *devices,
+		       const struct kernel_left *left)
+{
+	int r = 0;
+
+	for (int i = 0; i < LANES && left->lanes[i] && r == 0; i++)
+		r = kernel_lane_adopt(forward->kernel, devices, left->mac, left->new_vtep,
+				      left->lanes[i], &forward->lanes[i]);
+	return r;
+}
+
+int kernel_forward_adopt(struct kernel *kernel, const struct vni_devices *devices,
+			 const struct kernel_left *left, struct kernel_forward **ret_forward)
+{
+	struct kernel_forward *forward = calloc(1, sizeof(*forward));
+	int r;
+
+	if (!forward)
+		return -ENOMEM;
+	forward->kernel = kernel;
+	forward->mac = left->mac;
+	r = adopt_lanes(forward, devices, left);
+	if (r < 0) {
+		(void) kernel_forward_leave(forward);
+		return r;
+	}
+	forward->phase = forward->lanes[1] ? PHASE_ADOPTED : PHASE_PASSING;
+	*ret_forward = forward;
+	return 0;
+}
+
+struct kernel_forward *kernel_forward_leave(struct kernel_forward *forward)
+{
+	for (int i = 0; forward && i < LANES; i++)
+		forward->lanes[i] = kernel_lane_leave(forward->lanes[i]);
+	return kernel_forward_free(forward);
 }
 
 struct kernel_forward *kernel_forward_free(struct kernel_forward *forward)
@@ -184,13 +223,33 @@ static int end_round(struct kernel_forward *forward, uint64_t deadline_us)
 	return r;
 }
 
+/* As if it had been switched from just now. */
+static int begin_adopted(struct kernel_forward *forward)
+{
+	kernel_hold_empty(hold_of(forward, LANES - 1 - forward->active));
+	forward->phase = PHASE_EMPTYING;
+	return 0;
+}
+
 static int release(struct kernel_forward *forward, uint64_t deadline_us)
 {
 	int r = 0;
 
-	while (r == 0 && forward->phase != PHASE_PASSING)
-		r = forward->phase == PHASE_HOLDING ? begin_round(forward)
-						    : end_round(forward, deadline_us);
+	while (r == 0 && forward->phase != PHASE_PASSING) {
+		switch (forward->phase) {
+		case PHASE_ADOPTED:
+			r = begin_adopted(forward);
+			break;
+		case PHASE_HOLDING:
+			r = begin_round(forward);
+			break;
+		case PHASE_EMPTYING:
+			r = end_round(forward, deadline_us);
+			break;
+		case PHASE_PASSING:
+			break;
+		}
+	}
 	return r;
 }
 

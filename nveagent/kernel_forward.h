@@ -19,6 +19,15 @@ int kernel_forward_new(struct kernel *kernel, const struct vni_devices *devices,
 struct kernel_forward *kernel_forward_free(struct kernel_forward *forward); /* removes them */
 DEFINE_CLEANUP(struct kernel_forward, kernel_forward_free)
 
+/*
+ * Takes over what an earlier life left, as after kernel_forward_take(); what waits is still there,
+ * in order. 0 or a negative errno: then the devices stay as they were.
+ */
+int kernel_forward_adopt(struct kernel *kernel, const struct vni_devices *devices,
+			 const struct kernel_left *left, struct kernel_forward **ret_forward);
+/* The devices stay, and go on as they are, for kernel_forward_adopt(). Accepts NULL. */
+struct kernel_forward *kernel_forward_leave(struct kernel_forward *forward);
+
 /* The device to send by what must come before everything that is held. */
 uint32_t kernel_forward_ifindex(const struct kernel_forward *forward);
 /* False: the kernel has no sch_tbf. */

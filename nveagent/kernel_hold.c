@@ -94,6 +94,25 @@ int kernel_hold_new(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
 	return 0;
 }
 
+int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
+		      struct kernel_hold **ret_hold)
+{
+	_cleanup_(kernel_hold_freep) struct kernel_hold *hold = calloc(1, sizeof(*hold));
+	struct tc_queue_counters counters;
+	int r = hold ? raw_port_open(ifindex, false, &hold->port) : -ENOMEM;
+
+	if (r == 0)
+		r = tc_queue_read(kernel, ifindex, &counters);
+	if (r < 0 && r != -ENODATA)
+		return r;
+	hold->kernel = kernel;
+	hold->ifindex = ifindex;
+	hold->own_mac = own_mac;
+	hold->has_queue = hold->holds = r == 0;
+	*ret_hold = TAKE_PTR(hold);
+	return 0;
+}
+
 struct kernel_hold *kernel_hold_free(struct kernel_hold *hold)
 {
 	if (!hold)

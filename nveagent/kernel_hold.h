@@ -22,6 +22,12 @@ struct kernel_hold;
  */
 int kernel_hold_new(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
 		    struct kernel_hold **ret_hold);
+/*
+ * The same for a device that is up and has its queue: of an earlier life, and taken to hold, with
+ * whatever is in it.
+ */
+int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
+		      struct kernel_hold **ret_hold);
 /* The queue goes with its device. */
 struct kernel_hold *kernel_hold_free(struct kernel_hold *hold);
 DEFINE_CLEANUP(struct kernel_hold, kernel_hold_free)

@@ -58,6 +58,11 @@ static struct mac device_mac(unsigned number)
 			       (uint8_t) number } };
 }
 
+static unsigned device_number(struct mac mac)
+{
+	return (unsigned) mac.octet[4] << 8 | mac.octet[5];
+}
+
 static void device_name(unsigned number, char *buffer)
 {
 	snprintf(buffer, IFNAMSIZ, "rhf%u", number);
@@ -65,7 +70,7 @@ static void device_name(unsigned number, char *buffer)
 
 bool kernel_lane_is_ours(const char *name, struct mac mac)
 {
-	unsigned number = (unsigned) mac.octet[4] << 8 | mac.octet[5];
+	unsigned number = device_number(mac);
 	char expected[IFNAMSIZ];
 
 	device_name(number, expected);
@@ -276,6 +281,16 @@ static struct hold_underlay meet_underlay(struct kernel_lane *lane)
 
 /* --- the whole --- */
 
+static int build_take(struct kernel_lane *lane)
+{
+	int count = kernel_lane_build_entry(lane->mac, lane->ifindex, lane->take);
+
+	if (count < 0)
+		return count;
+	lane->take_count = count;
+	return 0;
+}
+
 static int prepare(struct kernel_lane *lane)
 {
 	int r = make_device(lane);
@@ -293,8 +308,7 @@ static int prepare(struct kernel_lane *lane)
 	if (r < 0)
 		return r;
 
-	lane->take_count = kernel_lane_build_entry(lane->mac, lane->ifindex, lane->take);
-	return lane->take_count < 0 ? lane->take_count : 0;
+	return build_take(lane);
 }
 
 int kernel_lane_new(struct kernel *kernel, const struct vni_devices *devices, struct mac mac,
@@ -318,6 +332,48 @@ int kernel_lane_new(struct kernel *kernel, const struct vni_devices *devices, st
 
 	*ret_lane = TAKE_PTR(lane);
 	return 0;
+}
+
+static int adopt(struct kernel_lane *lane)
+{
+	struct kernel_link link;
+	int r = kernel_link_by_index(lane->kernel, lane->ifindex, &link);
+
+	if (r < 0)
+		return r;
+	lane->own_mac = link.port.mac;
+	lane->number = device_number(link.port.mac);
+	r = kernel_hold_adopt(lane->kernel, lane->ifindex, lane->own_mac, &lane->hold);
+	return r < 0 ? r : build_take(lane);
+}
+
+int kernel_lane_adopt(struct kernel *kernel, const struct vni_devices *devices, struct mac mac,
+		      struct ip new_vtep, uint32_t ifindex, struct kernel_lane **ret_lane)
+{
+	struct kernel_lane *lane = calloc(1, sizeof(*lane));
+	int r;
+
+	if (!lane)
+		return -ENOMEM;
+	lane->kernel = kernel;
+	lane->devices = *devices;
+	lane->mac = mac;
+	lane->new_vtep = new_vtep;
+	lane->ifindex = ifindex;
+	r = adopt(lane);
+	if (r < 0) {
+		(void) kernel_lane_leave(lane);
+		return r;
+	}
+	*ret_lane = lane;
+	return 0;
+}
+
+struct kernel_lane *kernel_lane_leave(struct kernel_lane *lane)
+{
+	if (lane)
+		lane->ifindex = 0;
+	return kernel_lane_free(lane);
 }
 
 struct kernel_lane *kernel_lane_free(struct kernel_lane *lane)

@@ -33,6 +33,12 @@ int kernel_lane_new(struct kernel *kernel, const struct vni_devices *devices, st
 struct kernel_lane *kernel_lane_free(struct kernel_lane *lane); /* removes the device */
 DEFINE_CLEANUP(struct kernel_lane, kernel_lane_free)
 
+/* Takes over a lane of an earlier life, as if it held. 0 or a negative errno: the device stays. */
+int kernel_lane_adopt(struct kernel *kernel, const struct vni_devices *devices, struct mac mac,
+		      struct ip new_vtep, uint32_t ifindex, struct kernel_lane **ret_lane);
+/* The device stays as it is, for kernel_lane_adopt(). Accepts NULL. */
+struct kernel_lane *kernel_lane_leave(struct kernel_lane *lane);
+
 uint32_t kernel_lane_ifindex(const struct kernel_lane *lane);
 struct kernel_hold *kernel_lane_hold(struct kernel_lane *lane);
 

@@ -4,7 +4,7 @@
  *
  * Recognised by marks, never by guess: a forward device by its kind, its name and the address that
  * goes with it (its entries go with the device); a guard by the cookie of its redirect on this
- * VXLAN device.
+ * VXLAN device. A forward device that is in use stays, for inflight_adopt().
  */
 #include <errno.h>
 #include <string.h>
@@ -26,6 +26,8 @@ struct found {
 	uint32_t forwards[SWEEP_ROUND_MAX];
 	size_t count;
 	uint32_t bridge_ifindex;
+	const struct kernel_left *left; /* not to be removed */
+	size_t left_count;
 };
 
 /* One in no bridge is of a life that ended while it was being made. */
@@ -35,11 +37,21 @@ static bool is_forward(const struct kernel_link *link, uint32_t bridge_ifindex)
 	       (link->port.master == bridge_ifindex || link->port.master == 0);
 }
 
+static bool is_in_use(const struct found *found, uint32_t ifindex)
+{
+	for (size_t i = 0; i < found->left_count; i++)
+		for (unsigned lane = 0; lane < KERNEL_LEFT_LANES; lane++)
+			if (found->left[i].lanes[lane] == ifindex)
+				return true;
+	return false;
+}
+
 static int note_forward(void *userdata, const struct kernel_link *link)
 {
 	struct found *found = userdata;
 
-	if (is_forward(link, found->bridge_ifindex) && found->count < SWEEP_ROUND_MAX)
+	if (is_forward(link, found->bridge_ifindex) && found->count < SWEEP_ROUND_MAX &&
+	    !is_in_use(found, link->port.ifindex))
 		found->forwards[found->count++] = link->port.ifindex;
 	return 0;
 }
@@ -57,9 +69,16 @@ static int note_guard(void *userdata, const struct tc_filter *filter)
 /* Both return how many were removed, or an errno. */
 static int sweep_forwards(struct kernel *kernel, const struct vni_devices *devices)
 {
-	struct found found = { .bridge_ifindex = devices->bridge_ifindex };
-	int r = kernel_link_each(kernel, 0, note_forward, &found);
+	_cleanup_free_ struct kernel_left *left = calloc(KERNEL_LEFT_MAX, sizeof(*left));
+	int r = left ? kernel_find_left(kernel, devices, left) : -ENOMEM;
+	struct found found = {
+		.bridge_ifindex = devices->bridge_ifindex,
+		.left = left,
+		.left_count = r < 0 ? 0 : (size_t) r,
+	};
 
+	if (r >= 0)
+		r = kernel_link_each(kernel, 0, note_forward, &found);
 	for (size_t i = 0; i < found.count && r >= 0; i++)
 		r = kernel_link_delete(kernel, found.forwards[i]);
 	return r < 0 ? r : (int) found.count;

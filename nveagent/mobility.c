@@ -31,6 +31,7 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_PLUG]		= ROW(PLUGGED, DO(INTENT), DO(GUARD)),
 		[MOBILITY_RUN]		= ROW(REGISTERING, DO(REGISTER)),
 		[MOBILITY_FOUND]	= ROW(REGISTERING, DO(REGISTER)),
+		[MOBILITY_HELD]		= ROW(SWITCHED, DO(HOLD_TIMER)),
 		/* The directory still names us, yet nothing is here: nobody loses by the move. */
 		[MOBILITY_ASKED_FOR]	= ROW(ABSENT, DO(CONSENT), DO(FORGET)),
 	},
@@ -131,6 +132,8 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_CALLED_OFF]	= ROW(LEAVING, DO(STOP_TIMERS), DO(RETURN), DO(DISARM), DO(KEEP_FLOWS)),
 		[MOBILITY_TAKEN]	= ROW(FORWARDING, DO(STOP_TIMERS), DO(RELEASE), DO(UNPIN), DO(CAP_TIMER)),
 		[MOBILITY_ASKED_FOR]	= ROW(SWITCHED, DO(CONSENT)),
+		/* Found again, and it is still here: it may yet go on. */
+		[MOBILITY_LEAVE]	= ROW(SWITCHED, DO(STOP_TIMERS)),
 		[MOBILITY_SENT]		= ROW(SWITCHED, DO(HOLD_TIMER)),
 		[MOBILITY_TIMEOUT_HOLD]	= ROW(SWITCHED, DO(RELEASE)),
 		/* The cap runs only once the VM is gone from here: a blackout may last. */
@@ -264,6 +267,7 @@ static const char *const input_names[] = {
 	[MOBILITY_PLUG]		= "plug",
 	[MOBILITY_RUN]		= "run",
 	[MOBILITY_FOUND]	= "found",
+	[MOBILITY_HELD]		= "held",
 	[MOBILITY_STOP]		= "stop",
 	[MOBILITY_UNPLUG]	= "unplug",
 	[MOBILITY_LEAVE]	= "leave",

@@ -22,6 +22,10 @@
  * source's QEMU (UNPLUG), or a while after it has sent everything (SENT, TIMEOUT_HOLD), stands for
  * it.
  *
+ * An agent that ended meanwhile finds in the kernel what it had left there (HELD), and goes on
+ * from SWITCHED; libvirt says whether the VM is still here (LEAVE), gone (UNPLUG), or goes on (RUN,
+ * STAY).
+ *
  * The old NVE consents (R20, B4) only when both are true: the NVA says who asks (ASKED), and this
  * host's own QEMU says that the VM is leaving (LEAVE). Either may come first.
  *
@@ -56,6 +60,7 @@ enum mobility_input {
 	MOBILITY_PLUG,		/* the tap of an incoming VM is in the bridge */
 	MOBILITY_RUN,		/* the VM runs here: RESUME, start, or found running */
 	MOBILITY_FOUND,		/* the VM is here but stands still, and is no incoming one */
+	MOBILITY_HELD,		/* what an earlier life of the agent held for it, or forwards, has been found */
 	MOBILITY_STOP,		/* its vCPUs stand still (QMP STOP) */
 	MOBILITY_UNPLUG,	/* the VM or its tap is gone from this host */
 	MOBILITY_LEAVE,		/* QEMU is migrating it out (QMP MIGRATION setup, active, ...) */

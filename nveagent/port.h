@@ -89,6 +89,7 @@ struct port {
 	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	bool releasing;		/* counted in the agent's */
+	bool adopted;		/* @inflight is of an earlier life, and its VM has not been seen since */
 	unsigned announced;	/* rounds so far */
 	unsigned unguard_tries;	/* since the guard was made */
 	uint64_t move;		/* ledger id; 0: none under way */
@@ -170,5 +171,15 @@ void port_know_ring(struct port *port, const struct guest_ring_place *place);
 void port_count(struct port *port);
 /* Ends forwarding; what is being released goes first. */
 void port_free_inflight(struct port *port);
+/* The agent ends: the kernel goes on forwarding (inflight_leave()). */
+void port_leave_inflight(struct port *port);
+/*
+ * Makes ports for what an earlier life of the agent held or forwards in @vn. 0 or a negative errno.
+ */
+int port_adopt_all(struct agent_vn *vn);
+/*
+ * True for such a port when it is met for the first time: its device is known, or its VM is gone.
+ */
+bool port_meet(struct port *port);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "nveagent/agent_private.h"
 
 enum { RING_FRESH_US = 10000000 }; /* a guest takes longer to start anew, with another ring */
@@ -165,6 +166,57 @@ void port_release(struct port *port)
 		port_complain(port, "release what was held for the new NVE", r);
 	else if (port->inflight)
 		note_release(port);
+}
+
+/* --- what an earlier life left --- */
+
+static void adopt(struct agent_vn *vn, const struct kernel_left *left)
+{
+	struct port *port = port_find(vn->agent, vn->devices.vni, left->mac);
+	char mac[MAC_TEXT_SIZE], vtep[IP_TEXT_SIZE];
+	int r;
+
+	if (!port)
+		port = port_new(vn->agent, vn, left->mac, PORT_VM);
+	r = port ? inflight_adopt(vn->agent->kernel, &vn->devices, left, &port->inflight) : -ENOMEM;
+	if (r < 0) {
+		log_warning("VNI %u: cannot take over what is held for %s: %s", vn->devices.vni,
+			    mac_text(left->mac, mac), strerror(-r));
+		(void) port_free(port);
+		return;
+	}
+	log_notice("VNI %u: took over what is held for %s, which left for %s", vn->devices.vni,
+		   mac_text(left->mac, mac), ip_text(left->new_vtep, vtep));
+	port->other = left->new_vtep;
+	port->adopted = true;
+	(void) vn_hold(vn->vn, port->mac, true);
+	port_input(port, MOBILITY_HELD);
+}
+
+int port_adopt_all(struct agent_vn *vn)
+{
+	_cleanup_free_ struct kernel_left *left = calloc(KERNEL_LEFT_MAX, sizeof(*left));
+	int count = left ? kernel_find_left(vn->agent->kernel, &vn->devices, left) : -ENOMEM;
+
+	for (int i = 0; i < count; i++)
+		adopt(vn, &left[i]);
+	return count < 0 ? count : 0;
+}
+
+bool port_meet(struct port *port)
+{
+	bool adopted = port->adopted;
+
+	port->adopted = false;
+	if (adopted && port->inflight && port->ifindex)
+		inflight_find_tap(port->inflight, port->device);
+	return adopted;
+}
+
+void port_leave_inflight(struct port *port)
+{
+	if (mobility_is_forwarding(port->state))
+		port->inflight = inflight_leave(port->inflight);
 }
 
 void port_free_inflight(struct port *port)

@@ -262,16 +262,26 @@ static size_t read_by_all(const struct scene *scene)
 	return atomic_load(&scene->shared->old_log.count) + atomic_load(&scene->new_log->count);
 }
 
-static bool all_are_read(void *userdata)
-{
-	const struct scene *scene = userdata;
+struct reading {
+	const struct scene *scene;
+	size_t count;
+};
 
-	return read_by_all(scene) >= scene->total;
+static bool are_read(void *userdata)
+{
+	const struct reading *reading = userdata;
+
+	return read_by_all(reading->scene) >= reading->count;
+}
+
+bool scene_await_read(struct scene *scene, size_t count)
+{
+	return eventually(are_read, &(struct reading){ scene, count });
 }
 
 bool scene_await_all(struct scene *scene)
 {
-	return eventually(all_are_read, scene);
+	return scene_await_read(scene, scene->total);
 }
 
 struct scene_result scene_judge(const struct scene *scene)

@@ -95,7 +95,8 @@ void scene_stop_old(struct scene *scene);
 void scene_run_old(struct scene *scene);
 /* The old QEMU ends, and closes its tap. */
 void scene_end_old(struct scene *scene);
-/* Waits until every frame of the run has been read by someone. */
+/* Waits until @count frames of the run, or every one, have been read by someone. */
+bool scene_await_read(struct scene *scene, size_t count);
 bool scene_await_all(struct scene *scene);
 
 /* What became of the run. A bundle counts as the segments that it is. */
