@@ -28,6 +28,7 @@
 
 enum {
 	DEADLINE_S = 20, /* for any one answer */
+	ROUND_TRIPS_MAX = 1000,
 	HELD_MAX = CONTROL_REQUESTS_MAX,
 	BIG = 1 << 20,
 	BIG_FITTING = 8,
@@ -629,7 +630,9 @@ static void a_list_ends_with_its_client(void)
 	ask(fd, "wait", 2);
 	round_trip(other);
 	close(fd);
-	round_trip(other);
+	/* Which of the two descriptors is looked at first is not said. */
+	for (unsigned i = 0; i < ROUND_TRIPS_MAX && scene->freed < 2; i++)
+		round_trip(other);
 	CU_ASSERT_EQUAL(scene->freed, 2);
 	end(scene, other);
 }
