@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "nveagent/address_table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void address_table_init(struct address_table *table, struct address_policy policy)
 {
 	*table = (struct address_table){ .policy = policy };
+}
+
+void address_table_clear(struct address_table *table)
+{
+	free(table->entries);
+	table->entries = NULL;
+	table->count = table->room = 0;
 }
 
 static struct address *find(struct address_table *table, struct ip ip)
@@ -47,6 +55,25 @@ static void ask_within(const struct address_table *table, struct address *addres
 		address->due_us = due_us;
 }
 
+/* Twice as much as there was. False without memory. */
+static bool grow(struct address_table *table)
+{
+	uint8_t room = table->room ? (uint8_t) (2 * table->room) : ADDRESS_ROOM_MIN;
+	struct address *entries = reallocarray(table->entries, room, sizeof(*entries));
+
+	if (!entries)
+		return false;
+	table->entries = entries;
+	table->room = room;
+	return true;
+}
+
+/* False at the cap, or without memory. */
+static bool has_room(struct address_table *table)
+{
+	return table->count < table->policy.cap && (table->count < table->room || grow(table));
+}
+
 static void add(struct address_table *table, struct ip ip, uint64_t now_us)
 {
 	struct address *address = &table->entries[table->count++];
@@ -85,7 +112,7 @@ enum address_verdict address_table_hear(struct address_table *table, struct ip i
 		heard(table, address, now_us);
 		return ADDRESS_KNOWN;
 	}
-	if (table->count >= table->policy.cap) {
+	if (!has_room(table)) {
 		table->refused.over_cap++;
 		address_table_verify(table, now_us);
 		return ADDRESS_OVER_CAP;
@@ -100,7 +127,7 @@ enum address_verdict address_table_hear(struct address_table *table, struct ip i
 
 bool address_table_adopt(struct address_table *table, struct ip ip, bool verify, uint64_t now_us)
 {
-	if (find(table, ip) || table->count >= table->policy.cap)
+	if (find(table, ip) || !has_room(table))
 		return false;
 	add(table, ip, now_us);
 	if (verify)

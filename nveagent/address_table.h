@@ -47,7 +47,8 @@ enum {
 	ADDRESS_VERIFY_SPREAD_US =
 		1000000, /* over which the questions of a verification are spread */
 	ADDRESS_NEW_BURST = MAPPING_IPS_DEFAULT, /* new claims at once, then */
-	ADDRESS_NEW_INTERVAL_US = 250000,    /* one in this time */
+	ADDRESS_NEW_INTERVAL_US = 250000,	 /* one in this time */
+	ADDRESS_ROOM_MIN = 2,			 /* usually one of each family */
 };
 #define ADDRESS_NEVER UINT64_MAX
 
@@ -66,8 +67,8 @@ struct address {
 
 struct address_table {
 	struct address_policy policy;
-	struct address entries[MAPPING_IPS_MAX]; /* in the order in which they came */
-	uint8_t count;
+	struct address *entries; /* in the order in which they came; owned: most ports have few */
+	uint8_t count, room;
 	uint64_t
 		new_from_us; /* when the claims taken so far are paid off, at one per ADDRESS_NEW_INTERVAL_US */
 	struct address_refused {
@@ -78,11 +79,13 @@ struct address_table {
 enum address_verdict {
 	ADDRESS_KNOWN,	   /* it was there */
 	ADDRESS_NEW,	   /* it is there now */
-	ADDRESS_OVER_CAP,  /* not taken: the table is full */
+	ADDRESS_OVER_CAP,  /* not taken: the table is full, or there is no memory for more */
 	ADDRESS_OVER_RATE, /* not taken: new ones come too fast */
 };
 
 void address_table_init(struct address_table *table, struct address_policy policy);
+/* Releases what it holds; it is empty then, with the same policy. */
+void address_table_clear(struct address_table *table);
 
 /* The port says that it has @ip (unicast). */
 enum address_verdict address_table_hear(struct address_table *table, struct ip ip, uint64_t now_us);

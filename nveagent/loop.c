@@ -23,7 +23,8 @@ struct loop_watch {
 };
 
 struct loop_timer {
-	struct event *event;
+	struct event *event; /* NULL until it is started: most timers never are */
+	struct loop *loop;
 	loop_timer_handler handler;
 	void *userdata;
 };
@@ -171,16 +172,14 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 
 struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_handler handler, void *userdata)
 {
-	_cleanup_(loop_timer_freep) struct loop_timer *timer = calloc(1, sizeof(*timer));
+	struct loop_timer *timer = calloc(1, sizeof(*timer));
 
 	if (!timer)
 		return NULL;
+	timer->loop = loop;
 	timer->handler = handler;
 	timer->userdata = userdata;
-	timer->event = evtimer_new(loop->base, on_timer, timer);
-	if (!timer->event)
-		return NULL;
-	return TAKE_PTR(timer);
+	return timer;
 }
 
 int loop_timer_start(struct loop_timer *timer, uint64_t delay_us)
@@ -190,17 +189,20 @@ int loop_timer_start(struct loop_timer *timer, uint64_t delay_us)
 		.tv_usec = (suseconds_t) (delay_us % 1000000),
 	};
 
-	return evtimer_add(timer->event, &delay) < 0 ? -ENOMEM : 0;
+	if (!timer->event)
+		timer->event = evtimer_new(timer->loop->base, on_timer, timer);
+	return timer->event && evtimer_add(timer->event, &delay) == 0 ? 0 : -ENOMEM;
 }
 
 void loop_timer_stop(struct loop_timer *timer)
 {
-	evtimer_del(timer->event);
+	if (timer->event)
+		evtimer_del(timer->event);
 }
 
 bool loop_timer_is_running(const struct loop_timer *timer)
 {
-	return evtimer_pending(timer->event, NULL);
+	return timer->event && evtimer_pending(timer->event, NULL);
 }
 
 struct loop_timer *loop_timer_free(struct loop_timer *timer)

@@ -49,7 +49,7 @@ DEFINE_CLEANUP(struct loop_watch, loop_watch_free)
 
 /* A timer that is not running yet. */
 struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_handler handler, void *userdata);
-/* Fires once, @delay_us from now; a running timer starts anew. */
+/* Fires once, @delay_us from now; a running timer starts anew. 0 or -ENOMEM. */
 int loop_timer_start(struct loop_timer *timer, uint64_t delay_us);
 void loop_timer_stop(struct loop_timer *timer);
 bool loop_timer_is_running(const struct loop_timer *timer);

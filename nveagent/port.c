@@ -155,6 +155,7 @@ struct port *port_free(struct port *port)
 	if (!port)
 		return NULL;
 	local_ips_forget(port);
+	address_table_clear(&port->addresses);
 	port->ifindex = 0;
 	agent_neighbour_count(port);
 	agent_list_port_gone(port);

@@ -495,6 +495,7 @@ struct port *port_free(struct port *port)
 	timer_stop(clock_of(port), &port->tell);
 	timer_stop(clock_of(port), &port->age);
 	timer_stop(clock_of(port), &port->release);
+	address_table_clear(&port->addresses);
 	port->nve->ports[port->endpoint->index] = NULL;
 	if (port->releasing)
 		port->nve->releasing--;

@@ -29,6 +29,7 @@ static struct ip many(unsigned n)
 
 static void begin(uint8_t cap, uint64_t age_us)
 {
+	address_table_clear(&table); /* of the test before */
 	address_table_init(&table, (struct address_policy){ .cap = cap, .age_us = age_us });
 }
 
