@@ -228,6 +228,9 @@ int directory_next_output(struct directory *directory, struct directory_output *
  */
 bool directory_hold_changes(struct directory *directory, bool held);
 
+/* Whether every NVE that has a session has confirmed all that it was sent in it. */
+bool directory_is_confirmed(const struct directory *directory);
+
 /*
  * While @nve_id is held, it is not sent the rest of a snapshot: more waits for it than it takes. A
  * session begins without.

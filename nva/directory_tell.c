@@ -344,6 +344,17 @@ bool directory_hold_changes(struct directory *directory, bool held)
 	return !TAILQ_EMPTY(&directory->vnis_to_tell);
 }
 
+bool directory_is_confirmed(const struct directory *directory)
+{
+	for (size_t i = 0; i < directory->nve_end; i++) {
+		const struct nve *nve = directory->nves[i];
+
+		if (nve && nve->connected && nve->acked < nve->sent)
+			return false;
+	}
+	return true;
+}
+
 int directory_next_output(struct directory *directory, struct directory_output **ret_output)
 {
 	struct directory_output *output;

@@ -16,7 +16,8 @@ enum {
 	SERVER_BACKLOG = 512, /* every NVE of a rack connects at once after an NVA's restart */
 	SERVER_TICK_MS = 100,
 	/*
-	 * A round of UPDATEs to all is followed by a pause for new changes, in percent of its time.
+	 * A round of UPDATEs to all is followed by a pause for new changes, in percent of its time,
+	 * unless all have confirmed before.
 	 */
 	SERVER_PAUSE_PERCENT = 150,
 	SERVER_PAUSE_MAX_MS = 50,

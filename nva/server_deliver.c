@@ -4,9 +4,9 @@
  *
  * All outputs of a turn, then one write to each session that has something. So the busier it is,
  * the more changes travel in one UPDATE, and the fewer messages each of them costs. For the same
- * reason a round of UPDATEs that took long is followed by a pause in which changes are collected;
- * an idle NVA tells at once. A session that has enough to read is held: the directory makes no more
- * of its snapshot until it has drained.
+ * reason a round of UPDATEs that took long is followed by a pause in which changes are collected,
+ * until all NVEs have confirmed what they were sent; an idle NVA tells at once. A session that has
+ * enough to read is held: the directory makes no more of its snapshot until it has drained.
  */
 #include "nva/server_internal.h"
 
@@ -60,13 +60,19 @@ static uint64_t ticket_of_turn(struct server *server)
 	return ticket > store_durable(server->store) ? ticket : 0;
 }
 
+static bool is_pausing(const struct server *server)
+{
+	return clock_monotonic_us() < server->pause_end_us &&
+	       !directory_is_confirmed(server->directory);
+}
+
 /*
  * Whatever the directory says now may tell of any change until now: it waits for all of them, and
  * that it is still this NVA's to tell. A standby's outputs are of what it was told, for nobody.
  */
 void server_deliver(struct server *server)
 {
-	bool held = clock_monotonic_us() < server->pause_end_us, first = true;
+	bool held = is_pausing(server), first = true;
 	uint64_t ticket = 0;
 	int r;
 
@@ -137,7 +143,7 @@ bool server_deliver_and_flush(struct server *server)
 void server_await_pause(struct server *server)
 {
 	uint64_t now_us = clock_monotonic_us();
-	bool held = now_us < server->pause_end_us;
+	bool held = now_us < server->pause_end_us && is_pausing(server);
 	struct timeval timeout = { .tv_usec = held ? (suseconds_t) (server->pause_end_us - now_us)
 						   : 0 };
 

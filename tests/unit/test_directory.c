@@ -103,6 +103,23 @@ static void what_arrives_together_is_told_together(void)
 	CU_ASSERT_FALSE(update->snapshot);
 }
 
+static void all_is_confirmed_when_each_nve_with_a_session_has(void)
+{
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "192.0.2.2");
+
+	ack(world, a);
+	CU_ASSERT_FALSE(directory_is_confirmed(world->directory)); /* b's snapshot */
+	ack(world, b);
+	CU_ASSERT_TRUE(directory_is_confirmed(world->directory));
+
+	own(world, a, mac1, MAPPING_VM);
+	ack(world, b);
+	CU_ASSERT_FALSE(directory_is_confirmed(world->directory));
+	disconnect(world, a);
+	CU_ASSERT_TRUE(directory_is_confirmed(world->directory));
+}
+
 static void gateways_are_told_first(void)
 {
 	WORLD(world);
@@ -1002,8 +1019,9 @@ static void lists_the_mappings(void)
 UNIT_MAIN("directory", UNIT_TEST(welcomes_and_names_itself),
 	  UNIT_TEST(a_subscriber_gets_the_members_and_a_snapshot),
 	  UNIT_TEST(a_large_snapshot_comes_in_batches),
-	  UNIT_TEST(what_arrives_together_is_told_together), UNIT_TEST(gateways_are_told_first),
-	  UNIT_TEST(an_nve_outside_the_vni_is_told_nothing),
+	  UNIT_TEST(what_arrives_together_is_told_together),
+	  UNIT_TEST(all_is_confirmed_when_each_nve_with_a_session_has),
+	  UNIT_TEST(gateways_are_told_first), UNIT_TEST(an_nve_outside_the_vni_is_told_nothing),
 	  UNIT_TEST(a_name_or_vtep_belongs_to_one_nve), UNIT_TEST(another_version_is_refused),
 	  UNIT_TEST(a_newer_session_replaces_the_older),
 	  UNIT_TEST(a_lost_session_keeps_its_place_for_the_lease),
