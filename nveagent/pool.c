@@ -52,7 +52,7 @@ void pool_give(struct pool *pool, uint32_t number)
 
 /* --- the index --- */
 
-enum { INDEX_SIZE_FIRST = 64 };
+enum { INDEX_SIZE_FIRST = 64, INDEX_GROWTH = 16 }; /* room for a sixteenth more at a time */
 
 /* Two rounds of multiply and fold, each of 8 bytes: enough against somebody without the seed. */
 static uint64_t mix(uint64_t value, uint64_t seed)
@@ -80,14 +80,14 @@ void pool_index_clear(struct pool_index *index)
 {
 	free(index->heads);
 	index->heads = NULL;
-	index->size = index->count = 0;
+	index->size = index->room = index->count = 0;
 }
 
 static uint32_t *head_of(const struct pool_index *index, uint32_t number)
 {
 	uint64_t hash = index->hash(pool_item(index->pool, number), index->seed);
 
-	return &index->heads[hash & (index->size - 1)];
+	return &index->heads[pool_index_chain(index, hash)];
 }
 
 static void link_in(struct pool_index *index, uint32_t number)
@@ -98,28 +98,60 @@ static void link_in(struct pool_index *index, uint32_t number)
 	*head = number;
 }
 
-static int widen(struct pool_index *index)
+static int make_room(struct pool_index *index)
 {
-	size_t old_size = index->size, size = old_size ? old_size * 2 : INDEX_SIZE_FIRST;
-	uint32_t *old = index->heads, *heads = calloc(size, sizeof(*heads));
+	size_t room = index->room ? index->room + index->room / INDEX_GROWTH : INDEX_SIZE_FIRST;
+	uint32_t *heads;
 
+	if (index->size < index->room)
+		return 0;
+	heads = reallocarray(index->heads, room, sizeof(*heads));
 	if (!heads)
 		return -ENOMEM;
 	index->heads = heads;
-	index->size = size;
-	for (size_t i = 0; i < old_size; i++)
-		for (uint32_t number = old[i], next; number != POOL_NONE; number = next) {
-			next = *pool_index_next(index, number);
-			link_in(index, number);
-		}
-	free(old);
+	index->room = room;
 	return 0;
+}
+
+static void begin(struct pool_index *index)
+{
+	memset(index->heads, 0, INDEX_SIZE_FIRST * sizeof(*index->heads));
+	index->size = INDEX_SIZE_FIRST;
+	index->mask = 2 * INDEX_SIZE_FIRST - 1;
+}
+
+/* One chain more; the items of the one that has had its items until now are divided. */
+static void split(struct pool_index *index)
+{
+	size_t old = index->size & (index->mask >> 1);
+	uint32_t number = index->heads[old], next;
+
+	index->heads[old] = index->heads[index->size] = POOL_NONE;
+	index->size++;
+	for (; number != POOL_NONE; number = next) {
+		next = *pool_index_next(index, number);
+		link_in(index, number);
+	}
+	if (index->size > index->mask)
+		index->mask = 2 * index->mask + 1;
+}
+
+/* A table that cannot grow gets longer chains. */
+static void widen(struct pool_index *index)
+{
+	if (make_room(index) < 0)
+		return;
+	if (index->size)
+		split(index);
+	else
+		begin(index);
 }
 
 int pool_index_put(struct pool_index *index, uint32_t number)
 {
-	/* A table that cannot grow gets longer chains. */
-	if (index->count >= index->size && widen(index) < 0 && !index->size)
+	if (index->count >= index->size)
+		widen(index);
+	if (!index->size)
 		return -ENOMEM;
 	link_in(index, number);
 	index->count++;

@@ -40,7 +40,9 @@ static inline void *pool_item(const struct pool *pool, uint32_t number)
 }
 
 /*
- * Chains of items with the same hash. The owner sets the first three members; each item has a
+ * Chains of items with the same hash. It grows by one chain with each item, of which it divides one
+ * other (linear hashing, W. Litwin 1980): a table of any size never has to be made anew, for which
+ * whoever puts the 131,073rd item in would wait tens of milliseconds. The owner sets the first three members; each item has a
  * uint32_t at @next_offset that belongs to the index.
  */
 struct pool_index {
@@ -49,7 +51,9 @@ struct pool_index {
 	uint64_t (*hash)(const void *item, uint64_t seed);
 	uint64_t seed; /* from index_init(): who chooses addresses cannot choose chains */
 	uint32_t *heads;
-	size_t size, count; /* @size: a power of two, or 0 */
+	size_t size, room; /* chains; what @heads has room for */
+	uint64_t mask;	   /* twice the greatest power of two up to @size, less one */
+	size_t count;	   /* items */
 };
 
 void pool_index_init(struct pool_index *index);
@@ -59,10 +63,18 @@ void pool_index_clear(struct pool_index *index);
 int pool_index_put(struct pool_index *index, uint32_t number);
 void pool_index_remove(struct pool_index *index, uint32_t number);
 
+/* The chain of @hash: those behind the last one are not divided from theirs yet. */
+static inline size_t pool_index_chain(const struct pool_index *index, uint64_t hash)
+{
+	size_t chain = hash & index->mask;
+
+	return chain < index->size ? chain : chain & (index->mask >> 1);
+}
+
 /* The items whose hash may be @hash: the first one, and the one after @number; POOL_NONE ends. */
 static inline uint32_t pool_index_first(const struct pool_index *index, uint64_t hash)
 {
-	return index->size ? index->heads[hash & (index->size - 1)] : POOL_NONE;
+	return index->size ? index->heads[pool_index_chain(index, hash)] : POOL_NONE;
 }
 
 static inline uint32_t *pool_index_next(const struct pool_index *index, uint32_t number)

@@ -11,8 +11,11 @@ struct item {
 	uint64_t data;
 };
 
+static unsigned hashed; /* calls of item_hash() */
+
 static uint64_t item_hash(const void *item, uint64_t seed)
 {
+	hashed++;
 	return pool_hash(&((const struct item *) item)->key, sizeof(uint32_t), seed);
 }
 
@@ -111,5 +114,32 @@ static void an_item_stays_where_it_is(void)
 	end(&shelf);
 }
 
+/* However many there are already: nothing waits while a table is made anew. */
+static void no_put_takes_long(void)
+{
+	enum { VERY_MANY = 300000, CHAIN = 24 }; /* as good as never longer, of one item on average */
+	struct shelf shelf;
+
+	begin(&shelf);
+	for (uint32_t key = 0; key < VERY_MANY; key++) {
+		hashed = 0;
+		(void) put(&shelf, key);
+		CU_ASSERT_FATAL(hashed <= CHAIN);
+	}
+	for (uint32_t key = 0; key < VERY_MANY; key++) {
+		uint32_t number = find(&shelf, key);
+
+		CU_ASSERT_NOT_EQUAL_FATAL(number, POOL_NONE);
+		if (key % 3)
+			continue;
+		pool_index_remove(&shelf.index, number);
+		pool_give(&shelf.pool, number);
+	}
+	for (uint32_t key = 0; key < VERY_MANY; key++)
+		CU_ASSERT_EQUAL(find(&shelf, key) == POOL_NONE, key % 3 == 0);
+	CU_ASSERT_EQUAL(shelf.index.count, VERY_MANY - VERY_MANY / 3);
+	end(&shelf);
+}
+
 UNIT_MAIN("pool", UNIT_TEST(finds_what_was_put), UNIT_TEST(gives_numbers_again),
-	  UNIT_TEST(an_item_stays_where_it_is))
+	  UNIT_TEST(an_item_stays_where_it_is), UNIT_TEST(no_put_takes_long))
