@@ -2,50 +2,49 @@
 #include "nveagent/agent_pull.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "nva/digest.h"
 #include "nveagent/agent_private.h"
-#include "nveagent/kernel_fdb.h"
 
 struct puller {
 	struct agent_vn *vn;
 	struct loop_timer *timer;
+	uint32_t at; /* vn_walk()'s, of the present look */
 	unsigned age_s;
 	uint64_t dropped;
 };
 
 /* Endpoints on their way to the NVA, a full message at a time. */
-struct listing {
+struct held_list {
 	struct agent_vn *vn;
 	struct nvo3_message message;
 	struct mapping *endpoints; /* NVO3_BATCH_MAX */
 };
 
-static void send_list(struct listing *listing)
+static void send_list(struct held_list *listing)
 {
 	listing->message.id = nva_link_next_id(listing->vn->agent->nva);
 	(void) nva_link_send(listing->vn->agent->nva, &listing->message);
 	listing->message.removed_count = 0;
 }
 
-static int begin_list(struct listing *listing, struct agent_vn *vn, enum nvo3_kind kind)
+static int begin_list(struct held_list *listing, struct agent_vn *vn)
 {
-	*listing = (struct listing){
+	*listing = (struct held_list){
 		.vn = vn,
-		.message = { .kind = kind, .vni = vn->devices.vni },
+		.message = { .kind = NVO3_SUBSCRIBE, .vni = vn->devices.vni },
 		.endpoints = malloc(NVO3_BATCH_MAX * sizeof(*listing->endpoints)),
 	};
 	listing->message.removed = listing->endpoints;
 	return listing->endpoints ? 0 : -ENOMEM;
 }
 
-static void add_mac(struct listing *listing, struct mac mac)
+static void add_mac(struct held_list *listing, struct mac mac)
 {
 	if (listing->message.removed_count == NVO3_BATCH_MAX) {
-		listing->message.more = listing->message.kind == NVO3_SUBSCRIBE;
+		listing->message.more = true;
 		send_list(listing);
 		listing->message.more = false;
 	}
@@ -59,7 +58,7 @@ static void add_mac(struct listing *listing, struct mac mac)
 
 static void add_held(void *userdata, const struct mapping *mapping)
 {
-	struct listing *listing = userdata;
+	struct held_list *listing = userdata;
 
 	if (ip_cmp(mapping->vtep, listing->vn->agent->config->vtep) != 0)
 		add_mac(listing, mapping->mac);
@@ -85,7 +84,7 @@ static void subscribe_to_all(struct agent_vn *vn, uint32_t features)
 
 void agent_pull_subscribe(struct agent_vn *vn, uint32_t features)
 {
-	struct listing listing;
+	struct held_list listing;
 
 	if (vn->puller && !(features & NVO3_FEATURE_PULL))
 		log_warning("VNI %u: this NVA cannot be pulled from; it will push everything",
@@ -94,7 +93,7 @@ void agent_pull_subscribe(struct agent_vn *vn, uint32_t features)
 		subscribe_to_all(vn, features);
 		return;
 	}
-	if (begin_list(&listing, vn, NVO3_SUBSCRIBE) < 0) {
+	if (begin_list(&listing, vn) < 0) {
 		log_warning("VNI %u: out of memory: everything will be pushed", vn->devices.vni);
 		subscribe_to_all(vn, features);
 		return;
@@ -109,60 +108,70 @@ void agent_pull_subscribe(struct agent_vn *vn, uint32_t features)
 /* --- what is not used any more --- */
 
 /* The kernel's VXLAN device notes when an entry last sent a frame (vxlan_find_mac()). */
-static bool is_idle(const struct puller *puller, const struct fdb_entry *entry)
+static bool is_idle(const struct puller *puller, const struct kernel_lookup *lookup)
 {
-	return entry->layer == FDB_LAYER_VXLAN && entry->ours && !mac_is_zero(entry->mac) &&
-	       entry->ifindex == puller->vn->devices.vxlan_ifindex &&
-	       entry->idle_s >= puller->age_s;
+	return lookup->found && lookup->actual.ours && lookup->actual.idle_s >= puller->age_s;
 }
 
-static int drop_idle(struct puller *puller)
+static int drop_idle(struct puller *puller, const struct mapping *held, size_t count)
 {
-	_cleanup_(fdb_table_freep) struct fdb_table *actual = fdb_table_new();
+	struct kernel_lookup lookups[KERNEL_LOOKUPS_MAX];
+	struct mapping dropped[KERNEL_LOOKUPS_MAX];
 	struct agent_vn *vn = puller->vn;
-	const struct fdb_entry *entries;
-	struct listing listing;
-	uint64_t before = puller->dropped;
-	int r = actual ? kernel_fdb_dump(vn->agent->kernel, &vn->devices, actual) : -ENOMEM;
+	struct nvo3_message drop = { .kind = NVO3_DROP,
+				     .vni = vn->devices.vni,
+				     .removed = dropped };
+	int r;
 
-	if (r == 0)
-		r = begin_list(&listing, vn, NVO3_DROP);
+	for (size_t i = 0; i < count; i++)
+		lookups[i].asked =
+			(struct fdb_entry){ .layer = FDB_LAYER_VXLAN, .mac = held[i].mac };
+	r = kernel_look(vn->agent->kernel, &vn->devices, lookups, count);
 	if (r < 0)
 		return r;
-	entries = fdb_table_entries(actual);
-	for (size_t i = 0; i < fdb_table_count(actual); i++) {
-		if (!is_idle(puller, &entries[i]) || !vn_forget(vn->vn, entries[i].mac))
-			continue;
-		add_mac(&listing, entries[i].mac);
-		puller->dropped++;
-	}
-	if (listing.message.removed_count > 0) {
-		send_list(&listing);
-		log_debug("VNI %u: dropped %" PRIu64 " mappings that were not used for %u s",
-			  vn->devices.vni, puller->dropped - before, puller->age_s);
-		agent_vn_flush(vn);
-	}
-	free(listing.endpoints);
+	for (size_t i = 0; i < count; i++)
+		if (is_idle(puller, &lookups[i]) && vn_forget(vn->vn, held[i].mac))
+			dropped[drop.removed_count++] =
+				(struct mapping){ .vni = drop.vni, .mac = held[i].mac };
+	if (drop.removed_count == 0)
+		return 0;
+	puller->dropped += drop.removed_count;
+	drop.id = nva_link_next_id(vn->agent->nva);
+	(void) nva_link_send(vn->agent->nva, &drop);
+	agent_vn_flush_soon(vn);
 	return 0;
 }
 
 static void look_again_later(struct puller *puller)
 {
+	puller->at = 0;
 	(void) loop_timer_start(puller->timer, puller->age_s * UINT64_C(1000000) / PULL_LOOKS);
 }
 
-/* Without a session the NVA could not be told: what is held then stays held. */
+/*
+ * A piece of a look at all that is held, each time the loop comes round. Without a session the NVA
+ * could not be told: what is held then stays held.
+ */
 static void on_timer(void *userdata)
 {
 	struct puller *puller = userdata;
+	struct mapping mappings[KERNEL_LOOKUPS_MAX];
+	const struct agent_vn *vn = puller->vn;
+	bool more = false;
+	size_t count;
 	int r = 0;
 
-	if (nva_link_is_up(puller->vn->agent->nva) && vn_is_synced(puller->vn->vn))
-		r = drop_idle(puller);
+	if (nva_link_is_up(vn->agent->nva) && vn_is_synced(vn->vn)) {
+		more = vn_walk(vn->vn, &puller->at, mappings, KERNEL_LOOKUPS_MAX, &count);
+		r = drop_idle(puller, mappings, count);
+	}
 	if (r < 0)
 		log_warning("VNI %u: cannot see which entries are in use: %s; keeping all",
-			    puller->vn->devices.vni, strerror(-r));
-	look_again_later(puller);
+			    vn->devices.vni, strerror(-r));
+	if (r == 0 && more)
+		(void) loop_timer_start(puller->timer, 0);
+	else
+		look_again_later(puller);
 }
 
 /* --- life --- */

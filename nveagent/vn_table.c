@@ -73,6 +73,7 @@ uint32_t place_add(struct vn *vn, struct mac mac)
 		pool_give(&vn->place_pool, number);
 		return 0;
 	}
+	place_at(vn, number)->known = true;
 	return number;
 }
 
@@ -96,29 +97,24 @@ void place_drop_if_empty(struct vn *vn, uint32_t number)
 	    place->told_bridge == TOLD_OTHER || place->told_vxlan != TOLD_NOTHING)
 		return;
 	pool_index_remove(&vn->places, number);
+	place_at(vn, number)->known = false;
 	pool_give(&vn->place_pool, number);
-}
-
-static void each_of(struct vn *vn, const struct pool_index *index,
-		    void (*each)(struct vn *vn, uint32_t number, void *userdata), void *userdata)
-{
-	for (size_t i = 0; i < index->size; i++)
-		for (uint32_t number = index->heads[i], next; number; number = next) {
-			next = *pool_index_next(index, number);
-			each(vn, number, userdata);
-		}
 }
 
 void place_each(struct vn *vn, void (*each)(struct vn *vn, uint32_t number, void *userdata),
 		void *userdata)
 {
-	each_of(vn, &vn->places, each, userdata);
+	for (uint32_t number = 1; number <= vn->place_pool.used; number++)
+		if (place_at(vn, number)->known)
+			each(vn, number, userdata);
 }
 
 void claim_each(struct vn *vn, void (*each)(struct vn *vn, uint32_t number, void *userdata),
 		void *userdata)
 {
-	each_of(vn, &vn->claims, each, userdata);
+	for (uint32_t number = 1; number <= vn->claim_pool.used; number++)
+		if (claim_at(vn, number)->known)
+			each(vn, number, userdata);
 }
 
 /* --- claims --- */
@@ -193,6 +189,7 @@ static void forget_released(struct vn *vn, uint32_t number)
 	if (!is_empty(claim))
 		return;
 	pool_index_remove(&vn->claims, number);
+	claim->known = false;
 	pool_give(&vn->claim_pool, number);
 }
 
@@ -231,6 +228,7 @@ uint32_t claim_add(struct vn *vn, struct ip ip)
 		pool_give(&vn->claim_pool, number);
 		return 0;
 	}
+	claim_at(vn, number)->known = true;
 	return number;
 }
 
