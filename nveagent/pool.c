@@ -52,8 +52,6 @@ void pool_give(struct pool *pool, uint32_t number)
 
 /* --- the index --- */
 
-enum { INDEX_SIZE_FIRST = 64, INDEX_GROWTH = 16 }; /* room for a sixteenth more at a time */
-
 /* Two rounds of multiply and fold, each of 8 bytes: enough against somebody without the seed. */
 static uint64_t mix(uint64_t value, uint64_t seed)
 {
@@ -72,22 +70,21 @@ uint64_t pool_hash(const void *data, size_t size, uint64_t seed)
 
 void pool_index_init(struct pool_index *index)
 {
+	index->heads.item_size = sizeof(uint32_t);
 	index->seed = UINT64_C(0x2545f4914f6cdd1d);
 	(void) getrandom(&index->seed, sizeof(index->seed), 0);
 }
 
 void pool_index_clear(struct pool_index *index)
 {
-	free(index->heads);
-	index->heads = NULL;
-	index->size = index->room = index->count = 0;
+	pool_drop(&index->heads);
+	index->size = index->count = 0;
+	index->mask = 0;
 }
 
 static uint32_t *head_of(const struct pool_index *index, uint32_t number)
 {
-	uint64_t hash = index->hash(pool_item(index->pool, number), index->seed);
-
-	return &index->heads[pool_index_chain(index, hash)];
+	return pool_index_head(index, index->hash(pool_item(index->pool, number), index->seed));
 }
 
 static void link_in(struct pool_index *index, uint32_t number)
@@ -98,53 +95,31 @@ static void link_in(struct pool_index *index, uint32_t number)
 	*head = number;
 }
 
-static int make_room(struct pool_index *index)
+/* The items of the chain that has had those of chain @added until now are divided. */
+static void split(struct pool_index *index, size_t added)
 {
-	size_t room = index->room ? index->room + index->room / INDEX_GROWTH : INDEX_SIZE_FIRST;
-	uint32_t *heads;
+	uint32_t *old = pool_item(&index->heads, (uint32_t) (added & (index->mask >> 1)) + 1);
+	uint32_t number = *old, next;
 
-	if (index->size < index->room)
-		return 0;
-	heads = reallocarray(index->heads, room, sizeof(*heads));
-	if (!heads)
-		return -ENOMEM;
-	index->heads = heads;
-	index->room = room;
-	return 0;
-}
-
-static void begin(struct pool_index *index)
-{
-	memset(index->heads, 0, INDEX_SIZE_FIRST * sizeof(*index->heads));
-	index->size = INDEX_SIZE_FIRST;
-	index->mask = 2 * INDEX_SIZE_FIRST - 1;
-}
-
-/* One chain more; the items of the one that has had its items until now are divided. */
-static void split(struct pool_index *index)
-{
-	size_t old = index->size & (index->mask >> 1);
-	uint32_t number = index->heads[old], next;
-
-	index->heads[old] = index->heads[index->size] = POOL_NONE;
-	index->size++;
+	*old = POOL_NONE;
 	for (; number != POOL_NONE; number = next) {
 		next = *pool_index_next(index, number);
 		link_in(index, number);
 	}
-	if (index->size > index->mask)
-		index->mask = 2 * index->mask + 1;
 }
 
 /* A table that cannot grow gets longer chains. */
 static void widen(struct pool_index *index)
 {
-	if (make_room(index) < 0)
+	size_t added = index->size;
+
+	if (pool_take(&index->heads) == POOL_NONE)
 		return;
-	if (index->size)
-		split(index);
-	else
-		begin(index);
+	index->size++;
+	if (added > 0)
+		split(index, added);
+	if (index->size > index->mask)
+		index->mask = 2 * index->mask + 1;
 }
 
 int pool_index_put(struct pool_index *index, uint32_t number)

@@ -50,8 +50,8 @@ struct pool_index {
 	size_t next_offset;
 	uint64_t (*hash)(const void *item, uint64_t seed);
 	uint64_t seed; /* from index_init(): who chooses addresses cannot choose chains */
-	uint32_t *heads;
-	size_t size, room; /* chains; what @heads has room for */
+	struct pool heads; /* of the chains, the first one of number 1: they never move, either */
+	size_t size;	   /* chains */
 	uint64_t mask;	   /* twice the greatest power of two up to @size, less one */
 	size_t count;	   /* items */
 };
@@ -63,18 +63,19 @@ void pool_index_clear(struct pool_index *index);
 int pool_index_put(struct pool_index *index, uint32_t number);
 void pool_index_remove(struct pool_index *index, uint32_t number);
 
-/* The chain of @hash: those behind the last one are not divided from theirs yet. */
-static inline size_t pool_index_chain(const struct pool_index *index, uint64_t hash)
+/* Where the chain of @hash begins: those behind the last one are not divided from theirs yet. */
+static inline uint32_t *pool_index_head(const struct pool_index *index, uint64_t hash)
 {
-	size_t chain = hash & index->mask;
+	uint64_t chain = hash & index->mask;
 
-	return chain < index->size ? chain : chain & (index->mask >> 1);
+	chain = chain < index->size ? chain : chain & (index->mask >> 1);
+	return pool_item(&index->heads, (uint32_t) chain + 1);
 }
 
 /* The items whose hash may be @hash: the first one, and the one after @number; POOL_NONE ends. */
 static inline uint32_t pool_index_first(const struct pool_index *index, uint64_t hash)
 {
-	return index->size ? index->heads[pool_index_chain(index, hash)] : POOL_NONE;
+	return index->size ? *pool_index_head(index, hash) : POOL_NONE;
 }
 
 static inline uint32_t *pool_index_next(const struct pool_index *index, uint32_t number)
