@@ -230,7 +230,7 @@ int reservations_refresh(struct reservations *reservations, char *reterr_message
 			 : load(reservations, fd, reterr_message);
 }
 
-int reservations_open(const char *path, struct reservations **ret_ethers, char *reterr_message)
+int reservations_open(const char *path, struct reservations **ret_reservations, char *reterr_message)
 {
 	_cleanup_(reservations_freep) struct reservations *reservations =
 		calloc(1, sizeof(*reservations));
@@ -246,7 +246,7 @@ int reservations_open(const char *path, struct reservations **ret_ethers, char *
 	r = reservations_refresh(reservations, reterr_message);
 	if (r < 0)
 		return r;
-	*ret_ethers = TAKE_PTR(reservations);
+	*ret_reservations = TAKE_PTR(reservations);
 	return 0;
 }
 
