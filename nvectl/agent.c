@@ -18,7 +18,11 @@ static void explain(int error, const char *socket, unsigned timeout_ms, char *me
 	else if (error == -ECONNRESET)
 		snprintf(message, AGENT_MESSAGE_SIZE,
 			 "the agent at %s closed the connection without an answer", socket);
-	else if (error == -EMSGSIZE || error == -EBADMSG)
+	else if (error == -EMSGSIZE)
+		snprintf(message, AGENT_MESSAGE_SIZE,
+			 "the answer of the agent at %s is longer than %d MiB: ask for one VNI",
+			 socket, AGENT_REPLY_SIZE_MAX >> 20);
+	else if (error == -EBADMSG)
 		snprintf(message, AGENT_MESSAGE_SIZE,
 			 "the agent at %s gave a reply that is not understood", socket);
 	else

@@ -9,7 +9,9 @@
 
 enum {
 	AGENT_TIMEOUT_MS = 5000,
-	AGENT_REPLY_SIZE_MAX = 64 << 20, /* 200,000 mappings of two addresses each, in one line */
+	AGENT_LIST_TIMEOUT_MS =
+		60000, /* the agent makes a list beside its work, some 100,000 rows a second */
+	AGENT_REPLY_SIZE_MAX = 256 << 20, /* 800,000 mappings of two addresses each, in one line */
 	AGENT_MESSAGE_SIZE = 512,
 };
 

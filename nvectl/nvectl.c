@@ -85,12 +85,18 @@ void nvectl_print_json(struct json_object *object)
 
 struct json_object *nvectl_ask(const struct nvectl *ctl, struct json_object *request)
 {
+	return nvectl_ask_for(ctl, request, AGENT_TIMEOUT_MS);
+}
+
+struct json_object *nvectl_ask_for(const struct nvectl *ctl, struct json_object *request,
+				   unsigned timeout_ms)
+{
 	struct json_object *reply = NULL;
 	char message[AGENT_MESSAGE_SIZE];
 
 	if (!request)
 		nvectl_fail("out of memory");
-	else if (agent_ask(ctl->socket, request, AGENT_TIMEOUT_MS, &reply, message) < 0)
+	else if (agent_ask(ctl->socket, request, timeout_ms, &reply, message) < 0)
 		nvectl_fail("%s", message);
 	json_unref(request);
 	return reply;

@@ -50,5 +50,8 @@ void nvectl_print_json(struct json_object *object);
  * owns, or NULL when the error is printed.
  */
 struct json_object *nvectl_ask(const struct nvectl *ctl, struct json_object *request);
+/* The same for what takes longer than AGENT_TIMEOUT_MS. */
+struct json_object *nvectl_ask_for(const struct nvectl *ctl, struct json_object *request,
+				   unsigned timeout_ms);
 
 #endif

@@ -16,7 +16,6 @@ enum {
 	OPTION_VNI,
 	OPTION_VM,
 	OPTION_UUID,
-	OPTION_INCOMING,
 };
 
 struct port {
@@ -24,7 +23,6 @@ struct port {
 	bool adding;
 	const char *qmp, *tap, *mac, *vm, *uuid; /* borrowed from argv; NULL when not given */
 	uint32_t vni;				 /* 0 when not given */
-	bool incoming;
 };
 
 static const struct argp_option key_options[] = {
@@ -43,7 +41,6 @@ static const struct argp_option add_options[] = {
 	{ "vni",	OPTION_VNI,	"VNI",	0, "The virtual network it is in" },
 	{ "uuid",	OPTION_UUID,	"UUID",	0, "The VM's UUID, the same on both hosts" },
 	{ "vm",		OPTION_VM,	"NAME",	0, "The VM's name, for people" },
-	{ "incoming",	OPTION_INCOMING, NULL,	0, "The guest is to arrive here by a migration" },
 	{ 0 },
 	/* clang-format on */
 };
@@ -74,9 +71,6 @@ static error_t parse_port(int key, char *argument, struct argp_state *state)
 		return 0;
 	case OPTION_VM:
 		port->vm = argument;
-		return 0;
-	case OPTION_INCOMING:
-		port->incoming = true;
 		return 0;
 	case OPTION_MAC:
 		if (mac_from_text(argument, &mac) < 0)
@@ -118,8 +112,6 @@ static struct json_object *build_request(const struct port *port)
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (texts[i].value && json_add_string(request, texts[i].key, texts[i].value) < 0)
 			return NULL;
-	if (port->adding && json_add_bool(request, "incoming", port->incoming) < 0)
-		return NULL;
 	return TAKE_PTR(request);
 }
 

@@ -124,7 +124,8 @@ static int print_list(struct json_object *reply, const struct list *list)
 /* Asks, then prints the reply as JSON or the one list in it. Takes @request over. */
 static int show_list(const struct nvectl *ctl, struct json_object *request, const struct list *list)
 {
-	_cleanup_(json_unrefp) struct json_object *reply = nvectl_ask(ctl, request);
+	_cleanup_(json_unrefp) struct json_object *reply =
+		nvectl_ask_for(ctl, request, AGENT_LIST_TIMEOUT_MS);
 
 	if (!reply)
 		return EXIT_FAILURE;

@@ -21,10 +21,10 @@ MIGRATE_TIMEOUT_S = 60
 
 
 class BareQemu(Case):
-    def add_port(self, lab, qemu, *more):
+    def add_port(self, lab, qemu):
         """`nvectl port add` for QEMU; its first monitor is the agent's from now on."""
         lab.system.ctl(qemu.host, "port", "add", "--qmp", qemu.monitor, "--tap", qemu.tap, "--mac", qemu.guest.mac,
-                       "--vni", str(overlay.VNI), "--vm", qemu.guest.name, "--uuid", qemu.guest.uuid, *more)
+                       "--vni", str(overlay.VNI), "--vm", qemu.guest.name, "--uuid", qemu.guest.uuid)
 
     def wait_ports(self, lab, wanted):
         """Waits until the states of the guest's ports are WANTED: {host name: [state]}."""
@@ -66,7 +66,7 @@ class BareQemu(Case):
         """Moves the guest from the QEMU SOURCE to a new one on HOST, under load; the new one."""
         began_us = time.time_ns() // 1000
         target = lab.qemu_start(host, self.guest, incoming=incoming_uri(lab[host], MIGRATION_PORT))
-        self.add_port(lab, target, "--incoming")
+        self.add_port(lab, target)
         tracks = [watch.begin(self.mac) for watch in self.watches if watch.host is not target.host]
         with Stream(lab, lab.tenants["ts-peer"], f"{BUILD}/tests/lab/probe", address, PPS, FRAME_SIZE, True) as stream:
             stream.run_for(1)

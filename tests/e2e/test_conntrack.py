@@ -197,7 +197,7 @@ class Conntrack(Case):
         call = self.fortify(lab, source.guest, family)
         self.close_the_door(lab, call)
         target = lab.qemu_start("hv2", source.guest, incoming=incoming_uri(lab["hv2"], MIGRATION_PORT))
-        self.add_port(lab, target, "--incoming")
+        self.add_port(lab, target)
         address = source.guest.ip4 if family == 4 else source.guest.ip6
         source.qmp.execute("migrate-set-capabilities", capabilities=[
             {"capability": name, "state": True} for name in MIGRATION_CAPABILITIES])
@@ -210,10 +210,10 @@ class Conntrack(Case):
         self.assertGreaterEqual(len(entries(source.host, address)), 1)
 
     @staticmethod
-    def add_port(lab, qemu, *more):
+    def add_port(lab, qemu):
         """`nvectl port add` for QEMU; its first monitor is the agent's from now on."""
         lab.system.ctl(qemu.host, "port", "add", "--qmp", qemu.monitor, "--tap", qemu.tap, "--mac", qemu.guest.mac,
-                       "--vni", str(overlay.VNI), "--vm", qemu.guest.name, "--uuid", qemu.guest.uuid, *more)
+                       "--vni", str(overlay.VNI), "--vm", qemu.guest.name, "--uuid", qemu.guest.uuid)
 
     def test_rollback_ipv4(self):
         self.check_rollback(4)

@@ -188,10 +188,10 @@ class Ports(Case):
     def test_add(self):
         self.assertEqual(self.text({}, *self.ADD), "port 52:54:00:aa:00:10 added to VNI 100\n")
         wanted = {"op": "port-add", "vni": 100, "qmp": "/run/vm.qmp", "tap": "tap0", "mac": "52:54:00:aa:00:10",
-                  "uuid": UUID, "incoming": False}
+                  "uuid": UUID}
         self.assertEqual(self.requests, [wanted])
-        self.text({}, *self.ADD, "--incoming", "--vm", "web")
-        self.assertEqual(self.requests, [{**wanted, "incoming": True, "vm": "web"}])
+        self.text({}, *self.ADD, "--vm", "web")
+        self.assertEqual(self.requests, [{**wanted, "vm": "web"}])
 
     def test_del(self):
         self.assertEqual(self.text({}, "port", "del", "--mac", "52:54:00:aa:00:10", "--vni", "100"),
