@@ -18,6 +18,7 @@ from fake_qemu import FakeQemu  # noqa: E402
 from tenants import (Case, DEADLINE_S, IP4, IP6, MACS, VNI, announcement4, arp, icmpv6, inside, mac_bytes, main, na,
                      rarp_request, run, wait_until)  # noqa: E402
 
+ROUNDS = 5  # of announcements: nveagent/port_effects.c
 GATEWAY4, GATEWAY6 = "198.51.100.1", "2001:db8:100::1"
 
 
@@ -123,18 +124,19 @@ class Arrival(Case):
         for wire in (neighbour, far):
             self.check_announced(wire)
 
-    def check_announced(self, wire):
+    def check_announced(self, wire, rounds=1):
+        """Each form of the announcement is heard, so many times."""
         mac, ip4 = mac_bytes(MACS["t1"]), socket.inet_aton(IP4["t1"])
-        wanted = {announcement4(mac, IP4["t1"]), arp(0x0806, 2, (mac, ip4), (mac, ip4)),
-                  na(mac, IP6["t1"], 0xa0), rarp_request("t1")}
+        heard = dict.fromkeys((announcement4(mac, IP4["t1"]), arp(0x0806, 2, (mac, ip4), (mac, ip4)),
+                               na(mac, IP6["t1"], 0xa0), rarp_request("t1")), 0)
 
         def look():
-            frame = wire.hear()
-            wanted.discard(frame)
-            if frame:
-                wanted.discard(frame[:42])
-            return not wanted
-        wait_until(look, "all forms of the announcement")
+            frame = wire.hear() or b""
+            form = frame if frame in heard else frame[:42]  # Ethernet pads what is short
+            if form in heard:
+                heard[form] += 1
+            return min(heard.values()) >= rounds
+        wait_until(look, f"all forms of the announcement, {rounds} times")
 
     def test_rarp_on_another_host(self):
         """The directory knows the client from the host where it was; the new host answers."""
@@ -184,7 +186,8 @@ class VmArrival(Case):
         """
         On RESUME the new host announces every address that the directory knows, also one that was learned while the
         memory was copied, to its own bridge and to who has no agent; the VM itself hears nothing; QEMU is asked to
-        announce too, and what it says is no diskless client's question.
+        announce too, and what it says is no diskless client's question. Who has no agent cannot confirm that it has
+        heard: all five rounds are sent.
         """
         for underlay in (4, 6):
             with self.subTest(underlay=underlay):
@@ -208,7 +211,7 @@ class VmArrival(Case):
         self.assertIn("announce-self", target.commands)
         new.send(rarp_request("t1"))  # QEMU's, asked for
         for wire in wires:
-            self.check_announced(wire)
+            self.check_announced(wire, ROUNDS)
         world.knows("t1", IP4["t1"], IP6["t1"], vtep="hv2", at="hv1")
         self.assertIn("router", world.mapping("hv1", "t1")["flags"])
 
