@@ -161,9 +161,9 @@ static void wait_for_pulls(struct directory *directory, struct vni *vni, struct 
 	entry = entry_find(directory, vni, convergence->mac);
 	if (entry)
 		interests_each(directory, vni, entry, wait_for, &waiting);
-	/* It may have been withdrawn since, and even be another one now. */
+	/* It may have been withdrawn before or since: who holds what was, is told of that only. */
 	TAILQ_FOREACH(pull, &vni->pulls, of_vni)
-		if (pull_was_told_gone(pull, convergence->mac))
+		if (pull_may_hold_gone(pull, convergence->mac))
 			wait_for(&waiting, pull->member);
 }
 

@@ -308,6 +308,8 @@ static void tell_share(struct directory *directory, struct pull *pull, bool snap
 		message.snapshot = first;
 		message.snapshot_end = snapshot && is_told(pull, &part);
 		message.revision = member->nve->sent = ++directory->revision;
+		if (message.removed_count > 0)
+			pull->gone_revision = message.revision;
 		directory->counters[COUNTER_UPDATES]++;
 		tell(directory, member->nve, &message);
 		first = false;
@@ -336,8 +338,10 @@ void pulls_told(struct vni *vni)
 	}
 }
 
-bool pull_was_told_gone(const struct pull *pull, struct mac mac)
+bool pull_may_hold_gone(const struct pull *pull, struct mac mac)
 {
+	if (pull->member->nve->acked < pull->gone_revision)
+		return true;
 	for (size_t i = 0; i < pull->removed.count; i++)
 		if (mac_cmp(pull->removed.items[i].mac, mac) == 0)
 			return true;

@@ -409,6 +409,36 @@ static void a_move_that_ended_at_once_waits_too(void)
 	(void) take(world, b, NVO3_CONVERGED);
 }
 
+/*
+ * It was withdrawn before the new NVE said that it comes: who held it need not know of the new place,
+ * but must have let go of the old one.
+ */
+static void a_move_waits_for_who_was_told_of_the_end(void)
+{
+	WORLD(world);
+	uint32_t a = join_pulling(world, "hv1", "192.0.2.1");
+	uint32_t b = join(world, "hv2", "2001:db8::2");
+	uint32_t c = join_pulling(world, "hv3", "192.0.2.3");
+
+	serve(world, a, mac1, "10.0.0.1");
+	ack(world, b);
+	pull_mac(world, c, mac1);
+	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 1);
+	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->removed_count, 1);
+	CU_ASSERT_EQUAL(take(world, a, NVO3_UPDATE)->removed_count, 1);
+	CU_ASSERT_EQUAL(take(world, c, NVO3_UPDATE)->removed_count, 1);
+	send_endpoint(world, b, NVO3_COMMIT, mac1, 0);
+	(void) take(world, b, NVO3_COMMITTED);
+	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->mappings[0].generation, 2);
+	ack(world, b);
+	CU_ASSERT_TRUE(is_quiet(world));
+	ack(world, c);
+	CU_ASSERT_TRUE(is_quiet(world)); /* what was a's own is so in its kernel yet */
+	ack(world, a);
+	CU_ASSERT_EQUAL(take(world, b, NVO3_CONVERGED)->generation, 2);
+	CU_ASSERT_TRUE(is_quiet(world));
+}
+
 static void nobody_drops_where_it_has_no_business(void)
 {
 	WORLD(world);
@@ -531,5 +561,6 @@ UNIT_MAIN("directory_pull", UNIT_TEST(it_is_told_what_it_owns_and_asked_for),
 	  UNIT_TEST(a_question_in_between_is_answered_as_before),
 	  UNIT_TEST(its_list_comes_back_with_it), UNIT_TEST(a_move_waits_for_a_puller_that_is_back),
 	  UNIT_TEST(a_move_that_ended_at_once_waits_too),
+	  UNIT_TEST(a_move_waits_for_who_was_told_of_the_end),
 	  UNIT_TEST(nobody_drops_where_it_has_no_business),
 	  UNIT_TEST(a_puller_holds_little_of_a_million))
