@@ -158,7 +158,8 @@ static void query_take(struct directory *directory, uint64_t now_us, struct nve 
 			directory->out_of_memory = true;
 			return;
 		}
-		handover_mapping(directory, vni, entry, &answer.mappings[answer.mapping_count++]);
+		handover_mapping(directory, vni, entry, nve,
+				 &answer.mappings[answer.mapping_count++]);
 		directory->counters[COUNTER_ANSWERED]++;
 	}
 	/* A client that asks for it by RARP may never have been heard, nor be served anywhere. */

@@ -67,11 +67,12 @@ TAILQ_HEAD(wave_queue, wave);
 void handover_new(struct directory *directory, uint64_t now_us, struct vni *vni,
 		  struct entry *entry, struct nve *from);
 /*
- * What those who are not told of @entry's move yet may know: it is where it was. Otherwise as
- * entry_mapping().
+ * What @nve may know of @entry: whoever is not told of its move yet, that it is where it was.
+ * Otherwise as entry_mapping().
  */
 void handover_mapping(const struct directory *directory, const struct vni *vni,
-		      const struct entry *entry, struct mapping *ret_mapping);
+		      const struct entry *entry, const struct nve *nve,
+		      struct mapping *ret_mapping);
 /* Nobody need be waited for any more: the entry goes, or has yet another owner. */
 void handover_drop(struct vni *vni, struct entry *entry);
 /* Ends those that @nve has confirmed, or all of them if it has no session. */

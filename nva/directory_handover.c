@@ -8,6 +8,7 @@
  *   COMMIT ──▶ UPDATE to the old NVE alone ──▶ it releases what it held, and ACKs ──▶ UPDATE to
  *   everybody
  *
+ * Whoever asks or gets a snapshot in between is told where it was, but for the old NVE and the new one.
  * An old NVE that has no session, or does not confirm within DIRECTORY_HANDOVER_MS, is not waited
  * for.
  */
@@ -98,15 +99,15 @@ void handover_drop(struct vni *vni, struct entry *entry)
 }
 
 void handover_mapping(const struct directory *directory, const struct vni *vni,
-		      const struct entry *entry, struct mapping *ret_mapping)
+		      const struct entry *entry, const struct nve *nve, struct mapping *ret_mapping)
 {
 	const struct handover *handover;
 
 	entry_mapping(directory, vni, entry, ret_mapping);
-	if (!(entry->state & ENTRY_HANDOVER))
+	if (!(entry->state & ENTRY_HANDOVER) || entry->owner == nve->id)
 		return;
 	TAILQ_FOREACH(handover, &vni->handovers, of_vni)
-		if (handover->entry == entry) {
+		if (handover->entry == entry && handover->from != nve) {
 			ret_mapping->vtep = handover->from->vtep;
 			ret_mapping->generation -= ret_mapping->generation > 1;
 		}

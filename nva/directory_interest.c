@@ -281,9 +281,9 @@ static bool fill_part(struct directory *directory, const struct pull *pull, stru
 		message->removed[message->removed_count++] =
 			removal_mapping(&pull->removed.items[part->removed + i], vni->number);
 	for (size_t i = 0; i < changed; i++)
-		entry_mapping(directory, vni,
-			      pool_at(&vni->pool, pull->changed.ids[part->changed + i]),
-			      &message->mappings[message->mapping_count++]);
+		handover_mapping(directory, vni,
+				 pool_at(&vni->pool, pull->changed.ids[part->changed + i]),
+				 pull->member->nve, &message->mappings[message->mapping_count++]);
 	part->removed += removed;
 	part->changed += changed;
 	return true;

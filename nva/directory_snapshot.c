@@ -45,8 +45,8 @@ static void fill(struct directory *directory, struct member *member, struct nvo3
 			const struct entry *entry = pool_at(&vni->pool, ids[i]);
 
 			if (is_wanted(member, entry))
-				entry_mapping(directory, vni, entry,
-					      &message->mappings[message->mapping_count++]);
+				handover_mapping(directory, vni, entry, member->nve,
+						 &message->mappings[message->mapping_count++]);
 		}
 	}
 }

@@ -855,6 +855,48 @@ static void a_confirmation_ends_with_its_session(void)
 	(void) take(world, b, NVO3_CONVERGED);
 }
 
+/* What it then sends to the new place would overtake what the old NVE holds of it. */
+static void who_comes_in_between_is_told_the_old_place(void)
+{
+	WORLD(world);
+	uint32_t a = join(world, "hv1", "192.0.2.1"), b = join(world, "hv2", "2001:db8::2"), c;
+	const struct nvo3_message *got;
+
+	own(world, a, mac1, MAPPING_VM);
+	ack(world, a);
+	ack(world, b);
+	send_mapping(world, b, NVO3_MOVE_INTENT, mapping_of(mac1, MAPPING_VM));
+	answer_consent(world, a, take(world, a, NVO3_CONSENT)->id, true);
+	send_endpoint(world, b, NVO3_COMMIT, mac1, 2);
+	CU_ASSERT_EQUAL(take(world, a, NVO3_UPDATE)->mappings[0].generation, 2);
+	forget(world);
+
+	c = connect_as(world, "hv3", "192.0.2.3", 1);
+	subscribe(world, c, VNI);
+	(void) take(world, c, NVO3_WELCOME);
+	(void) take(world, c, NVO3_MEMBERS);
+	got = take(world, c, NVO3_UPDATE);
+	CU_ASSERT_EQUAL_FATAL(got->mapping_count, 1);
+	CU_ASSERT_EQUAL(got->mappings[0].generation, 1);
+	CU_ASSERT_EQUAL(ip_cmp(got->mappings[0].vtep, ip_of("192.0.2.1")), 0);
+	forget(world);
+
+	/* The new NVE knows; it may have lost the answer with its session. */
+	disconnect(world, b);
+	b = connect_as(world, "hv2", "2001:db8::2", 1);
+	subscribe(world, b, VNI);
+	(void) take(world, b, NVO3_WELCOME);
+	(void) take(world, b, NVO3_MEMBERS);
+	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->mappings[0].generation, 2);
+	forget(world);
+
+	ack(world, a);
+	got = take(world, c, NVO3_UPDATE);
+	CU_ASSERT_EQUAL_FATAL(got->mapping_count, 1);
+	CU_ASSERT_EQUAL(got->mappings[0].generation, 2);
+	CU_ASSERT_EQUAL(ip_cmp(got->mappings[0].vtep, ip_of("2001:db8::2")), 0);
+}
+
 /* It has confirmed a higher revision, but of another VNI, before it got this one's snapshot. */
 static void a_confirmation_of_another_vni_does_not_count(void)
 {
@@ -1164,6 +1206,7 @@ UNIT_MAIN(
 	UNIT_TEST(an_owner_that_appears_late_is_asked), UNIT_TEST(caps_who_wants_the_same_mac),
 	UNIT_TEST(caps_the_moves), UNIT_TEST(the_dead_do_not_block),
 	UNIT_TEST(who_comes_late_must_confirm_its_snapshot),
+	UNIT_TEST(who_comes_in_between_is_told_the_old_place),
 	UNIT_TEST(a_confirmation_ends_with_its_session),
 	UNIT_TEST(a_confirmation_of_another_vni_does_not_count),
 	UNIT_TEST(a_member_that_leaves_no_longer_blocks), UNIT_TEST(who_never_confirms_is_given_up),
