@@ -132,10 +132,13 @@ static void remove_mapping(struct vn *vn, const struct mapping *removed, vn_chan
 			   void *userdata)
 {
 	uint32_t number = removed->vni == vn->vni ? place_find(vn, removed->mac) : 0;
+	bool mapped = number && place_at(vn, number)->mapped;
 
-	if (number && place_at(vn, number)->mapped &&
-	    removed->generation >= place_at(vn, number)->generation)
+	if (mapped && removed->generation >= place_at(vn, number)->generation)
 		unmap(vn, number, changed, userdata);
+	/* It came and went between two UPDATEs: whoever serves it here has to know. */
+	else if (!mapped && removed->vni == vn->vni && changed)
+		changed(userdata, removed->mac, NULL);
 }
 
 void vn_set_pull(struct vn *vn, bool pull)

@@ -59,8 +59,8 @@ uint32_t vn_vni(const struct vn *vn);
 /* --- what the NVA says --- */
 
 /*
- * Called for each mapping that changed; @mapping is NULL when it was removed. Borrowed for the
- * call.
+ * Called for each mapping that changed; @mapping is NULL when it was removed, also if it was not
+ * known. Borrowed for the call.
  */
 typedef void (*vn_changed)(void *userdata, struct mac mac, const struct mapping *mapping);
 

@@ -844,9 +844,16 @@ static void changes_are_told(void)
 
 	CU_ASSERT_EQUAL(vn_update(vn, &add, on_changed, &seen), 0);
 	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0);
-	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0);
 	CU_ASSERT_EQUAL(seen.changed, 1);
 	CU_ASSERT_EQUAL(seen.removed, 1);
+
+	/* Of what was never known, too: what we have registered may have been another's since, and gone. */
+	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0);
+	CU_ASSERT_EQUAL(seen.removed, 2);
+	one.generation = 2;
+	CU_ASSERT_EQUAL(vn_update(vn, &add, on_changed, &seen), 0);
+	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0); /* late */
+	CU_ASSERT_EQUAL(seen.removed, 2);
 }
 
 /* --- pull --- */
