@@ -17,6 +17,15 @@ static struct port *asker(struct agent *agent, const struct nvo3_message *messag
 	return port && port->request_id == message->id ? port : NULL;
 }
 
+/* The directory has it here, whatever it says of what we have just told. */
+static bool is_known_here(const struct port *port)
+{
+	struct mapping mapping;
+
+	return vn_find(port->vn->vn, port->mac, &mapping) &&
+	       ip_cmp(mapping.vtep, port->agent->config->vtep) == 0;
+}
+
 static void refused(struct port *port, const struct nvo3_message *message)
 {
 	char mac[MAC_TEXT_SIZE];
@@ -25,7 +34,9 @@ static void refused(struct port *port, const struct nvo3_message *message)
 		 port->vm[0] ? port->vm : port_kind_name(port->kind), mac_text(port->mac, mac),
 		 port->key.vni, message->text);
 	port_note(port, "refused", "%s", message->text);
-	port_input(port, MOBILITY_REFUSED);
+	/* It may be that it has too many addresses. */
+	if (port->state != MOBILITY_RESIDENT || !is_known_here(port))
+		port_input(port, MOBILITY_REFUSED);
 }
 
 /* --- a message a function --- */

@@ -88,6 +88,8 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		 * off): say so again.
 		 */
 		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(RETRY_TIMER)),
+		/* Nor are we told of another one: it was started here again while we believed that it had just left. */
+		[MOBILITY_REFUSED]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(RESIDENT, DO(REGISTER)),
 		[MOBILITY_ADDRESS]	= ROW(RESIDENT, DO(REGISTER)),
 		[MOBILITY_UNPLUG]	= ROW(ABSENT, LEFT),
