@@ -133,10 +133,11 @@ static bool members_are_right(struct view *view, const struct nve *nve, const st
 	const struct ip *members = vn_members(vn->vn, &count);
 
 	for (unsigned i = 0; i < view->sim->weather.nve_count; i++)
-		if (!has_ip(members, count, view->sim->nves[i]->vtep))
+		if (agent_vn_find(view->sim->nves[i], vn->vni)->joined &&
+		    !has_ip(members, count, view->sim->nves[i]->vtep))
 			return DISAGREE(view, "%s does not know that %s takes part in VNI %u",
 					nve->name, view->sim->nves[i]->name, vn->vni);
-	return count == view->sim->weather.nve_count ||
+	return count == agent_count_members(view->sim, vn->vni) ||
 	       DISAGREE(view, "%s knows of %zu members of VNI %u", nve->name, count, vn->vni);
 }
 
@@ -204,8 +205,8 @@ static size_t count_pins(const struct nve *nve, const struct nve_vn *vn)
 /* Every entry is wanted, and there are as many as are wanted: so they are the same. */
 static bool kernel_is_right(struct view *view, const struct nve *nve, const struct nve_vn *vn)
 {
-	const struct fdb_entry *entries = fdb_table_entries(vn->kernel);
-	size_t count = fdb_table_count(vn->kernel);
+	size_t count;
+	const struct fdb_entry *entries = kernel_entries(vn->kernel, &count);
 	struct counting counting = { .vn = vn, .nve = nve };
 	char mac[MAC_TEXT_SIZE];
 
@@ -217,7 +218,7 @@ static bool kernel_is_right(struct view *view, const struct nve *nve, const stru
 					nve->name, mac_text(entries[i].mac, mac),
 					(int) entries[i].layer, vn->vni);
 	vn_each(vn->vn, count_wanted, &counting);
-	counting.wanted += count_pins(nve, vn) + view->sim->weather.nve_count - 1;
+	counting.wanted += count_pins(nve, vn) + agent_count_members(view->sim, vn->vni) - 1;
 	return count == counting.wanted ||
 	       DISAGREE(view, "%s: its kernel has %zu entries in VNI %u, and should have %zu",
 			nve->name, count, vn->vni, counting.wanted);
@@ -252,9 +253,9 @@ static bool nve_is_right(struct view *view, struct nve *nve)
 	if (nve->unconfirmed)
 		return DISAGREE(view, "%s has not confirmed all", nve->name);
 	for (size_t i = 0; i < SIM_VNIS; i++)
-		if (!copy_is_right(view, nve, &nve->vns[i]) ||
-		    !members_are_right(view, nve, &nve->vns[i]) ||
-		    !kernel_is_right(view, nve, &nve->vns[i]))
+		if (nve->vns[i].joined && (!copy_is_right(view, nve, &nve->vns[i]) ||
+					   !members_are_right(view, nve, &nve->vns[i]) ||
+					   !kernel_is_right(view, nve, &nve->vns[i])))
 			return false;
 	return ports_are_right(view, nve);
 }

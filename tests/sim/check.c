@@ -7,7 +7,7 @@
 #include "tests/sim/nva.h"
 
 /* Which NVE a name or a VTEP is of, counted from 1; 0: none. Both are made in agent_new(). */
-static unsigned nve_of_name(const char *name)
+unsigned check_nve_of_name(const char *name)
 {
 	return name[0] ? (unsigned) atoi(name + 2) : 0;
 }
@@ -17,14 +17,14 @@ unsigned check_nve_of_vtep(struct ip vtep)
 	return vtep.octet[vtep.family == AF_INET6 ? 15 : 3];
 }
 
-static struct record *record_of(struct check *check, uint32_t vni, struct mac mac)
+struct record *check_record(struct check *check, uint32_t vni, struct mac mac)
 {
 	const struct endpoint *endpoint = sim_endpoint(check->sim, vni, mac);
 
 	return endpoint ? &check->records[endpoint->index] : NULL;
 }
 
-static const char *name_of(const struct check *check, const struct record *record, char *buffer)
+const char *check_name(const struct check *check, const struct record *record, char *buffer)
 {
 	return endpoint_name(&check->sim->endpoints[record - check->records], buffer);
 }
@@ -42,7 +42,7 @@ static void claim(struct check *check, struct record *record, uint64_t generatio
 		return;
 	if (*owner != 0 && *owner != nve)
 		sim_fail(check->sim, "%s: %s has generation %llu at hv%u, which was hv%u's", who,
-			 name_of(check, record, name), (unsigned long long) generation, nve,
+			 check_name(check, record, name), (unsigned long long) generation, nve,
 			 *owner);
 	*owner = (uint8_t) nve;
 }
@@ -50,12 +50,13 @@ static void claim(struct check *check, struct record *record, uint64_t generatio
 void check_written(struct check *check, const struct change *change)
 {
 	const struct mapping *mapping = &change->mapping;
-	struct record *record = record_of(check, mapping->vni, mapping->mac);
+	struct record *record = check_record(check, mapping->vni, mapping->mac);
 
 	if (!record || (change->kind != CHANGE_MAPPING && change->kind != CHANGE_REMOVED))
 		return;
 	if (change->kind == CHANGE_MAPPING)
-		claim(check, record, mapping->generation, nve_of_name(change->name), "the disk");
+		claim(check, record, mapping->generation, check_nve_of_name(change->name),
+		      "the disk");
 	record->durable = mapping->generation;
 }
 
@@ -69,7 +70,7 @@ static void each_mapping(struct check *check, const struct mapping *mappings, si
 			 bool served, statement *each)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct record *record = record_of(check, mappings[i].vni, mappings[i].mac);
+		struct record *record = check_record(check, mappings[i].vni, mappings[i].mac);
 
 		if (record)
 			each(check, record, mappings[i].generation,
@@ -80,7 +81,7 @@ static void each_mapping(struct check *check, const struct mapping *mappings, si
 static void each_statement(struct check *check, const struct nvo3_message *message, unsigned to,
 			   statement *each)
 {
-	struct record *record = record_of(check, message->vni, message->mac);
+	struct record *record = check_record(check, message->vni, message->mac);
 	bool of_receiver = message->kind == NVO3_REGISTERED || message->kind == NVO3_COMMITTED;
 
 	if (record && ((of_receiver && message->granted) || message->kind == NVO3_CONVERGED))
@@ -99,12 +100,22 @@ static void must_be_durable(struct check *check, struct record *record, uint64_t
 	claim(check, record, generation, nve, "a message");
 	if (generation > record->durable)
 		sim_fail(check->sim, "%s: generation %llu is told before it is durable",
-			 name_of(check, record, name), (unsigned long long) generation);
+			 check_name(check, record, name), (unsigned long long) generation);
 }
 
 void check_told(struct check *check, const struct nvo3_message *message, struct ip vtep)
 {
-	each_statement(check, message, check_nve_of_vtep(vtep), must_be_durable);
+	unsigned to = check_nve_of_vtep(vtep);
+
+	each_statement(check, message, to, must_be_durable);
+	for (size_t i = 0; i < message->mapping_count && message->kind == NVO3_UPDATE; i++) {
+		const struct mapping *mapping = &message->mappings[i];
+		struct record *record = check_record(check, mapping->vni, mapping->mac);
+
+		if (record)
+			check_handover_told(check, record, mapping->generation, message->revision,
+					    to);
+	}
 }
 
 static void is_heard(struct check *check, struct record *record, uint64_t generation, unsigned nve)
@@ -128,10 +139,10 @@ void check_forgotten(struct check *check)
 static void note_owner(void *userdata, const struct change *change)
 {
 	struct check *check = userdata;
-	struct record *record = record_of(check, change->mapping.vni, change->mapping.mac);
+	struct record *record = check_record(check, change->mapping.vni, change->mapping.mac);
 
 	if (record && change->kind == CHANGE_MAPPING) {
-		record->owner = (uint8_t) nve_of_name(change->name);
+		record->owner = (uint8_t) check_nve_of_name(change->name);
 		record->learned = change->mapping.flags & MAPPING_LEARNED;
 	}
 }
@@ -151,6 +162,9 @@ void check_started(struct check *check)
 	struct sim *sim = check->sim;
 
 	memset(check->sessions, 0, sizeof(check->sessions));
+	for (unsigned i = 0; i < SIM_NVES_MAX; i++)
+		check->sessions[i].since_us = sim->clock.now_us;
+	check_owner_forget(check);
 	find_owners(check);
 	for (unsigned i = 0; i < sim->weather.endpoint_count; i++) {
 		const struct endpoint *endpoint = &sim->endpoints[i];
@@ -166,51 +180,11 @@ void check_started(struct check *check)
 	}
 }
 
-/* --- consent --- */
-
-/* Asked for by nobody: whoever has no session cannot be asked. */
-static bool may_lose(const struct check *check, const struct record *record)
-{
-	char name[8];
-
-	(void) snprintf(name, sizeof(name), "hv%u", record->owner);
-	return record->learned || record->consented || !nva_session_link(check->sim->nva, name);
-}
-
-void check_change(struct check *check, const struct change *change)
-{
-	struct record *record = record_of(check, change->mapping.vni, change->mapping.mac);
-	unsigned owner = change->kind == CHANGE_MAPPING ? nve_of_name(change->name) : 0;
-	char name[8];
-
-	if (!record || (change->kind != CHANGE_MAPPING && change->kind != CHANGE_REMOVED))
-		return;
-	if (owner && record->owner && owner != record->owner && !may_lose(check, record))
-		sim_fail(check->sim, "%s goes from hv%u to hv%u without consent",
-			 name_of(check, record, name), record->owner, owner);
-	if (owner != record->owner)
-		record->consented = false;
-	record->owner = (uint8_t) owner;
-	record->learned = change->mapping.flags & MAPPING_LEARNED;
-}
-
-void check_said(struct check *check, const char *name, const struct nvo3_message *message)
-{
-	struct record *record = record_of(check, message->vni, message->mac);
-
-	if (!record || record->owner != nve_of_name(name))
-		return;
-	if (message->kind == NVO3_CONSENTED)
-		record->consented = message->granted;
-	if (message->kind == NVO3_ABORT && message->generation == 0)
-		record->consented = false;
-}
-
 /* --- copies --- */
 
 void check_copy(struct check *check, const struct nve *nve, const struct mapping *mapping)
 {
-	struct record *record = record_of(check, mapping->vni, mapping->mac);
+	struct record *record = check_record(check, mapping->vni, mapping->mac);
 	uint64_t *last;
 	char name[8];
 
@@ -219,9 +193,25 @@ void check_copy(struct check *check, const struct nve *nve, const struct mapping
 	last = &check->copies[nve->index][record - check->records];
 	if (mapping->generation < *last)
 		sim_fail(check->sim, "%s: %s had generation %llu, and takes %llu", nve->name,
-			 name_of(check, record, name), (unsigned long long) *last,
+			 check_name(check, record, name), (unsigned long long) *last,
 			 (unsigned long long) mapping->generation);
 	*last = mapping->generation;
+}
+
+/* What is gone comes back with another generation: the same one has been there all the time. */
+void check_lost(struct check *check, const struct nve *nve, uint32_t vni, struct mac mac)
+{
+	const struct record *record = check_record(check, vni, mac);
+	const struct directory *directory = nva_directory(check->sim->nva);
+	uint64_t had;
+	char name[8];
+
+	if (!record || !directory || nve->memory != check->sim->memory)
+		return;
+	had = check->copies[nve->index][record - check->records];
+	if (had && record->owner && directory_generation(directory, vni, mac) == had)
+		sim_fail(check->sim, "%s has lost %s, generation %llu, which the directory has",
+			 nve->name, check_name(check, record, name), (unsigned long long) had);
 }
 
 void check_copy_anew(struct check *check, const struct nve *nve)
@@ -231,14 +221,9 @@ void check_copy_anew(struct check *check, const struct nve *nve)
 
 /* --- CONVERGED --- */
 
-void check_session(struct check *check, const char *name)
-{
-	memset(&check->sessions[nve_of_name(name) - 1], 0, sizeof(check->sessions[0]));
-}
-
 void check_snapshot(struct check *check, const char *name, uint32_t vni)
 {
-	check->sessions[nve_of_name(name) - 1].begun[vni - SIM_FIRST_VNI] = true;
+	check->sessions[check_nve_of_name(name) - 1].begun[vni - SIM_FIRST_VNI] = true;
 }
 
 /*
@@ -272,7 +257,7 @@ static bool is_behind(struct nve *nve, const struct record *record,
 {
 	struct nve_vn *vn = agent_vn_find(nve, converged->vni);
 	const struct fdb_entry *entry =
-		fdb_table_find(vn->kernel, FDB_LAYER_VXLAN, NVE_VXLAN_IFINDEX, converged->mac);
+		kernel_find(vn->kernel, FDB_LAYER_VXLAN, NVE_VXLAN_IFINDEX, converged->mac);
 	struct mapping mapping;
 
 	if (vn_find(vn->vn, converged->mac, &mapping) && mapping.generation < converged->generation)
@@ -282,7 +267,7 @@ static bool is_behind(struct nve *nve, const struct record *record,
 
 void check_converged(struct check *check, const struct nvo3_message *message)
 {
-	struct record *record = record_of(check, message->vni, message->mac);
+	struct record *record = check_record(check, message->vni, message->mac);
 	struct sim *sim = check->sim;
 	char name[8];
 
@@ -292,7 +277,7 @@ void check_converged(struct check *check, const struct nvo3_message *message)
 			sim_fail(
 				sim,
 				"%s: generation %llu has converged, says the NVA, but %s is behind",
-				name_of(check, record, name),
+				check_name(check, record, name),
 				(unsigned long long) message->generation, sim->nves[i]->name);
 }
 

@@ -13,17 +13,40 @@ struct record {
 	uint64_t heard;			 /* the newest one that an NVE was told */
 	uint8_t owner;			 /* in the directory */
 	bool learned, consented;
+	uint64_t wanted_us[SIM_NVES_MAX]; /* since when that NVE has wanted it; 0: it does not */
+	struct {
+		uint8_t from; /* 0: nobody is waited for */
+		uint64_t generation;
+		uint64_t revision; /* that it was told; 0: not yet */
+		uint64_t since_us;
+	} handover;
 };
 
 struct check {
 	struct sim *sim;
 	struct record records[SIM_ENDPOINTS_MAX];
 	uint64_t copies[SIM_NVES_MAX][SIM_ENDPOINTS_MAX]; /* generations */
-	struct {
+	struct check_session {
+		bool open;
+		uint64_t since_us;    /* it is open, or not */
 		bool begun[SIM_VNIS]; /* its snapshot, in the present session */
 	} sessions[SIM_NVES_MAX];
+	/* What an NVE is just saying. */
+	unsigned speaker; /* 0: nobody */
+	enum nvo3_kind saying;
 };
 
+/* NVEs are counted from 1; 0: none. */
+unsigned check_nve_of_name(const char *name);
 unsigned check_nve_of_vtep(struct ip vtep);
+/* NULL: it is of no endpoint. */
+struct record *check_record(struct check *check, uint32_t vni, struct mac mac);
+const char *check_name(const struct check *check, const struct record *record, char *buffer);
+
+/* --- check_owner.c: who may have it, and who is told first --- */
+void check_owner_forget(struct check *check);
+/* @nve is told of @generation by an UPDATE with @revision. */
+void check_handover_told(struct check *check, struct record *record, uint64_t generation,
+			 uint64_t revision, unsigned nve);
 
 #endif

@@ -15,6 +15,7 @@ enum {
 
 struct options {
 	uint64_t from, to;
+	bool all; /* one that fails does not end it */
 	struct sim_options run;
 };
 
@@ -28,6 +29,7 @@ static const char usage[] =
 	"\n"
 	"  --seed N          one seed\n"
 	"  --seeds FROM-TO   these, one after the other; until one fails (default: 1-100)\n"
+	"  --all             also those after one that failed\n"
 	"  --steps N         how much happens in a run (default: 120)\n"
 	"  --pull            half of the NVEs are not pushed everything\n"
 	"  --trace           says what happens, with the virtual time\n"
@@ -74,6 +76,7 @@ static int read_options(int argc, char **argv, struct options *options)
 		{ "steps", required_argument, NULL, 'n' },
 		{ "trace", no_argument, NULL, 't' },
 		{ "pull", no_argument, NULL, 'p' },
+		{ "all", no_argument, NULL, 'a' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -87,9 +90,10 @@ static int read_options(int argc, char **argv, struct options *options)
 		}
 		good = (option == 's' && read_seeds(optarg, options)) ||
 		       (option == 'n' && read_steps(optarg, options)) || option == 't' ||
-		       option == 'p';
+		       option == 'p' || option == 'a';
 		options->run.trace |= option == 't';
 		options->run.pull |= option == 'p';
+		options->all |= option == 'a';
 	}
 	if (good && optind == argc)
 		return -1;
@@ -126,16 +130,19 @@ int main(int argc, char **argv)
 {
 	struct options options = { .from = 1, .to = SEEDS_DEFAULT, .run.steps = STEPS_DEFAULT };
 	int status = read_options(argc, argv, &options);
-	unsigned long messages = 0;
+	unsigned long messages = 0, failed = 0;
 	double began = seconds_now(), took;
 
 	if (status >= 0)
 		return status;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (uint64_t seed = options.from; seed <= options.to; seed++)
-		if (!run_one(&options, seed, &messages))
-			return 1;
+	for (uint64_t seed = options.from; seed <= options.to && (options.all || !failed); seed++)
+		failed += !run_one(&options, seed, &messages);
 	took = seconds_now() - began;
+	if (failed) {
+		printf("%lu seeds failed\n", failed);
+		return 1;
+	}
 	printf("%llu seeds are well: %lu messages in %.1f s, %.0f seeds/s\n",
 	       (unsigned long long) (options.to - options.from + 1), messages, took,
 	       (double) (options.to - options.from + 1) / took);

@@ -93,6 +93,7 @@ static void session_end(struct session *session, const char *reason, bool silent
 	sim_trace(nva->sim, "nva", "session of %s ends: %s", session->name, reason);
 	if (session->state == SESSION_OPEN && nva->nve_sessions[session->nve] == session) {
 		nva->nve_sessions[session->nve] = NULL;
+		check_session_end(nva->sim->check, session->name);
 		directory_disconnect(nva->directory, nva->sim->clock.now_us, session->nve);
 		turn_soon(nva);
 	}
@@ -164,6 +165,13 @@ static void session_say(struct session *session, const struct nvo3_message *mess
 
 /* --- turns --- */
 
+/* It has enough to read for now: nva/session.h, session_is_full(). */
+static bool is_full(const struct session *session)
+{
+	return session->held_size + link_waiting(session->link, LINK_NVA) >
+	       session->nva->sim->weather.full_size;
+}
+
 static void deliver_one(struct nva *nva, const struct directory_output *output, uint64_t ticket)
 {
 	_cleanup_free_ uint8_t *frame = NULL;
@@ -183,6 +191,8 @@ static void deliver_one(struct nva *nva, const struct directory_output *output, 
 		if (output->message.kind == NVO3_UPDATE && output->message.snapshot)
 			check_snapshot(nva->sim->check, session->name, output->message.vni);
 		session_send(session, frame, size, ticket);
+		if (is_full(session))
+			directory_hold(nva->directory, output->to[i], true);
 	}
 }
 
@@ -211,14 +221,10 @@ static bool hold_the_full(struct nva *nva)
 	bool any = false;
 
 	TAILQ_FOREACH(session, &nva->sessions, of_nva) {
-		bool full;
-
 		if (session->state != SESSION_OPEN)
 			continue;
-		full = session->held_size + link_waiting(session->link, LINK_NVA) >
-		       nva->sim->weather.full_size;
-		directory_hold(nva->directory, session->nve, full);
-		any |= full;
+		directory_hold(nva->directory, session->nve, is_full(session));
+		any |= is_full(session);
 	}
 	return any;
 }
@@ -313,14 +319,16 @@ static bool on_message(void *object, const struct nvo3_message *message)
 	struct nva *nva = session->nva;
 	char text[NVO3_TEXT_MAX + 1];
 	const char *what = "";
+	int r;
 
 	nva->sim->messages++;
 	turn_soon(nva);
 	if (session->state == SESSION_GREETING)
 		return greet(session, message);
 	check_said(nva->sim->check, session->name, message);
-	if (directory_receive(nva->directory, nva->sim->clock.now_us, session->nve, message,
-			      &what) == 0)
+	r = directory_receive(nva->directory, nva->sim->clock.now_us, session->nve, message, &what);
+	check_heeded(nva->sim->check);
+	if (r == 0)
 		return true;
 	(void) snprintf(text, sizeof(text), "%s: %s is not for an NVE to send now",
 			nvo3_kind_name(message->kind), what);

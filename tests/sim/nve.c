@@ -14,56 +14,37 @@ struct nve_vn *agent_vn_find(struct nve *nve, uint32_t vni)
 	return NULL;
 }
 
+unsigned agent_count_members(const struct sim *sim, uint32_t vni)
+{
+	bool lost = sim->weather.ballast && vni == SIM_FIRST_VNI && sim->memory == 0;
+	unsigned count = lost ? 1 : 0;
+
+	for (unsigned i = 0; i < sim->weather.nve_count; i++)
+		count += agent_vn_find(sim->nves[i], vni)->joined;
+	return count;
+}
+
 /* --- the kernel --- */
-
-/* A neighbour entry is known by its address, any other one by its MAC, too. */
-static bool is_gone(const struct fdb_entry *entry, const struct fdb_entry *gone)
-{
-	return entry->layer == gone->layer && entry->ifindex == gone->ifindex &&
-	       ip_cmp(entry->ip, gone->ip) == 0 &&
-	       (gone->layer == FDB_LAYER_NEIGHBOUR || mac_cmp(entry->mac, gone->mac) == 0);
-}
-
-static bool is_on(const struct fdb_entry *entry, const struct fdb_entry *port)
-{
-	return entry->layer == FDB_LAYER_BRIDGE && entry->ifindex == port->ifindex;
-}
-
-static void delete_those(struct fdb_table **table,
-			 bool (*goes)(const struct fdb_entry *entry, const struct fdb_entry *by),
-			 const struct fdb_entry *by)
-{
-	struct fdb_table *kept = fdb_table_new();
-	const struct fdb_entry *entries = fdb_table_entries(*table);
-
-	for (size_t i = 0; i < fdb_table_count(*table); i++)
-		if (!goes(&entries[i], by))
-			(void) fdb_table_put(kept, &entries[i]);
-	fdb_table_free(*table);
-	*table = kept;
-}
 
 void agent_port_removed(struct nve_vn *vn, uint32_t ifindex)
 {
-	const struct fdb_entry port = { .ifindex = ifindex };
-
-	delete_those(&vn->kernel, is_on, &port);
+	kernel_delete_port(vn->kernel, ifindex);
 }
 
 void agent_lane_removed(struct nve_vn *vn, struct mac mac)
 {
 	const struct fdb_entry lane = { .ifindex = NVE_LANE_IFINDEX, .mac = mac };
 
-	delete_those(&vn->kernel, is_gone, &lane);
+	kernel_delete(vn->kernel, &lane);
 }
 
 static void apply(struct nve_vn *vn, const struct fdb_change *changes, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (changes[i].op == FDB_OP_DELETE)
-			delete_those(&vn->kernel, is_gone, &changes[i].entry);
+			kernel_delete(vn->kernel, &changes[i].entry);
 		else
-			(void) fdb_table_put(vn->kernel, &changes[i].entry);
+			kernel_put(vn->kernel, &changes[i].entry);
 }
 
 void agent_settle(struct nve_vn *vn, struct mac mac)
@@ -82,7 +63,7 @@ void agent_flush(struct nve_vn *vn)
 	apply(vn, changes, vn_collect(vn->vn, changes, slice));
 	if (vn_has_changes(vn->vn))
 		timer_hasten(&sim->clock, &vn->more,
-			     random_delay(&sim->random, sim->weather.kernel_us));
+			     random_delay(&sim->random, vn->nve->kernel_us));
 	else
 		agent_confirm(vn->nve);
 }
@@ -148,13 +129,14 @@ static void vn_begin(struct nve_vn *vn)
 {
 	const struct vn_devices devices = { NVE_VXLAN_IFINDEX, NVE_BRIDGE_IFINDEX };
 	const struct fdb_entry *entries;
+	size_t count;
 
 	agent_port_removed(vn, NVE_LANE_IFINDEX); /* kernel_sweep() */
-	entries = fdb_table_entries(vn->kernel);
+	entries = kernel_entries(vn->kernel, &count);
 	if (vn_new(vn->vni, vn->nve->vtep, devices, &vn->vn) < 0)
 		abort();
 	vn->queries = query_table_new();
-	for (size_t i = 0; i < fdb_table_count(vn->kernel); i++)
+	for (size_t i = 0; i < count; i++)
 		(void) vn_note(vn->vn, &entries[i]);
 	vn_noted(vn->vn);
 	check_copy_anew(vn->nve->sim->check, vn->nve);
@@ -216,7 +198,7 @@ void agent_crash(struct nve *nve, bool host)
 		return;
 	nve->host_up = false;
 	for (size_t i = 0; i < SIM_VNIS; i++)
-		fdb_table_clear(nve->vns[i].kernel);
+		kernel_clear(nve->vns[i].kernel);
 }
 
 struct nve *agent_new(struct sim *sim, unsigned index)
@@ -230,6 +212,8 @@ struct nve *agent_new(struct sim *sim, unsigned index)
 	nve->index = index;
 	nve->gateway = index == 0;
 	nve->pull = random_chance(&sim->random, sim->weather.pull_percent);
+	nve->digests = random_chance(&sim->random, sim->weather.digest_percent);
+	nve->kernel_us = sim->weather.kernel_us >> 4 * random_below(&sim->random, 3);
 	(void) snprintf(nve->name, sizeof(nve->name), "hv%u", index + 1);
 	nve->vtep.family = ipv6 ? AF_INET6 : AF_INET;
 	memcpy(nve->vtep.octet, ipv6 ? "\x20\x01\x0d\xb8" : "\xc0\x00\x02", ipv6 ? 4 : 3);
@@ -242,7 +226,9 @@ struct nve *agent_new(struct sim *sim, unsigned index)
 
 		vn->nve = nve;
 		vn->vni = SIM_FIRST_VNI + i;
-		vn->kernel = fdb_table_new();
+		/* The first two have all: so each VN has two hosts. */
+		vn->joined = index < 2 || random_chance(&sim->random, 75);
+		vn->kernel = kernel_new();
 		vn->more = (struct timer){ .run = on_more, .object = vn };
 		vn->verify = (struct timer){ .run = on_verify, .object = vn };
 	}
@@ -258,7 +244,7 @@ struct nve *agent_free(struct nve *nve)
 		agent_end(nve);
 	}
 	for (size_t i = 0; i < SIM_VNIS; i++)
-		nve->vns[i].kernel = fdb_table_free(nve->vns[i].kernel);
+		nve->vns[i].kernel = kernel_free(nve->vns[i].kernel);
 	free(nve);
 	return NULL;
 }

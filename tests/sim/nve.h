@@ -14,10 +14,10 @@
 #include "nveagent/address_table.h"
 #include "nveagent/consents.h"
 #include "nveagent/mobility.h"
-#include "nveagent/overlay.h"
 #include "nveagent/query.h"
 #include "nveagent/vn.h"
 #include "nveagent/withdrawals.h"
+#include "tests/sim/kernel.h"
 #include "tests/sim/reader.h"
 #include "tests/sim/sim.h"
 
@@ -33,8 +33,9 @@ enum {
 struct nve_vn {
 	struct nve *nve;
 	uint32_t vni;
+	bool joined;   /* this host has the VN */
 	struct vn *vn; /* NULL while the agent is down */
-	struct fdb_table *kernel;
+	struct kernel *kernel;
 	struct query_table *queries;
 	struct timer more;   /* the next slice */
 	struct timer verify; /* asks all ports for their addresses */
@@ -82,7 +83,9 @@ struct nve {
 	char name[8];
 	struct ip vtep;
 	bool gateway;
-	bool pull; /* it holds what it has asked for */
+	bool pull;	    /* it holds what it has asked for */
+	bool digests;	    /* it says what it remembers, and is told only what differs */
+	uint64_t kernel_us; /* it takes for a slice of changes, at most */
 	bool host_up, agent_up;
 	bool cut; /* from the NVA, by the network */
 	uint64_t lives;
@@ -128,6 +131,8 @@ void agent_cut(struct nve *nve, bool cut);
 void agent_tell(struct nve *nve, enum port_event event, struct endpoint *endpoint);
 /* Nobody here has sent to @mac for long: a puller gives it up. */
 void agent_drop(struct nve_vn *vn, struct mac mac);
+/* How many hosts have @vni, also one that is lost for good. */
+unsigned agent_count_members(const struct sim *sim, uint32_t vni);
 /* A guest here asks for @ip, or @mac if that is none, of @vn. */
 void agent_ask(struct nve_vn *vn, struct mac mac, struct ip ip);
 

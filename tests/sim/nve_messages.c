@@ -20,11 +20,22 @@ static struct port *asker(struct nve *nve, const struct nvo3_message *message)
 	return port && port->request_id == message->id ? port : NULL;
 }
 
+/* The directory has it here, whatever it says of what was just told. */
+static bool is_known_here(const struct port *port)
+{
+	struct mapping mapping;
+
+	return vn_find(port->vn->vn, port->endpoint->mac, &mapping) &&
+	       ip_cmp(mapping.vtep, port->nve->vtep) == 0;
+}
+
 static void on_verdict(struct nve *nve, const struct nvo3_message *message, enum mobility_input yes)
 {
 	struct port *port = asker(nve, message);
 
 	if (!port)
+		return;
+	if (!message->granted && port->state == MOBILITY_RESIDENT && is_known_here(port))
 		return;
 	if (message->granted)
 		port->generation = message->generation;
@@ -159,6 +170,8 @@ void agent_on_mapping(void *userdata, struct mac mac, const struct mapping *mapp
 	if (is_ours && !port &&
 	    (mapping->flags == MAPPING_LEARNED || withdrawals_has(nve->withdrawals, vn->vni, mac)))
 		withdraw_again(vn, mapping);
+	if (!mapping)
+		check_lost(nve->sim->check, nve, vn->vni, mac);
 	if (port && !mapping)
 		port_lose_mapping(port);
 	if (!port || !mapping || mapping->generation < port->generation)
@@ -275,9 +288,17 @@ static void (*const handlers[NVO3_KIND_COUNT])(struct nve *nve,
 	[NVO3_ANSWER] = on_answer,	   [NVO3_FLOWS] = on_flows,
 };
 
+/* It is of a VN that this host does not have. */
+static bool is_astray(struct nve *nve, const struct nvo3_message *message)
+{
+	const struct nve_vn *vn = agent_vn_find(nve, message->vni);
+
+	return vn && !vn->joined;
+}
+
 bool agent_take(struct nve *nve, const struct nvo3_message *message)
 {
-	if (!handlers[message->kind])
+	if (!handlers[message->kind] || is_astray(nve, message))
 		return false;
 	handlers[message->kind](nve, message);
 	return true;

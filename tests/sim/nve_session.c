@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "nva/digest.h"
 #include "tests/sim/check.h"
 #include "tests/sim/nva.h"
 #include "tests/sim/nve_private.h"
@@ -107,6 +108,7 @@ static void add_held(void *userdata, const struct mapping *mapping)
 static void subscribe(struct nve_vn *vn)
 {
 	struct held held = { .nve = vn->nve };
+	uint8_t sums[DIGEST_BUCKETS_SIZE];
 	struct nvo3_message message = {
 		.kind = NVO3_SUBSCRIBE,
 		.id = agent_next_id(vn->nve),
@@ -120,9 +122,26 @@ static void subscribe(struct nve_vn *vn)
 		vn_each(vn->vn, add_held, &held);
 		message.removed = held.mappings;
 		message.removed_count = held.count;
+	} else if (vn->nve->digests && vn_digest(vn->vn, sums)) {
+		message.digest = sums;
+		message.digest_size = sizeof(sums);
 	}
 	agent_send(vn->nve, &message);
 	free(held.mappings);
+}
+
+/* The word may have been lost with the session, or with the NVA. */
+static void ask_converged(const struct port *port)
+{
+	const struct nvo3_message question = {
+		.kind = NVO3_CONVERGED,
+		.vni = port->endpoint->vni,
+		.mac = port->endpoint->mac,
+		.generation = port->generation,
+	};
+
+	if (port->state == MOBILITY_FORWARDING || port->state == MOBILITY_SETTLING)
+		agent_send(port->nve, &question);
 }
 
 static void session_up(struct nve *nve, uint64_t incarnation)
@@ -135,20 +154,37 @@ static void session_up(struct nve *nve, uint64_t incarnation)
 	nve->nva_incarnation = incarnation;
 	withdrawals_begin_session(nve->withdrawals);
 	for (size_t i = 0; i < SIM_VNIS; i++)
-		subscribe(&nve->vns[i]);
-	for (size_t i = 0; i < SIM_ENDPOINTS_MAX; i++)
+		if (nve->vns[i].joined)
+			subscribe(&nve->vns[i]);
+	for (size_t i = 0; i < SIM_ENDPOINTS_MAX; i++) {
+		if (nve->ports[i])
+			ask_converged(nve->ports[i]);
 		if (nve->ports[i])
 			port_input(nve->ports[i], MOBILITY_NVA_UP);
+	}
+}
+
+static void trace(const struct nve *nve, const struct nvo3_message *message)
+{
+	if (message->kind == NVO3_UPDATE)
+		sim_trace(nve->sim, nve->name,
+			  "hears update of VNI %u, revision %llu: %zu mappings, %zu gone%s%s",
+			  message->vni, (unsigned long long) message->revision,
+			  message->mapping_count, message->removed_count,
+			  message->snapshot ? ", a snapshot" : "",
+			  message->snapshot_end ? ", its end" : "");
+	else
+		sim_trace(nve->sim, nve->name, "hears %s id %llu generation %llu%s%s",
+			  nvo3_kind_name(message->kind), (unsigned long long) message->id,
+			  (unsigned long long) message->generation, message->text[0] ? ": " : "",
+			  message->text);
 }
 
 static bool on_message(void *object, const struct nvo3_message *message)
 {
 	struct nve *nve = object;
 
-	sim_trace(nve->sim, nve->name, "hears %s id %llu generation %llu%s%s",
-		  nvo3_kind_name(message->kind), (unsigned long long) message->id,
-		  (unsigned long long) message->generation, message->text[0] ? ": " : "",
-		  message->text);
+	trace(nve, message);
 	check_heard(nve->sim->check, nve, message);
 	if (message->kind == NVO3_ERROR) {
 		session_down(nve, message->text);

@@ -279,7 +279,7 @@ static void do_switch(struct port *port)
 	};
 
 	(void) vn_hold(port->vn->vn, port->endpoint->mac, true);
-	(void) fdb_table_put(port->vn->kernel, &lane);
+	kernel_put(port->vn->kernel, &lane);
 }
 
 static void set_releasing(struct port *port, bool releasing)

@@ -131,7 +131,10 @@ static void calm(struct sim *sim)
 
 /* --- life --- */
 
-/* Mappings of the first NVE from an earlier life of the NVA, which the NVE does not know of. */
+/*
+ * A host that is lost for good, and has left a lot: nobody knows of it but the NVA, from an earlier
+ * life, and it is never withdrawn.
+ */
 static void put_ballast(struct sim *sim)
 {
 	struct disk *disk = nva_disk(sim->nva);
@@ -140,8 +143,8 @@ static void put_ballast(struct sim *sim)
 	if (!sim->weather.ballast)
 		return;
 	disk_put(disk, &change);
-	change = (struct change){ .kind = CHANGE_NVE, .incarnation = 1, .name = "hv1" };
-	change.vtep = sim->nves[0]->vtep;
+	change = (struct change){ .kind = CHANGE_NVE, .incarnation = 1, .name = "lost" };
+	change.vtep = (struct ip){ AF_INET, { 192, 0, 2, 99 } };
 	disk_put(disk, &change);
 	change.kind = CHANGE_MEMBER;
 	change.mapping.vni = SIM_FIRST_VNI;
@@ -160,7 +163,7 @@ static void begin(struct sim *sim)
 	sim->network = (struct network){
 		.clock = &sim->clock,
 		.random = &sim->random,
-		.delay_us = 100 << random_below(&sim->random, 12),
+		.delay_us = sim->weather.delay_us,
 		.whole_percent = 90,
 	};
 	sim->check = check_new(sim);
@@ -190,7 +193,7 @@ int sim_run(uint64_t seed, const struct sim_options *options, struct sim **ret_s
 	sim->weather.pull_percent = options->pull ? 50 : 0;
 	begin(sim);
 	for (unsigned i = 0; i < ROUNDS && !sim->failure[0]; i++) {
-		chaos(sim, options->steps / ROUNDS);
+		chaos(sim, options->steps * sim->weather.steps / ROUNDS);
 		calm(sim);
 	}
 	return sim->failure[0] ? -1 : 0;

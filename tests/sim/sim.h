@@ -52,16 +52,19 @@ struct check;
 /* What a seed has drawn for the whole run: how bad it gets, and in which ways. */
 struct weather {
 	unsigned nve_count, endpoint_count;
-	uint64_t gap_us;	/* between two steps, at most */
-	uint64_t kernel_us;	/* an NVE takes for a slice of changes, at most */
-	uint64_t event_us;	/* from what happens on a host to its agent, at most */
-	unsigned slice;		/* changes in a slice */
-	size_t full_size;	/* bytes; over it a session is held */
-	unsigned pause_percent; /* how often the NVA collects changes instead of telling them */
-	unsigned weights[20];	/* of the steps, by their place in the table in steps.c */
-	uint64_t withdraw_us;	/* nva/directory.h, struct directory_config */
-	unsigned pull_percent;	/* of the NVEs that are not pushed everything */
-	unsigned ballast;	/* mappings that are there from the beginning */
+	uint64_t gap_us;	 /* between two steps, at most */
+	uint64_t kernel_us;	 /* the slowest NVE takes for a slice of changes, at most */
+	unsigned digest_percent; /* of the NVEs that say what they remember */
+	uint64_t event_us;	 /* from what happens on a host to its agent, at most */
+	unsigned slice;		 /* changes in a slice */
+	size_t full_size;	 /* bytes; over it a session is held */
+	uint64_t delay_us;	 /* of what is on its way, at most */
+	unsigned long steps;	 /* times what is asked for */
+	unsigned pause_percent;	 /* how often the NVA collects changes instead of telling them */
+	unsigned weights[20];	 /* of the steps, by their place in the table in steps.c */
+	uint64_t withdraw_us;	 /* nva/directory.h, struct directory_config */
+	unsigned pull_percent;	 /* of the NVEs that are not pushed everything */
+	unsigned ballast;	 /* mappings that are there from the beginning */
 };
 
 /* --- what is really so --- */

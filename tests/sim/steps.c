@@ -7,8 +7,12 @@
 
 enum {
 	WEIGHT_MAX = 6,
-	BALLAST = 2500, /* more than one UPDATE holds: nva/wire.h, NVO3_BATCH_MAX */
-	BALLAST_ODDS = 400,
+	/* Of the runs, a few have so many mappings that a snapshot has several parts ... */
+	BALLAST_LARGE = 2500,
+	BALLAST_LARGE_PERCENT = 6,
+	/* ... and some so many that an NVE that comes back compares sums: nveagent/vn.h, VN_DIGEST_MIN. */
+	BALLAST_SOME = 160,
+	BALLAST_SOME_PERCENT = 12,
 };
 
 static struct endpoint *any_endpoint(struct sim *sim)
@@ -21,15 +25,21 @@ static struct nve *any_nve(struct sim *sim)
 	return sim->nves[random_below(&sim->random, sim->weather.nve_count)];
 }
 
+/* The host is there, and what belongs into the endpoint's VN can run on it. */
+static bool has_vn(struct nve *nve, const struct endpoint *endpoint)
+{
+	return nve->host_up && agent_vn_find(nve, endpoint->vni)->joined;
+}
+
 /* --- what endpoints do --- */
 
 static void boot(struct sim *sim)
 {
 	struct endpoint *endpoint = any_endpoint(sim);
-	const struct nve *nve = any_nve(sim);
+	struct nve *nve = any_nve(sim);
 
 	/* A VM is never begun twice; a container may turn up anywhere. */
-	if (nve->host_up && (uuid_is_none(endpoint->uuid) || endpoint->host < 0))
+	if (has_vn(nve, endpoint) && (uuid_is_none(endpoint->uuid) || endpoint->host < 0))
 		endpoint_boot(endpoint, nve->index);
 }
 
@@ -43,10 +53,11 @@ static void end(struct sim *sim)
 
 static void migrate(struct sim *sim)
 {
-	const struct nve *nve = any_nve(sim);
+	struct nve *nve = any_nve(sim);
+	struct endpoint *endpoint = any_endpoint(sim);
 
-	if (nve->host_up)
-		endpoint_migrate(any_endpoint(sim), nve->index);
+	if (has_vn(nve, endpoint))
+		endpoint_migrate(endpoint, nve->index);
 }
 
 static void cancel(struct sim *sim)
@@ -71,7 +82,7 @@ static void ask(struct sim *sim)
 	const struct ip none = { 0 };
 	const struct mac nobody = { { 0 } };
 
-	if (!nve->agent_up)
+	if (!nve->agent_up || !has_vn(nve, endpoint))
 		return;
 	if (endpoint->ip_count > 0 && random_chance(&sim->random, 50))
 		agent_ask(agent_vn_find(nve, endpoint->vni), nobody, endpoint->ips[0]);
@@ -195,6 +206,32 @@ static const struct {
 static_assert(ARRAY_SIZE(steps) <= ARRAY_SIZE(((struct weather *) 0)->weights),
 	      "a step has no weight");
 
+static unsigned draw_ballast(struct random *random)
+{
+	unsigned drawn = (unsigned) random_below(random, 100);
+
+	if (drawn < BALLAST_LARGE_PERCENT)
+		return BALLAST_LARGE;
+	return drawn < BALLAST_LARGE_PERCENT + BALLAST_SOME_PERCENT ? BALLAST_SOME : 0;
+}
+
+/* A lot moves, while now and then somebody comes back. */
+static void want_slow_snapshots(struct weather *weather)
+{
+	weather->nve_count = SIM_NVES_MAX;
+	weather->endpoint_count = SIM_ENDPOINTS_MAX;
+	weather->full_size = 300;
+	weather->delay_us = 200000;
+	weather->kernel_us = 400000;
+	weather->steps = 4;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i].run == boot || steps[i].run == migrate)
+			weather->weights[i] = 4 * WEIGHT_MAX;
+		if (steps[i].run == break_link || steps[i].run == bounce_agent)
+			weather->weights[i] = WEIGHT_MAX;
+	}
+}
+
 void weather_draw(struct weather *weather, struct random *random)
 {
 	static const uint64_t kernels_us[] = { 0, 2000, 50000, 1000000 };
@@ -212,15 +249,21 @@ void weather_draw(struct weather *weather, struct random *random)
 		.full_size = random_chance(random, 50) ? 300 : 512 << 10,
 		.pause_percent = random_chance(random, 50) ? 0 : 30,
 		.withdraw_us = withdraws_us[random_below(random, ARRAY_SIZE(withdraws_us))],
-		.ballast = random_below(random, BALLAST_ODDS) == 0 ? BALLAST : 0,
+		.ballast = draw_ballast(random),
+		.digest_percent = 50,
+		.delay_us = 100 << random_below(random, 12),
+		.steps = 1,
 	};
 	if (weather->ballast) { /* else it takes longer than the calm lasts */
 		weather->slice = 64;
-		weather->kernel_us = kernels_us[1];
+		weather->kernel_us = kernels_us[2];
+		weather->withdraw_us = DIRECTORY_WITHDRAW_NEVER;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		if (steps[i].always || random_chance(random, steps[i].percent))
 			weather->weights[i] = 1 + (unsigned) random_below(random, WEIGHT_MAX);
+	if (weather->ballast == BALLAST_LARGE)
+		want_slow_snapshots(weather);
 }
 
 void step_do(struct sim *sim)
