@@ -80,6 +80,16 @@ static void kv_clear(struct etcd_kv *kv)
 	free(kv->value);
 }
 
+/* A key can be any bytes. What no text of ours is shall not become one: with a NUL, or too long. */
+static void make_text(char *key, size_t *size)
+{
+	if (*size > ETCD_KEY_MAX)
+		key[ *size = ETCD_KEY_MAX] = '\0';
+	for (size_t i = 0; i < *size; i++)
+		if (!key[i])
+			key[i] = '\1';
+}
+
 static int read_kv(struct json_object *object, struct etcd_kv *kv)
 {
 	size_t key_size;
@@ -87,8 +97,9 @@ static int read_kv(struct json_object *object, struct etcd_kv *kv)
 
 	if (r < 0)
 		return r;
-	if (!kv->key || key_size == 0 || key_size > ETCD_KEY_MAX || strlen(kv->key) != key_size)
+	if (!kv->key || key_size == 0)
 		return -EBADMSG;
+	make_text(kv->key, &key_size);
 	r = get_bytes(object, "value", &kv->value, &kv->size);
 	if (r == 0)
 		r = get_number(object, "mod_revision", &kv->revision);

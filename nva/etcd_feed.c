@@ -34,6 +34,13 @@ void feed_all_is_well(struct etcd_feed *feed)
 	feed->since_us = 0;
 }
 
+/* From the beginning, later. */
+static void begin_later(struct etcd_feed *feed)
+{
+	feed->feeding = FEED_HEAD;
+	feed->retry_us = feed->bad_until_us;
+}
+
 void feed_fail(struct etcd_feed *feed, int error, const char *format, ...)
 {
 	char text[STORE_MESSAGE_SIZE];
@@ -43,7 +50,13 @@ void feed_fail(struct etcd_feed *feed, int error, const char *format, ...)
 	(void) vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	etcd_feed_stop(feed);
-	feed->events->failed(feed->userdata, error, text);
+	if (!feed->events->bad || error == -ENOMEM) {
+		feed->events->failed(feed->userdata, error, text);
+		return;
+	}
+	feed->bad_until_us = clock_monotonic_us() + ETCD_BAD_MS * UINT64_C(1000);
+	begin_later(feed);
+	feed->events->bad(feed->userdata, text);
 }
 
 void feed_fail_key(struct etcd_feed *feed, const char *key)
@@ -153,6 +166,11 @@ static bool take_event(struct etcd_feed *feed, const struct etcd_kv *kv)
 	unsigned part;
 	int place = etcd_key_read(feed->prefix, kv->key, &gone, &part);
 
+	if (place == -ENOENT) {
+		if (feed->events->foreign && !kv->deleted)
+			feed->events->foreign(feed->userdata, kv->key);
+		return true;
+	}
 	if (place == ETCD_AT_LEADER) {
 		feed->events->leader(feed->userdata, kv);
 		return true;
@@ -234,6 +252,10 @@ void feed_ask(struct etcd_feed *feed)
 void etcd_feed_load(struct etcd_feed *feed)
 {
 	etcd_feed_stop(feed);
+	if (clock_monotonic_us() < feed->bad_until_us) {
+		begin_later(feed);
+		return;
+	}
 	feed->feeding = FEED_HEAD;
 	feed_ask(feed);
 }

@@ -22,6 +22,7 @@
 enum {
 	ETCD_PAGE = 2000,		/* keys of one answer */
 	ETCD_PENDING_MAX = 1 << 30,	/* bytes of the parts of one commit */
+	ETCD_BAD_MS = 5000,		/* what cannot be understood is read again: somebody may have put it right */
 };
 /* clang-format on */
 
@@ -41,6 +42,13 @@ struct etcd_feed_events {
 	void (*leader)(void *userdata, const struct etcd_kv *leader);
 	/* It begins anew by itself. */
 	void (*broken)(void *userdata);
+	/*
+	 * There is something among our keys that no NVA can have written, or a newer one has: @text
+	 * for the user. It begins anew every ETCD_BAD_MS. NULL: that is failed().
+	 */
+	void (*bad)(void *userdata, const char *text);
+	/* The watch tells of a key that is none of ours; a load does not even see it. May be NULL. */
+	void (*foreign)(void *userdata, const char *key);
 	/* It cannot go on: @text for the user. -EBADMSG, -EPROTONOSUPPORT, -ENOMEM. */
 	void (*failed)(void *userdata, int error, const char *text);
 };

@@ -31,6 +31,7 @@ struct etcd_feed {
 	char next[ETCD_KEY_SIZE];  /* the first key of the next page */
 
 	uint64_t retry_us, since_us;
+	uint64_t bad_until_us; /* what is bad is not read again before */
 	char trouble[STORE_MESSAGE_SIZE];
 	uint64_t loads, changes;
 };

@@ -140,16 +140,18 @@ int etcd_key_read(const char *prefix, const char *key, struct change *ret_gone, 
 	*ret_gone = (struct change){ 0 };
 	*ret_part = 0;
 	if (strncmp(key, prefix, size) != 0)
-		return -EINVAL;
+		return -ENOENT;
 	for (int i = 0; i < ETCD_PLACE_COUNT; i++) {
 		size_t length = strlen(places[i]);
 		const char *rest = key + size + length;
 
 		if (strncmp(key + size, places[i], length) != 0)
 			continue;
-		return (readers[i] ? readers[i](rest, ret_gone, ret_part) : !*rest) ? i : -EINVAL;
+		if (!readers[i] && *rest)
+			continue; /* "/leadership" */
+		return !readers[i] || readers[i](rest, ret_gone, ret_part) ? i : -EINVAL;
 	}
-	return -EINVAL;
+	return -ENOENT;
 }
 
 /* --- PREFIX/commit --- */

@@ -56,7 +56,8 @@ char *etcd_part_key(const char *prefix, unsigned part, char *key);
 /*
  * Reads @key. *ret_gone, of ETCD_AT_NVE and ETCD_AT_MEMBER: the change that its absence is;
  * *ret_part: of ETCD_AT_PENDING.
- * Returns the place, or -EINVAL for a key that no NVA has made.
+ * Returns the place, -ENOENT for a key that is in none, or -EINVAL for one that is in a place and
+ * that no NVA has made.
  */
 int etcd_key_read(const char *prefix, const char *key, struct change *ret_gone, unsigned *ret_part);
 

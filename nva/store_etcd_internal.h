@@ -34,6 +34,8 @@ struct etcd_store {
 	bool ending; /* whoever leads from now on, it is not us */
 	char elsewhere[NVO3_TEXT_MAX + 1];
 
+	bool told_of_foreign;	      /* a key below the prefix that is none of ours was logged */
+	char bad[STORE_MESSAGE_SIZE]; /* what in etcd cannot be understood; "": nothing */
 	enum store_state health;
 	char text[STORE_MESSAGE_SIZE];
 };

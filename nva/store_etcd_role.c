@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -136,6 +137,31 @@ static void take_input(struct etcd_store *store, enum leader_input input)
 
 /* --- what feed, seat and peer say --- */
 
+static void note_health(struct etcd_store *store, uint64_t now_us)
+{
+	const char *writing, *reading;
+	uint64_t slow_us = ETCD_SLOW_MS * UINT64_C(1000);
+	bool writer_waits = etcd_writer_waits(store->writer, now_us, &writing) > slow_us;
+	bool feed_waits = etcd_feed_waits(store->feed, now_us, &reading) > slow_us;
+	const char *why = writer_waits ? writing : reading;
+
+	if (store->health == STORE_FAILED)
+		return;
+	if (store->bad[0]) {
+		store->health = STORE_WAITS;
+		memcpy(store->text, store->bad, sizeof(store->text));
+		return;
+	}
+	store->health = writer_waits || feed_waits ? STORE_WAITS : STORE_WORKS;
+	store->text[0] = '\0';
+	if (store->health == STORE_WAITS)
+		(void) snprintf(store->text, sizeof(store->text),
+				"etcd does not do what it is asked: %s (now at %.100s). Nothing is "
+				"acknowledged "
+				"until it does",
+				why[0] ? why : "no answer", etcd_client_endpoint(store->client));
+}
+
 static void on_heard(void *userdata, enum leader_input input)
 {
 	take_input(userdata, input);
@@ -165,7 +191,11 @@ static int on_feed_change(void *userdata, const struct change *change, char *ret
 
 static void on_feed_loaded(void *userdata)
 {
-	take_input(userdata, LEADER_LOADED);
+	struct etcd_store *store = userdata;
+
+	store->bad[0] = '\0';
+	note_health(store, clock_monotonic_us());
+	take_input(store, LEADER_LOADED);
 }
 
 static void on_feed_leader(void *userdata, const struct etcd_kv *leader)
@@ -179,6 +209,37 @@ static void on_feed_broken(void *userdata)
 	take_input(userdata, LEADER_BROKEN);
 }
 
+/*
+ * Nothing is safe to be done about it here, and nothing is changed: whoever leads goes on, and it is an
+ * operator's to put it right.
+ */
+static void on_feed_bad(void *userdata, const char *text)
+{
+	struct etcd_store *store = userdata;
+	char bad[STORE_MESSAGE_SIZE];
+
+	(void) snprintf(bad, sizeof(bad),
+			"%.350s. This NVA cannot take the lead until that has been put right; it "
+			"looks again every %d s",
+			text, ETCD_BAD_MS / 1000);
+	if (store->health != STORE_WORKS && strcmp(bad, store->text) != 0)
+		log_error("%s", bad); /* else it is logged as what it waits for */
+	memcpy(store->bad, bad, sizeof(store->bad));
+	note_health(store, clock_monotonic_us());
+	take_input(store, LEADER_BROKEN);
+}
+
+static void on_feed_foreign(void *userdata, const char *key)
+{
+	struct etcd_store *store = userdata;
+
+	if (!store->told_of_foreign)
+		log_warning("etcd holds %s below this NVA's prefix, which no NVA has written: such "
+			    "keys are ignored",
+			    key);
+	store->told_of_foreign = true;
+}
+
 static void on_feed_failed(void *userdata, int error, const char *text)
 {
 	fail(userdata, text);
@@ -190,30 +251,12 @@ static const struct etcd_feed_events feed_events = {
 	.loaded = on_feed_loaded,
 	.leader = on_feed_leader,
 	.broken = on_feed_broken,
+	.bad = on_feed_bad,
+	.foreign = on_feed_foreign,
 	.failed = on_feed_failed,
 };
 
 /* --- time --- */
-
-static void note_health(struct etcd_store *store, uint64_t now_us)
-{
-	const char *writing, *reading;
-	uint64_t slow_us = ETCD_SLOW_MS * UINT64_C(1000);
-	bool writer_waits = etcd_writer_waits(store->writer, now_us, &writing) > slow_us;
-	bool feed_waits = etcd_feed_waits(store->feed, now_us, &reading) > slow_us;
-	const char *why = writer_waits ? writing : reading;
-
-	if (store->health == STORE_FAILED)
-		return;
-	store->health = writer_waits || feed_waits ? STORE_WAITS : STORE_WORKS;
-	store->text[0] = '\0';
-	if (store->health == STORE_WAITS)
-		(void) snprintf(store->text, sizeof(store->text),
-				"etcd does not do what it is asked: %s (now at %.100s). Nothing is "
-				"acknowledged "
-				"until it does",
-				why[0] ? why : "no answer", etcd_client_endpoint(store->client));
-}
 
 void store_etcd_tick(struct etcd_store *store)
 {

@@ -72,11 +72,6 @@ static void each_change_has_its_key(void)
 static void other_keys_are_refused(void)
 {
 	static const char *const others[] = {
-		"",
-		"/",
-		PREFIX,
-		PREFIX "/",
-		PREFIX "/nve",
 		PREFIX "/nve/",
 		PREFIX "/nve/h v",
 		PREFIX "/nve/a/b",
@@ -87,20 +82,29 @@ static void other_keys_are_refused(void)
 		PREFIX "/member/100/",
 		PREFIX "/mapping/100/02:00",
 		PREFIX "/mapping/0/02:00:00:00:00:09",
-		PREFIX "/identity/",
-		PREFIX "/leaders",
-		PREFIX "/commit ",
 		PREFIX "/pending/",
 		PREFIX "/pending/65536",
 		PREFIX "/pending/1x",
+	};
+	static const char *const foreign[] = {
+		PREFIX "/identity/",
+		PREFIX "/leaders",
+		PREFIX "/commit ",
 		PREFIX "/other",
+		PREFIX "/nve",
+		PREFIX "/",
+		PREFIX,
 		"/a/c/leader",
+		"/",
+		"",
 	};
 	struct change gone;
 	unsigned part;
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		CU_ASSERT_EQUAL(etcd_key_read(PREFIX, others[i], &gone, &part), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+		CU_ASSERT_EQUAL(etcd_key_read(PREFIX, foreign[i], &gone, &part), -ENOENT);
 	CU_ASSERT_EQUAL(etcd_key_read(PREFIX, PREFIX "/leader", &gone, &part), ETCD_AT_LEADER);
 	CU_ASSERT_EQUAL(etcd_key_read(PREFIX, PREFIX "/commit", &gone, &part), ETCD_AT_COMMIT);
 	CU_ASSERT_EQUAL(etcd_key_read(PREFIX, PREFIX "/pending/00000012", &gone, &part),
