@@ -146,6 +146,10 @@ class Restarts(StoreCase):
         self.assertEqual(len(self.mappings(nva)), 1)
         wait_until(lambda: not nva.ask(op="status")["nves"], "the lease to end")
         self.assertEqual(self.mappings(nva), {})
+        # The control socket tells what is in memory; what an NVE is told is on disk, and all that came before it.
+        later = self.nve()
+        later.say("hello hv2 192.0.2.2 1")
+        later.expect(r"welcome name=nva1")
         self.kill(nva)
         self.assertEqual(self.mappings(self.start()), {})
 
