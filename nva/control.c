@@ -49,13 +49,11 @@ struct control {
 static int reply_status(struct client *client, struct json_object *request,
 			struct json_object *reply, const char **reterr_text)
 {
+	const struct control_subject *subject = &client->control->subject;
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
-	struct json_object *store = json_object_new_object();
 
-	if (json_add(reply, "store", store) < 0 ||
-	    store_describe(client->control->subject.store, store) < 0)
-		return -ENOMEM;
-	if (directory_status(client->control->subject.directory, clock_monotonic_us(), &status) < 0)
+	if (subject->about(subject->userdata, reply) < 0 ||
+	    directory_status(subject->directory, clock_monotonic_us(), &status) < 0)
 		return -ENOMEM;
 	json_object_object_foreach(status, key, value) {
 		if (json_add(reply, key, json_object_get(value)) < 0)
@@ -166,8 +164,7 @@ static int dispatch(struct client *client, struct json_object *request, struct j
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].name, name) == 0)
-			return run_operation(&operations[i], client, request, reply,
-					     reterr_text);
+			return run_operation(&operations[i], client, request, reply, reterr_text);
 	*reterr_text = "unknown op; there are: status, mappings, reassign, export, import";
 	return -EOPNOTSUPP;
 }

@@ -3,7 +3,7 @@
  * control.h - the NVA's control socket: one JSON object per line, one line back for each.
  *
  *   {"op":"status"}              -> {"ok":true, "name":..., "nves":[...], "vnis":[...],
- *   "counters":{...}}
+ *   "counters":{...}, "store":{...}}
  *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all
  *   VNIs
  *   {"op":"reassign","vni":100,"mac":"...","to":"hv2"}, or with "vm" for "mac"; "dry_run":true
@@ -39,6 +39,7 @@ struct control_subject {
 	const struct store *store;   /* borrowed; NULL: none */
 	/* Something has changed: tells everybody, and returns the ticket of it. */
 	uint64_t (*changed)(void *userdata);
+	directory_about *about;
 	void *userdata;
 };
 

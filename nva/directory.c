@@ -177,7 +177,8 @@ static void status_take(struct directory *directory, uint64_t now_us, struct nve
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
 	const char *text;
 
-	if (directory_status(directory, now_us, &status) < 0) {
+	if (directory_status(directory, now_us, &status) < 0 ||
+	    (directory->about && directory->about(directory->about_userdata, status) < 0)) {
 		directory->out_of_memory = true;
 		return;
 	}
@@ -188,6 +189,12 @@ static void status_take(struct directory *directory, uint64_t now_us, struct nve
 		tell(directory, nve, &reply);
 	else
 		directory->out_of_memory = true;
+}
+
+void directory_set_about(struct directory *directory, directory_about *about, void *userdata)
+{
+	directory->about = about;
+	directory->about_userdata = userdata;
 }
 
 typedef void message_taker(struct directory *directory, uint64_t now_us, struct nve *nve,

@@ -193,6 +193,14 @@ int directory_reassign(struct directory *directory, uint64_t now_us,
 		       struct directory_reassigned **ret_list, size_t *ret_count,
 		       char *reterr_text);
 
+/*
+ * Adds to a status what the directory does not know itself: how it is kept, and by whom. 0 or -ENOMEM.
+ */
+typedef int directory_about(void *userdata, struct json_object *status);
+
+/* From now on an NVE that asks is told that, too. */
+void directory_set_about(struct directory *directory, directory_about *about, void *userdata);
+
 /* The newest generation that is known of a MAC, served or withdrawn; 0: none. */
 uint64_t directory_generation(const struct directory *directory, uint32_t vni, struct mac mac);
 

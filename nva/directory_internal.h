@@ -91,6 +91,8 @@ struct directory {
 	size_t conflict_count;
 	directory_journal *journal;	/* NULL: nobody keeps what happens */
 	void *journal_userdata;
+	directory_about *about;		/* NULL: there is nothing to add */
+	void *about_userdata;
 	bool remembers;			/* it goes on from an earlier life */
 	uint64_t moves_lost_until_us;	/* of which moves that were under way are not remembered */
 	size_t move_count, convergence_count;

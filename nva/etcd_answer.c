@@ -177,7 +177,8 @@ static int read_header(struct json_object *object, struct etcd_answer *answer)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	return get_number(header, "revision", &answer->revision);
+	r = get_number(header, "revision", &answer->revision);
+	return r < 0 ? r : get_number(header, "member_id", &answer->member);
 }
 
 static int read_responses(struct json_object *object, struct etcd_answer *answer)
@@ -227,6 +228,7 @@ static int read_body(struct json_object *object, struct etcd_answer *answer)
 	} numbers[] = {
 		{ "ID", &answer->lease },
 		{ "TTL", &answer->ttl_s },
+		{ "leader", &answer->raft_leader },
 		{ "compact_revision", &answer->compact_revision },
 	};
 	const struct {

@@ -226,8 +226,9 @@ void etcd_client_dispatch(struct etcd_client *client)
 
 /* --- calls --- */
 
-static int call_new(struct etcd_client *client, const char *path, char *request, bool is_watch,
-		    etcd_answered *answered, void *userdata, struct etcd_call **ret_call)
+static int call_new(struct etcd_client *client, size_t endpoint, const char *path, char *request,
+		    bool is_watch, etcd_answered *answered, void *userdata,
+		    struct etcd_call **ret_call)
 {
 	const struct etcd_client_config *config = client->config;
 	struct etcd_call *call = calloc(1, sizeof(*call));
@@ -245,10 +246,10 @@ static int call_new(struct etcd_client *client, const char *path, char *request,
 	call->client = client;
 	call->request = request;
 	call->is_watch = is_watch;
-	call->endpoint = client->endpoint;
+	call->endpoint = endpoint;
 	call->answered = answered;
 	call->userdata = userdata;
-	(void) snprintf(url, sizeof(url), "%s%s", config->endpoints[client->endpoint], path);
+	(void) snprintf(url, sizeof(url), "%s%s", config->endpoints[endpoint], path);
 	curl_easy_setopt(call->easy, CURLOPT_URL, url);
 	curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
@@ -282,13 +283,20 @@ static int call_new(struct etcd_client *client, const char *path, char *request,
 int etcd_call_new(struct etcd_client *client, const char *path, char *request,
 		  etcd_answered *answered, void *userdata, struct etcd_call **ret_call)
 {
-	return call_new(client, path, request, false, answered, userdata, ret_call);
+	return etcd_call_at(client, client->endpoint, path, request, answered, userdata, ret_call);
+}
+
+int etcd_call_at(struct etcd_client *client, size_t endpoint, const char *path, char *request,
+		 etcd_answered *answered, void *userdata, struct etcd_call **ret_call)
+{
+	return call_new(client, endpoint, path, request, false, answered, userdata, ret_call);
 }
 
 int etcd_watch_new(struct etcd_client *client, char *request, etcd_answered *answered,
 		   void *userdata, struct etcd_call **ret_call)
 {
-	return call_new(client, "/v3/watch", request, true, answered, userdata, ret_call);
+	return call_new(client, client->endpoint, "/v3/watch", request, true, answered, userdata,
+			ret_call);
 }
 
 struct etcd_call *etcd_call_free(struct etcd_call *call)

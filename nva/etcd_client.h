@@ -63,6 +63,13 @@ const char *etcd_client_endpoint(const struct etcd_client *client);
 int etcd_call_new(struct etcd_client *client, const char *path, char *request,
 		  etcd_answered *answered, void *userdata, struct etcd_call **ret_call);
 
+/*
+ * The same to the endpoint of that number, whichever is used; @path is of what needs no more of the
+ * cluster than that one.
+ */
+int etcd_call_at(struct etcd_client *client, size_t endpoint, const char *path, char *request,
+		 etcd_answered *answered, void *userdata, struct etcd_call **ret_call);
+
 /* A watch: every message of it comes as an answer, until one without, which is the end. */
 int etcd_watch_new(struct etcd_client *client, char *request, etcd_answered *answered,
 		   void *userdata, struct etcd_call **ret_call);

@@ -77,9 +77,11 @@ struct etcd_kv {
 struct etcd_answer {
 	int error; /* enum etcd_error, or another code */
 	char error_text[ETCD_ERROR_SIZE];
-	uint64_t revision; /* of the whole store */
-	bool succeeded;	   /* a transaction: what was compared holds */
-	bool more;	   /* a range: there are more than were asked for */
+	uint64_t revision;    /* of the whole store */
+	uint64_t member;      /* of etcd's cluster that answers */
+	uint64_t raft_leader; /* a status: the member that leads; 0: none */
+	bool succeeded;	      /* a transaction: what was compared holds */
+	bool more;	      /* a range: there are more than were asked for */
 	struct etcd_kv *
 		kvs; /* owned; of a range, of all ranges of a transaction, or of a watch's events */
 	size_t kv_count;

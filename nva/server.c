@@ -121,9 +121,11 @@ int server_make_directory(struct server *server)
 	if (getrandom(&config.hash_seed, sizeof(config.hash_seed), 0) != sizeof(config.hash_seed))
 		return -EIO;
 	r = directory_new(&config, clock_monotonic_us(), &server->directory);
-	if (r == 0)
-		directory_reserve(server->directory, server->reservations);
-	return r;
+	if (r < 0)
+		return r;
+	directory_reserve(server->directory, server->reservations);
+	directory_set_about(server->directory, server_about, server);
+	return 0;
 }
 
 /* One descriptor per session; the usual soft limit is 1024. */
@@ -155,6 +157,7 @@ static int open_control(struct server *server, char *reterr_message)
 		.directory = server->directory,
 		.store = server->store,
 		.changed = on_imported,
+		.about = server_about,
 		.userdata = server,
 	};
 	int r = control_new(server->base, path, &subject, &server->control);

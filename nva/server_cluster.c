@@ -11,7 +11,10 @@
  */
 #include "nva/server_internal.h"
 
+#include <errno.h>
+
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "nva/server_store.h"
 
@@ -68,6 +71,40 @@ static const struct store_etcd_events events = {
 	.lead = on_lead,
 	.follow = on_follow,
 };
+
+/* --- for an operator --- */
+
+static int add_standbys(const struct server *server, struct json_object *array)
+{
+	for (size_t i = 0; i < server->session_count; i++) {
+		struct json_object *name;
+
+		if (!session_is_watching(server->sessions[i]) ||
+		    session_is_over(server->sessions[i]))
+			continue;
+		name = json_object_new_string(session_name(server->sessions[i]));
+		if (!name || json_object_array_add(array, name) < 0) {
+			json_object_put(name);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+int server_about(void *userdata, struct json_object *status)
+{
+	const struct server *server = userdata;
+	struct json_object *store = json_object_new_object();
+	struct json_object *standbys;
+
+	if (json_add(status, "store", store) < 0 || store_describe(server->store, store) < 0)
+		return -ENOMEM;
+	if (server->config.store != NVA_STORE_ETCD)
+		return 0;
+	standbys = json_object_new_array();
+	return json_add(status, "standbys", standbys) < 0 ? -ENOMEM
+							  : add_standbys(server, standbys);
+}
 
 void server_join(struct server *server)
 {

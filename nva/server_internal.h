@@ -30,7 +30,7 @@ struct server {
 	struct store *store; /* NULL: nothing is kept */
 	struct event *store_event;
 	enum store_state store_state; /* as last logged */
-	bool standby; /* another NVA leads, or nobody: nobody is told anything */
+	bool standby;		      /* another NVA leads, or nobody: nobody is told anything */
 	struct session *sessions[SESSIONS_MAX];
 	size_t session_count;
 	struct session *nve_sessions[DIRECTORY_NVES_MAX]; /* by the directory's number */
@@ -51,6 +51,8 @@ int server_make_directory(struct server *server);
 
 /* --- server_cluster.c: one NVA of several --- */
 void server_join(struct server *server);
+/* Of a status: "store", and "standbys", the NVAs that would notice at once if this one ended. */
+int server_about(void *server, struct json_object *status);
 
 /* --- server_accept.c: listeners, connections --- */
 /* At config.listen[@i]. As server_new(). */

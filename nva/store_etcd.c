@@ -195,7 +195,8 @@ static int etcd_describe(const struct store *base, struct json_object *object)
 		    0 ||
 	    json_add_u64(object, "takeovers", store->takeovers) < 0 ||
 	    json_add_bool(object, "sees_leader", peer_link_is_up(store->peer)) < 0 ||
-	    etcd_feed_describe(store->feed, object) < 0)
+	    etcd_feed_describe(store->feed, object) < 0 ||
+	    etcd_health_describe(store->endpoints, object) < 0)
 		return -ENOMEM;
 	if (!leader->revision)
 		return 0;
@@ -232,6 +233,7 @@ static struct store *etcd_free(struct store *base)
 	etcd_feed_free(store->feed);
 	etcd_seat_free(store->seat);
 	peer_link_free(store->peer);
+	etcd_health_free(store->endpoints);
 	etcd_writer_free(store->writer);
 	etcd_client_free(store->client);
 	if (store->tick_fd >= 0)

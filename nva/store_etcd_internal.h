@@ -4,6 +4,7 @@
 #define REHOME_NVA_STORE_ETCD_INTERNAL_H
 
 #include "nva/etcd_feed.h"
+#include "nva/etcd_health.h"
 #include "nva/etcd_seat.h"
 #include "nva/etcd_writer.h"
 #include "nva/peer_link.h"
@@ -19,6 +20,7 @@ struct etcd_store {
 	int epoll_fd, tick_fd;
 	struct etcd_client *client;
 	struct etcd_writer *writer;
+	struct etcd_health *endpoints;
 
 	/* Of an NVA. */
 	const struct store_etcd_events *events;

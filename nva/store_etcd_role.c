@@ -266,6 +266,7 @@ void store_etcd_tick(struct etcd_store *store)
 	etcd_seat_tick(store->seat, now_us);
 	etcd_writer_tick(store->writer, now_us);
 	peer_link_tick(store->peer, now_us);
+	etcd_health_tick(store->endpoints, now_us);
 	if (store->state == LEADER_CATCHING_UP && now_us > store->behind_us) {
 		store->behind_us = now_us + STORE_ETCD_BEHIND_MS * UINT64_C(1000);
 		etcd_feed_elsewhere(store->feed);
@@ -304,5 +305,8 @@ int store_etcd_make_parts(struct etcd_store *store)
 	store->seat = etcd_seat_new(store->client, &seat, on_heard, store);
 	store->peer =
 		peer_link_new(store->epoll_fd, WATCHED_PEER, store->name, on_peer_lost, store);
-	return store->writer && store->feed && store->seat && store->peer ? 0 : -ENOMEM;
+	store->endpoints = etcd_health_new(store->client, &store->config->client);
+	return store->writer && store->feed && store->seat && store->peer && store->endpoints
+		       ? 0
+		       : -ENOMEM;
 }

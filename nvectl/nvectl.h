@@ -29,12 +29,13 @@ extern const struct argp nvectl_common_argp;
  */
 typedef int nvectl_command_fn(struct nvectl *ctl, int argc, char **argv);
 
-nvectl_command_fn nvectl_status, nvectl_ports, nvectl_mappings, nvectl_nva_status; /* show.c */
-nvectl_command_fn nvectl_nva_export, nvectl_nva_import;				   /* transfer.c */
-nvectl_command_fn nvectl_nva_reassign;						   /* reassign.c */
-nvectl_command_fn nvectl_moves;							   /* moves.c */
-nvectl_command_fn nvectl_port_add, nvectl_port_del;				   /* port.c */
-nvectl_command_fn nvectl_migrate;						   /* migrate.c */
+nvectl_command_fn nvectl_status, nvectl_ports, nvectl_mappings; /* show.c */
+nvectl_command_fn nvectl_nva_status;				/* nva_status.c */
+nvectl_command_fn nvectl_nva_export, nvectl_nva_import;		/* transfer.c */
+nvectl_command_fn nvectl_nva_reassign;				/* reassign.c */
+nvectl_command_fn nvectl_moves;					/* moves.c */
+nvectl_command_fn nvectl_port_add, nvectl_port_del;		/* port.c */
+nvectl_command_fn nvectl_migrate;				/* migrate.c */
 
 /* Prints "nvectl: ..." on stderr and returns EXIT_FAILURE. */
 int nvectl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

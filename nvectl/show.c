@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* show.c - the commands that show what an agent or the NVA holds. */
+/* show.c - the commands that show what an agent holds. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "net/addr.h"
 #include "nvectl/nvectl.h"
+#include "nvectl/show.h"
 #include "nvectl/view.h"
-
-/* A list in a reply, and how it is shown. */
-struct list {
-	const char *key;
-	const struct view_column *columns;
-	size_t column_count;
-};
 
 static const struct view_column vni_columns[] = {
 	/* clang-format off */
@@ -21,7 +15,7 @@ static const struct view_column vni_columns[] = {
 	{ "MAPPINGS", "mappings" }, { "MEMBERS", "members" },
 	/* clang-format on */
 };
-static const struct list status_vnis = { "vnis", vni_columns, ARRAY_SIZE(vni_columns) };
+static const struct nvectl_list status_vnis = { "vnis", vni_columns, ARRAY_SIZE(vni_columns) };
 
 static const struct view_column port_columns[] = {
 	/* clang-format off */
@@ -30,7 +24,7 @@ static const struct view_column port_columns[] = {
 	{ "DROPPED", "frames_dropped" }, { "IPS", "ips" },
 	/* clang-format on */
 };
-static const struct list ports = { "ports", port_columns, ARRAY_SIZE(port_columns) };
+static const struct nvectl_list ports = { "ports", port_columns, ARRAY_SIZE(port_columns) };
 
 static const struct view_column mapping_columns[] = {
 	/* clang-format off */
@@ -40,89 +34,39 @@ static const struct view_column mapping_columns[] = {
 	{ "VM", "vm" }, { "IPS", "ips" },
 	/* clang-format on */
 };
-static const struct list mappings = { "mappings", mapping_columns, ARRAY_SIZE(mapping_columns) };
+static const struct nvectl_list mappings = { "mappings", mapping_columns,
+					     ARRAY_SIZE(mapping_columns) };
 
-static const struct view_column nve_columns[] = {
-	/* clang-format off */
-	{ "NVE", "name" }, { "VTEP", "vtep" }, { "ROLE", "role" }, { "CONNECTED", "connected" },
-	{ "STALE", "stale" },
-	{ "ACKED REVISION", "acked_revision" }, { "VNIS", "vnis" },
-	/* clang-format on */
-};
-
-static const struct view_column nva_vni_columns[] = {
-	/* clang-format off */
-	{ "VNI", "vni" }, { "MEMBERS", "members" }, { "MAPPINGS", "mappings" },
-	/* clang-format on */
-};
-
-static const struct view_column nva_move_columns[] = {
-	/* clang-format off */
-	{ "VNI", "vni" }, { "MAC", "mac" }, { "FROM", "from" }, { "TO", "to" },
-	{ "STATE", "state" }, { "GENERATION", "generation" },
-	/* clang-format on */
-};
-
-/* "52:54:00:aa:00:10 (hv1), ...": the one that has the address, then those that wait. */
-static char *claims_text(struct json_object *claims)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out;
-
-	if (!json_object_is_type(claims, json_type_array))
-		return view_text(claims);
-	out = open_memstream(&text, &size);
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < json_object_array_length(claims); i++) {
-		struct json_object *claim = json_object_array_get_idx(claims, i);
-		_cleanup_free_ char *mac = NULL, *nve = NULL;
-
-		if (!json_object_is_type(claim, json_type_object))
-			continue;
-		mac = view_member(claim, "mac");
-		nve = view_member(claim, "nve");
-		fprintf(out, "%s%s (%s)", i ? ", " : "", mac ? mac : "", nve ? nve : "");
-	}
-	fclose(out);
-	return text;
-}
-
-static const struct view_column conflict_columns[] = {
-	/* clang-format off */
-	{ "VNI", "vni" }, { "ADDRESS", "ip" }, { "CLAIMED BY", "claims", claims_text },
-	/* clang-format on */
-};
-
-static const struct list nva_conflicts = { "conflicts", conflict_columns,
-					   ARRAY_SIZE(conflict_columns) };
-
-static const struct list nva_lists[] = {
-	{ "nves", nve_columns, ARRAY_SIZE(nve_columns) },
-	{ "vnis", nva_vni_columns, ARRAY_SIZE(nva_vni_columns) },
-	{ "moves", nva_move_columns, ARRAY_SIZE(nva_move_columns) },
-};
-
-static int print_list(struct json_object *reply, const struct list *list)
+int nvectl_print_list(struct json_object *reply, const struct nvectl_list *list)
 {
 	struct json_object *rows;
 
 	if (json_get_array(reply, list->key, &rows) < 0)
-		return nvectl_fail("the agent's reply has no list '%s'", list->key);
+		return nvectl_fail("the reply has no list '%s'", list->key);
 	switch (view_table(rows, list->columns, list->column_count, stdout)) {
 	case 0:
 		return EXIT_SUCCESS;
 	case -EBADMSG:
-		return nvectl_fail("the agent's list '%s' holds something that is not understood",
+		return nvectl_fail("the list '%s' holds something that is not understood",
 				   list->key);
 	default:
 		return nvectl_fail("out of memory");
 	}
 }
 
+void nvectl_print_field(const char *label, struct json_object *object, const char *key,
+			char *(*form)(struct json_object *value))
+{
+	struct json_object *value = json_object_object_get(object, key);
+	_cleanup_free_ char *text = form(value);
+
+	if (value)
+		printf("%-10s %s\n", label, text ? text : "");
+}
+
 /* Asks, then prints the reply as JSON or the one list in it. Takes @request over. */
-static int show_list(const struct nvectl *ctl, struct json_object *request, const struct list *list)
+static int show_list(const struct nvectl *ctl, struct json_object *request,
+		     const struct nvectl_list *list)
 {
 	_cleanup_(json_unrefp) struct json_object *reply =
 		nvectl_ask_for(ctl, request, AGENT_LIST_TIMEOUT_MS);
@@ -130,7 +74,7 @@ static int show_list(const struct nvectl *ctl, struct json_object *request, cons
 	if (!reply)
 		return EXIT_FAILURE;
 	if (!ctl->json)
-		return print_list(reply, list);
+		return nvectl_print_list(reply, list);
 	nvectl_print_json(reply);
 	return EXIT_SUCCESS;
 }
@@ -187,17 +131,6 @@ int nvectl_mappings(struct nvectl *ctl, int argc, char **argv)
 
 /* --- status --- */
 
-/* "LABEL: TEXT", where @object has @key. */
-static void print_field(const char *label, struct json_object *object, const char *key,
-			char *(*form)(struct json_object *) )
-{
-	struct json_object *value = json_object_object_get(object, key);
-	_cleanup_free_ char *text = form(value);
-
-	if (value)
-		printf("%-10s %s\n", label, text ? text : "");
-}
-
 /* "LABEL: NAME, connected since 3 h 1 min", of a peer the agent talks to. */
 static void print_peer(const char *label, struct json_object *peer, const char *name_key)
 {
@@ -214,16 +147,16 @@ static int print_status(struct json_object *reply)
 {
 	struct json_object *part;
 
-	print_field("NVE", reply, "name", view_text);
-	print_field("version", reply, "version", view_text);
-	print_field("VTEP", reply, "vtep", view_text);
-	print_field("up", reply, "uptime_s", view_duration_s);
+	nvectl_print_field("NVE", reply, "name", view_text);
+	nvectl_print_field("version", reply, "version", view_text);
+	nvectl_print_field("VTEP", reply, "vtep", view_text);
+	nvectl_print_field("up", reply, "uptime_s", view_duration_s);
 	if (json_get_object(reply, "nva", &part) == 0)
 		print_peer("NVA", part, "address");
 	if (json_get_object(reply, "libvirt", &part) == 0)
 		print_peer("libvirt", part, "uri");
 	putchar('\n');
-	if (print_list(reply, &status_vnis) != EXIT_SUCCESS)
+	if (nvectl_print_list(reply, &status_vnis) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
 	if (json_get_object(reply, "counters", &part) == 0) {
 		printf("\ncounters\n");
@@ -244,49 +177,4 @@ int nvectl_status(struct nvectl *ctl, int argc, char **argv)
 		return print_status(reply);
 	nvectl_print_json(reply);
 	return EXIT_SUCCESS;
-}
-
-/* --- the NVA, through the agent's connection to it --- */
-
-static int print_nva(struct json_object *nva)
-{
-	struct json_object *part;
-
-	print_field("NVA", nva, "name", view_text);
-	print_field("up", nva, "uptime_s", view_duration_s);
-	print_field("revision", nva, "revision", view_text);
-	for (size_t i = 0; i < ARRAY_SIZE(nva_lists); i++) {
-		printf("\n%s\n", nva_lists[i].key);
-		if (print_list(nva, &nva_lists[i]) != EXIT_SUCCESS)
-			return EXIT_FAILURE;
-	}
-	if (json_object_object_get(nva, "conflicts")) { /* an older NVA does not tell */
-		printf("\nconflicts\n");
-		if (print_list(nva, &nva_conflicts) != EXIT_SUCCESS)
-			return EXIT_FAILURE;
-	}
-	if (json_get_object(nva, "counters", &part) == 0) {
-		printf("\ncounters\n");
-		view_members(part, stdout);
-	}
-	return EXIT_SUCCESS;
-}
-
-int nvectl_nva_status(struct nvectl *ctl, int argc, char **argv)
-{
-	_cleanup_(json_unrefp) struct json_object *reply = NULL;
-	struct json_object *nva;
-
-	nvectl_parse_plain(ctl, argc, argv,
-			   "Shows the NVA that this host's agent is connected to.");
-	reply = nvectl_ask(ctl, agent_request("nva-status"));
-	if (!reply)
-		return EXIT_FAILURE;
-	if (ctl->json) {
-		nvectl_print_json(reply);
-		return EXIT_SUCCESS;
-	}
-	if (json_get_object(reply, "nva", &nva) < 0)
-		return nvectl_fail("the agent's reply has no object 'nva'");
-	return print_nva(nva);
 }

@@ -222,6 +222,7 @@ class Moves(Case):
         peer.expect(r"answer id=9")
         status = json.loads(peer.expect(r"status-reply id=10 json=(.*)").group(1))
         self.assertEqual(status["counters"]["moves_committed"], 1)
+        self.assertEqual(status["store"], {"kind": "none"})
         self.assertEqual(status["counters"]["converged"], 1)
 
     def test_ipv4(self):

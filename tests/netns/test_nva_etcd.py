@@ -476,6 +476,74 @@ class Cluster(ClusterCase):
                 self.etcd.call(0, "kv/put", key=self.etcd.encode(key), value=base64.b64encode(before).decode())
         self.assertEqual(check()[0], 0)
 
+    def put(self, key, value):
+        self.etcd.call(0, "kv/put", key=self.etcd.encode(key), value=self.etcd.encode(value))
+
+    def test_somebody_else_writes_there(self):
+        """What is none of ours is ignored; what is among ours is named until it is put right; no NVA ends for it."""
+        leader = self.leader()
+        hv1 = self.session(leader, "hv1", "192.0.2.1")
+        hv1.say(f"register 1 100 {MAC} 1 10.0.0.1 fd00::1")
+        hv1.out.until(r"registered id=1 .* yes")
+        self.agree(leader.mappings())
+        standbys = [nva for nva in self.nvas if nva is not leader]
+        self.put("/rehome/notes", "theirs")
+        self.put("/rehome/mapping", "theirs, too")
+        for nva in standbys:
+            nva.log.until("etcd holds /rehome/notes below this NVA's prefix, which no NVA has written")
+        self.assertIs(self.settled(), leader)
+
+        for key in ("/rehome/mapping/100/02:00:00:00:00:99", "/rehome/nve/h v"):
+            self.put(key, "nonsense")
+            for nva in standbys:
+                nva.log.until(f"etcd holds at {key} what no NVA can have written. Nothing was changed. This NVA cannot take")
+                store = nva.store()
+                self.assertEqual((store["role"], store["state"]), ("loading", "waits"))
+                self.assertIn(key, store["error"])
+            hv1.say(f"register 2 100 {MAC} 1 10.0.0.2")
+            hv1.out.until(r"registered id=2 .* yes")
+            self.etcd.call(0, "kv/deleterange", key=self.etcd.encode(key))
+            self.assertIs(self.settled(), leader)
+            self.assertEqual([nva.store()["state"] for nva in self.nvas], ["works"] * 3)
+            self.agree(leader.mappings())
+        before = leader.mappings()
+        leader, _ = self.fail_over(leader)
+        self.assertEqual(leader.mappings(), before)
+
+    def status(self, nva, *options):
+        done = subprocess.run([NVECTL, "nva", "status", "--nva-socket", nva.socket, *options], capture_output=True,
+                              text=True, timeout=DEADLINE_S, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_an_operator_sees_who_leads_and_how_etcd_is(self):
+        leader = self.leader()
+
+        def endpoints(nva):
+            return json.loads(self.status(nva, "--json"))["nva"]["store"]["endpoints"]
+        for nva in self.nvas:
+            shown = wait_until(lambda nva=nva: [e for e in endpoints(nva) if e["healthy"]][2:] and endpoints(nva),
+                               "etcd to be well")
+            self.assertEqual([e["endpoint"] for e in shown if e["leads"]], [self.etcd.clients[self.etcd.leader()]])
+            self.assertEqual([e["used"] for e in shown].count(True), 1)
+            text = self.status(nva)
+            self.assertRegex(text, r"(?m)^store +etcd, /rehome$")
+            self.assertRegex(text, rf"(?m)^role +{'leading' if nva is leader else 'standby'}")
+            self.assertRegex(text, rf"(?m)^leader +{leader.name}, {re.escape(leader.address)}$")
+        names = [text.split()[0] for text in json.loads(self.status(leader, "--json"))["nva"]["standbys"]]
+        self.assertEqual(sorted(names), [nva.name for nva in self.nvas if nva is not leader])
+        self.assertEqual(json.loads(self.status(self.nvas[1], "--json"))["nva"]["standbys"], [])
+
+        self.etcd.nodes[2].kill()
+        self.etcd.nodes[2].wait(DEADLINE_S)
+        try:
+            bad = wait_until(lambda: [e for e in endpoints(leader) if not e["healthy"]], "it to be seen")
+            self.assertEqual([e["endpoint"] for e in bad], [self.etcd.clients[2]])
+            self.assertTrue(bad[0]["error"])
+        finally:
+            self.etcd.nodes[2] = self.etcd.start(2)
+        wait_until(lambda: all(e["healthy"] for e in endpoints(leader)), "the node to be back")
+
     def test_the_agent_finds_the_one_that_leads(self):
         """The real nveagent: its endpoint stays known, and one that comes later becomes so."""
         def run(*words):

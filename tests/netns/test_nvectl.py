@@ -174,6 +174,48 @@ counters
 """)
         self.assertEqual(self.requests, [{"op": "nva-status"}])
 
+    def test_nva_status_says_how_it_is_kept(self):
+        """An operator with several NVAs: which leads, who stands by, how etcd is."""
+        store = {"kind": "file", "path": "/var/lib/rehome/nva", "state": "waits", "error": "the disk is full"}
+        text = self.text({"nva": {**NVA["nva"], "store": store}}, "nva", "status")
+        self.assertIn("store      file, /var/lib/rehome/nva\nstate      waits: the disk is full\n\nnves\n", text)
+        store = {"kind": "etcd", "path": "/rehome", "state": "works", "role": "leading", "role_since_ms": 3725001,
+                 "leader": "nva1", "leader_address": "[2001:db8::a]:7365", "endpoints": [
+                     {"endpoint": "https://192.0.2.20:2379", "healthy": True, "leads": True, "used": True, "answer_ms": 3},
+                     {"endpoint": "https://[2001:db8::2]:2379", "healthy": False, "leads": False, "used": False,
+                      "error": "Connection refused"}]}
+        answer = {"nva": {**NVA["nva"], "store": store, "standbys": ["nva2 (192.0.2.11:40000)", "nva3 (192.0.2.12:40000)"]}}
+        self.assertIn("""\
+store      etcd, /rehome
+state      works
+role       leading for 1 h 2 min
+leader     nva1, [2001:db8::a]:7365
+standbys   nva2 (192.0.2.11:40000),nva3 (192.0.2.12:40000)
+
+etcd
+ENDPOINT                    HEALTHY  LEADS  USED  ANSWER MS  ERROR
+https://192.0.2.20:2379     yes      yes    yes   3          -
+https://[2001:db8::2]:2379  no       no     no    -          Connection refused
+
+nves
+""", self.text(answer, "nva", "status"))
+
+    def test_nva_status_of_the_nva_here(self):
+        script = reply(ok=True, **NVA["nva"], store={"kind": "etcd", "role": "standby", "leader": "nva2"})
+        with ScriptedAgent(self.socket, script) as nva:
+            done = self.run_plain("nva", "status", "--nva-socket", self.socket)
+            self.assertEqual(nva.objects(), [{"op": "status"}])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("store      etcd\nrole       standby\nleader     nva2\n", done.stdout)
+        os.unlink(self.socket)
+        with ScriptedAgent(self.socket, script):
+            done = self.run_plain("nva", "status", "--json", "--nva-socket", self.socket)
+        self.assertEqual(json.loads(done.stdout)["nva"]["store"]["role"], "standby")
+        os.unlink(self.socket)
+        done = self.run_plain("nva", "status", "--nva-socket", self.socket)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(f"no NVA answers at {self.socket}", done.stderr)
+
     def test_absent_members_do_not_hurt(self):
         for arguments in (("status",), ("ports",), ("mappings",), ("moves",), ("moves", "--timeline")):
             key = {"status": "vnis"}.get(arguments[0], arguments[0])

@@ -125,7 +125,7 @@ static void answers(void)
 	const struct etcd_kv *kv;
 
 	CU_ASSERT_EQUAL_FATAL(read_text("{" HEADER ",\"kvs\":[{\"key\":\"L3IvYQ==\",\"create_"
-						   "revision\":\"3\",\"mod_revision\":\"4\","
+					"revision\":\"3\",\"mod_revision\":\"4\","
 					"\"version\":\"1\",\"value\":\"MQ==\",\"lease\":"
 					"\"2324035549856900367\"},{\"key\":\"L3IvYg==\"}],"
 					"\"more\":true,\"count\":\"9\"}",
@@ -146,7 +146,7 @@ static void answers(void)
 
 	CU_ASSERT_EQUAL_FATAL(
 		read_text("{" HEADER ",\"succeeded\":true,\"responses\":[{\"response_put\":{"
-				     "\"header\":{\"revision\":\"3\"}}},"
+			  "\"header\":{\"revision\":\"3\"}}},"
 			  "{\"response_delete_range\":{\"header\":{\"revision\":\"3\"}}}]}",
 			  &answer),
 		0);
@@ -154,7 +154,7 @@ static void answers(void)
 	etcd_answer_clear(&answer);
 
 	CU_ASSERT_EQUAL_FATAL(read_text("{" HEADER ",\"responses\":[{\"response_range\":{"
-						   "\"header\":{\"revision\":\"3\"},\"kvs\":["
+					"\"header\":{\"revision\":\"3\"},\"kvs\":["
 					"{\"key\":\"L3IvYQ==\",\"mod_revision\":\"2\",\"value\":"
 					"\"eA==\"}],\"count\":\"1\"}},"
 					"{\"response_range\":{\"header\":{\"revision\":\"3\"}}}]}",
@@ -222,6 +222,52 @@ static void refusals(void)
 	CU_ASSERT_EQUAL(answer.error, ETCD_ERROR_UNKNOWN);
 }
 
+/* Keys of others can be any bytes: they are told, but never as one of ours. */
+static void keys_that_are_no_text(void)
+{
+	enum { LONG = ETCD_KEY_MAX + 30 };
+	char encoded[BASE64_SIZE(LONG)] = "", text[sizeof(encoded) + 64];
+	uint8_t key[LONG];
+	struct etcd_answer answer;
+
+	/* "/r/leader" NUL "x" */
+	CU_ASSERT_EQUAL_FATAL(read_text("{\"kvs\":[{\"key\":\"L3IvbGVhZGVyAHg=\"}]}", &answer), 0);
+	CU_ASSERT_STRING_EQUAL(answer.kvs[0].key, "/r/leader\1x");
+	etcd_answer_clear(&answer);
+
+	memset(key, 'k', sizeof(key));
+	base64_encode(key, sizeof(key), encoded);
+	(void) snprintf(text, sizeof(text), "{\"kvs\":[{\"key\":\"%.*s\"}]}",
+			(int) BASE64_SIZE(LONG), encoded);
+	CU_ASSERT_EQUAL_FATAL(read_text(text, &answer), 0);
+	CU_ASSERT_EQUAL(strlen(answer.kvs[0].key), ETCD_KEY_MAX);
+	etcd_answer_clear(&answer);
+}
+
+/* Of one member's health: POST /v3/maintenance/status, as etcd 3.4 answers it. */
+static void statuses(void)
+{
+	struct etcd_answer answer;
+
+	CU_ASSERT_EQUAL_FATAL(
+		read_text(
+			"{\"header\":{\"cluster_id\":\"1\",\"member_id\":\"10276657743932975437\","
+			"\"revision\":\"3\",\"raft_term\":\"2\"},\"version\":\"3.4.23\","
+			"\"dbSize\":\"20480\",\"leader\":\"10276657743932975437\"}",
+			&answer),
+		0);
+	CU_ASSERT_EQUAL(answer.member, UINT64_C(10276657743932975437));
+	CU_ASSERT_EQUAL(answer.raft_leader, answer.member);
+	CU_ASSERT_EQUAL(answer.error, 0);
+	etcd_answer_clear(&answer);
+	CU_ASSERT_EQUAL_FATAL(read_text("{\"header\":{\"member_id\":\"7\"},\"errors\":"
+					"[\"etcdserver: no leader\"]}",
+					&answer),
+			      0);
+	CU_ASSERT_EQUAL(answer.raft_leader, 0);
+	etcd_answer_clear(&answer);
+}
+
 static void no_answers(void)
 {
 	static const char *const texts[] = {
@@ -241,7 +287,6 @@ static void no_answers(void)
 		"{\"kvs\":[{}]}",
 		"{\"kvs\":[{\"key\":\"L3IvYQ=\"}]}",
 		"{\"kvs\":[{\"key\":\"\"}]}",
-		"{\"kvs\":[{\"key\":\"AA==\"}]}",
 		"{\"kvs\":[{\"key\":\"L3IvYQ==\",\"value\":\"?\"}]}",
 		"{\"kvs\":[{\"key\":\"L3IvYQ==\"},{\"key\":\"L3IvYQ==\",\"lease\":1}]}",
 		"{\"events\":[{}]}",
@@ -262,4 +307,5 @@ static void no_answers(void)
 
 UNIT_MAIN("etcd_message", UNIT_TEST(base64_there_and_back), UNIT_TEST(base64_that_nobody_writes),
 	  UNIT_TEST(requests), UNIT_TEST(transactions), UNIT_TEST(answers), UNIT_TEST(watches),
-	  UNIT_TEST(refusals), UNIT_TEST(no_answers))
+	  UNIT_TEST(refusals), UNIT_TEST(keys_that_are_no_text), UNIT_TEST(statuses),
+	  UNIT_TEST(no_answers))
