@@ -83,8 +83,10 @@ static void kv_clear(struct etcd_kv *kv)
 /* A key can be any bytes. What no text of ours is shall not become one: with a NUL, or too long. */
 static void make_text(char *key, size_t *size)
 {
-	if (*size > ETCD_KEY_MAX)
-		key[ *size = ETCD_KEY_MAX] = '\0';
+	if (*size > ETCD_KEY_MAX) {
+		*size = ETCD_KEY_MAX;
+		key[*size] = '\0';
+	}
 	for (size_t i = 0; i < *size; i++)
 		if (!key[i])
 			key[i] = '\1';
