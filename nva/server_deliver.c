@@ -10,11 +10,12 @@
  */
 #include "nva/server_internal.h"
 
+#include <errno.h>
+
 #include "common/clock.h"
 #include "common/log.h"
 
-static void send_to(struct server *server, uint32_t nve, const uint8_t *frame, size_t size,
-		    uint64_t ticket)
+static void send_to(struct server *server, uint32_t nve, struct out_frame *frame, uint64_t ticket)
 {
 	struct session *session = server->nve_sessions[nve];
 
@@ -23,7 +24,7 @@ static void send_to(struct server *server, uint32_t nve, const uint8_t *frame, s
 	if (!server->flush_marked[nve])
 		server->to_flush[server->flush_count++] = nve;
 	server->flush_marked[nve] = true;
-	session_send(session, frame, size, ticket);
+	session_send(session, frame, ticket);
 	if (server->nve_sessions[nve] && session_is_full(session))
 		directory_hold(server->directory, nve, true);
 }
@@ -31,17 +32,22 @@ static void send_to(struct server *server, uint32_t nve, const uint8_t *frame, s
 static void deliver_one(struct server *server, const struct directory_output *output,
 			uint64_t ticket)
 {
-	_cleanup_free_ uint8_t *frame = NULL;
+	_cleanup_(out_frame_freep) struct out_frame *frame = NULL;
+	uint8_t *data;
 	size_t size;
-	int r = nvo3_pack(&output->message, &frame, &size);
+	int r = nvo3_pack(&output->message, &data, &size);
 
+	if (r == 0) {
+		frame = out_frame_new(data, size);
+		r = frame ? 0 : -ENOMEM;
+	}
 	if (r < 0) {
 		server_stop(server, log_errno(r, "Cannot pack a message of kind %s",
 					      nvo3_kind_name(output->message.kind)));
 		return;
 	}
 	for (size_t i = 0; i < output->to_count; i++)
-		send_to(server, output->to[i], frame, size, ticket);
+		send_to(server, output->to[i], frame, ticket);
 }
 
 static void log_notices(struct server *server)

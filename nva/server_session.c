@@ -23,16 +23,10 @@ static int greet_standby(struct server *server, struct session *session,
 		.version = NVO3_VERSION,
 		.incarnation = 1,
 	};
-	_cleanup_free_ uint8_t *frame = NULL;
-	size_t size;
-
 	(void) snprintf(welcome.name, sizeof(welcome.name), "%s", server->config.name);
 	session_set_watching(session, hello->name);
 	log_notice("NVA %s stands by", session_name(session));
-	if (nvo3_pack(&welcome, &frame, &size) == 0) {
-		session_send(session, frame, size, 0);
-		session_flush(session);
-	}
+	session_send_message(session, &welcome);
 	return 0;
 }
 

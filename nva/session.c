@@ -49,14 +49,18 @@ static void linger(struct session *session, const char *reason)
 		(void) shutdown(bufferevent_getfd(session->stream), SHUT_WR);
 }
 
-static void send_message(struct session *session, const struct nvo3_message *message)
+void session_send_message(struct session *session, const struct nvo3_message *message)
 {
-	_cleanup_free_ uint8_t *frame = NULL;
+	_cleanup_(out_frame_freep) struct out_frame *frame = NULL;
+	uint8_t *data;
 	size_t size;
 
-	if (nvo3_pack(message, &frame, &size) < 0)
+	if (nvo3_pack(message, &data, &size) < 0)
 		return;
-	session_send(session, frame, size, 0);
+	frame = out_frame_new(data, size);
+	if (!frame)
+		return;
+	session_send(session, frame, 0);
 	session_flush(session);
 }
 
@@ -68,7 +72,7 @@ void session_refuse(struct session *session, const char *text)
 		return;
 	session->events->last_words(session->userdata);
 	(void) snprintf(error.text, sizeof(error.text), "%s", text);
-	send_message(session, &error);
+	session_send_message(session, &error);
 	if (session->state != SESSION_CLOSED)
 		linger(session, error.text);
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "nva/out_frame.h"
 #include "nva/wire.h"
 
 enum {
@@ -75,11 +76,13 @@ bool session_is_over(const struct session *session);
 const char *session_name(const struct session *session);
 
 /*
- * Queues a packed frame, to be sent after session_release() of @ticket, and of whatever was queued
+ * Queues @frame, to be sent after session_release() of @ticket, and of whatever was queued
  * before it; 0: no need to wait for more than that. Tickets do not fall, but for 0. May end the
  * session. It leaves with session_flush().
  */
-void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket);
+void session_send(struct session *session, struct out_frame *frame, uint64_t ticket);
+/* One that waits for nothing but what was queued before it; it leaves at once. */
+void session_send_message(struct session *session, const struct nvo3_message *message);
 /* Everything up to @ticket may be sent; what waited for that leaves at once. */
 void session_release(struct session *session, uint64_t ticket);
 /* Forgets what waits for a ticket: nobody may be told that any more. */

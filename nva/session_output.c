@@ -84,30 +84,30 @@ static struct held *held_get(struct session *session, uint64_t ticket)
 	return held;
 }
 
-static int hold(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket)
+static int hold(struct session *session, struct out_frame *frame, uint64_t ticket)
 {
 	struct held *held = held_get(session, ticket);
 
-	if (!held || evbuffer_add(held->frames, frame, size) < 0)
+	if (!held || out_frame_append(frame, held->frames) < 0)
 		return -ENOMEM;
-	session->held_size += size;
+	session->held_size += out_frame_size(frame);
 	return 0;
 }
 
-void session_send(struct session *session, const uint8_t *frame, size_t size, uint64_t ticket)
+void session_send(struct session *session, struct out_frame *frame, uint64_t ticket)
 {
 	int r;
 
 	if (session->state == SESSION_CLOSED || session->state == SESSION_LINGERING)
 		return;
-	if (session_bytes_waiting(session) + size > SESSION_OUTPUT_MAX) {
+	if (session_bytes_waiting(session) + out_frame_size(frame) > SESSION_OUTPUT_MAX) {
 		session_end(session, "it does not take what it is sent");
 		return;
 	}
 	if (ticket > 0 || !TAILQ_EMPTY(&session->held))
-		r = hold(session, frame, size, ticket);
+		r = hold(session, frame, ticket);
 	else
-		r = bufferevent_write(session->stream, frame, size);
+		r = out_frame_append(frame, bufferevent_get_output(session->stream));
 	if (r < 0)
 		session_end(session, "out of memory");
 	else if (session_bytes_waiting(session) > SESSION_OUTPUT_PAUSE)
