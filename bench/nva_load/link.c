@@ -206,22 +206,25 @@ uint64_t link_revision(const struct link_frame *frame)
 
 /* --- mappings --- */
 
-struct mapping load_mapping(uint32_t number)
+void load_mapping(uint32_t number, struct mapping *ret_mapping)
 {
 	uint8_t a = (uint8_t) (number >> 24), b = (uint8_t) (number >> 16),
 		c = (uint8_t) (number >> 8), d = (uint8_t) number;
 
-	return (struct mapping){
-		.vni = LOAD_VNI,
-		.mac = { { 0x52, 0x54, a, b, c, d } },
-		.ips = { { .family = AF_INET, .octet = { 10 + a, b, c, d } },
-			 { .family = AF_INET6,
-			   .octet = { 0xfd, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d } } },
-		.ip_count = 2,
-		.vm = { { 0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x41, 0xd1, 0x80, 0xb4, 0, 0, a, b, c,
-			  d } },
-		.flags = MAPPING_VM,
+	/* Not the whole: there is room for many more addresses, and a million mappings to make. */
+	ret_mapping->vni = LOAD_VNI;
+	ret_mapping->mac = (struct mac){ { 0x52, 0x54, a, b, c, d } };
+	ret_mapping->ips[0] = (struct ip){ .family = AF_INET, .octet = { 10 + a, b, c, d } };
+	ret_mapping->ips[1] = (struct ip){
+		.family = AF_INET6,
+		.octet = { 0xfd, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d },
 	};
+	ret_mapping->ip_count = 2;
+	ret_mapping->vtep = (struct ip){ 0 };
+	ret_mapping->generation = 0;
+	ret_mapping->vm = (struct uuid){ { 0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x41, 0xd1, 0x80,
+					   0xb4, 0, 0, a, b, c, d } };
+	ret_mapping->flags = MAPPING_VM;
 }
 
 uint32_t load_number(struct mac mac)

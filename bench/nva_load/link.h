@@ -63,7 +63,7 @@ void link_decode(const struct link_frame *frame, struct nvo3_message *ret_messag
 uint64_t link_revision(const struct link_frame *frame);
 
 /* Mapping @number of NVE @nve: a MAC, an IPv4 and an IPv6 address of its own. */
-struct mapping load_mapping(uint32_t number);
+void load_mapping(uint32_t number, struct mapping *ret_mapping);
 uint32_t load_number(struct mac mac);
 
 #endif

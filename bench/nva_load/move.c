@@ -183,7 +183,7 @@ static void register_vms(struct scene *scene, uint32_t number)
 	};
 
 	for (uint32_t i = 0; i < VMS_PER_NVE; i++) {
-		mappings[i] = load_mapping(number * VMS_PER_NVE + i);
+		load_mapping(number * VMS_PER_NVE + i, &mappings[i]);
 		scene->vms[number * VMS_PER_NVE + i].at = number;
 	}
 	link_say(&scene->nves[number].link, &message);
@@ -231,7 +231,7 @@ static void begin_move(struct scene *scene)
 	} while (vm->moving);
 	vm->moving = true;
 	vm->to = (vm->at + 1 + scene->begun % (scene->options->nves - 1)) % scene->options->nves;
-	mapping = load_mapping(scene->next_vm);
+	load_mapping(scene->next_vm, &mapping);
 	intent.id = ++scene->begun;
 	link_say(&scene->nves[vm->to].link, &intent);
 	answer(&scene->nves[vm->to]);

@@ -30,7 +30,7 @@ static void say_batch(struct run *run)
 	};
 
 	for (size_t i = 0; i < message.mapping_count; i++)
-		run->mappings[i] = load_mapping(run->options->first + run->sent + (uint32_t) i);
+		load_mapping(run->options->first + run->sent + (uint32_t) i, &run->mappings[i]);
 	link_say(&run->link, &message);
 	run->sent += (uint32_t) message.mapping_count;
 }
