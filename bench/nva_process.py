@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import LabError
+from lab import LabError, wait_until
 
 DEADLINE_S = 30
 STEP_TIMEOUT_S = 600
@@ -36,6 +36,11 @@ path = {directory}/store
 vni-mappings = 268435456
 nve-mappings = 268435456
 """
+ETCD = """
+[etcd]
+endpoints = {endpoints}
+address = [::1]:{port}
+"""
 
 
 def own_cpu(cpu):
@@ -56,14 +61,16 @@ def free_port():
 
 
 class Nva:
-    """A fresh nva; a context."""
+    """A fresh nva; a context. ETCD: the cluster, for store = etcd."""
 
-    def __init__(self, build, store="none"):
+    def __init__(self, build, store="none", etcd=None):
         self.build, self.port, self.process = build, free_port(), None
         self.directory = tempfile.TemporaryDirectory(prefix="bench-directory-")
         config = os.path.join(self.directory.name, "nva.conf")
         with open(config, "w", encoding="ascii") as file:
             file.write(CONFIG.format(port=self.port, directory=self.directory.name, store=store))
+            if etcd:
+                file.write(ETCD.format(endpoints=", ".join(etcd.endpoints), port=self.port))
         self.config = config
 
     def start(self):
@@ -81,6 +88,16 @@ class Nva:
                 raise LabError("the nva does not start")
             time.sleep(0.002)
         return time.monotonic() - began
+
+    def wait_lead(self):
+        """Until this NVA leads."""
+        def leads():
+            with socket.socket(socket.AF_UNIX) as control:
+                control.connect(os.path.join(self.directory.name, "nva.sock"))
+                control.sendall(b'{"op":"status"}\n')
+                with control.makefile("rb") as answer:
+                    return json.loads(answer.readline())["store"]["role"] == "leading"
+        wait_until(leads, "lead of the NVA", DEADLINE_S)
 
     def kill(self):
         self.process.kill()
