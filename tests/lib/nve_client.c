@@ -10,6 +10,7 @@
  *   withdraw VNI MAC GENERATION              intent ID VNI MAC FLAGS [IP...]
  *   consented ID VNI MAC yes|no              commit ID VNI MAC GENERATION
  *   abort VNI MAC GENERATION                 ack REVISION
+ *   converged VNI MAC GENERATION
  *   query ID VNI MAC|IP                      status ID              ping ID
  *   send KIND                                a message of that kind with nothing in it
  *   raw HEX                                  these bytes, as they are
@@ -168,6 +169,11 @@ static int give_up(struct client *client, char **words, int count)
 	return count == 4 ? say_endpoint(client, NVO3_ABORT, 0, words + 1) : -EINVAL;
 }
 
+static int ask_converged(struct client *client, char **words, int count)
+{
+	return count == 4 ? say_endpoint(client, NVO3_CONVERGED, 0, words + 1) : -EINVAL;
+}
+
 static int commit(struct client *client, char **words, int count)
 {
 	return count == 5 ? say_endpoint(client, NVO3_COMMIT, number(words[1]), words + 2)
@@ -289,6 +295,7 @@ static const struct command {
 	{ "consented", consented },
 	{ "commit", commit },
 	{ "abort", give_up },
+	{ "converged", ask_converged },
 	{ "ack", ack },
 	{ "query", query },
 	{ "status", status },

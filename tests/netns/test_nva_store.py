@@ -254,6 +254,42 @@ class Moves(StoreCase):
         self.assertEqual(nva.stop(), 0)
 
 
+    def back(self, name, vtep):
+        """In a new session, with the snapshot's revision, which is not confirmed."""
+        nve = self.nve()
+        nve.say(f"hello {name} {vtep} 1", "subscribe 100")
+        nve.expect(r"welcome name=nva1")
+        return nve, nve.out.until(rf"update revision=(\d+) vni=100 snapshot end mapping={MAC}/2/").group(1)
+
+    def test_convergence_is_asked_for_after_a_restart(self):
+        """The word was lost with the NVA: it comes when those have confirmed who are still to come back, too."""
+        nva, old, new, question = self.scene()
+        peer = self.session("peer", "192.0.2.3")
+        old.say(f"consented {question} 100 {MAC} yes")
+        new.out.until(r"move-granted id=2 .*generation=2")
+        new.say(f"commit 3 100 {MAC} 2")
+        new.out.until(r"committed id=3 .*generation=2")
+        old.say("ack " + old.out.until(rf"update revision=(\d+) .*mapping={MAC}/2/").group(1))
+        peer.out.until(rf"mapping={MAC}/2/")
+        nva = self.restarted(nva)
+
+        old, revision = self.back("hv1", "192.0.2.1")
+        old.say(f"ack {revision}", f"converged 100 {MAC} 2")
+        new, revision = self.back("hv2", "2001:db8::2")
+        new.say(f"ack {revision}")
+        wait_until(lambda: nva.ask(op="status")["moves_converging"] == 1, "the question to be waiting")
+        peer, revision = self.back("peer", "192.0.2.3")
+        old.say("ping 7")
+        old.expect("pong id=7")  # not yet
+        peer.say(f"ack {revision}")
+        old.out.until(rf"^converged .*vni=100 mac={MAC} generation=2")
+        self.assertEqual(nva.ask(op="status")["moves_converging"], 0)
+        # Of what has converged for good it is answered at once.
+        new.say(f"converged 100 {MAC} 2")
+        new.out.until(rf"^converged .*vni=100 mac={MAC} generation=2")
+        self.assertEqual(nva.stop(), 0)
+
+
 class Reassign(StoreCase):
     """nvectl nva reassign."""
 
