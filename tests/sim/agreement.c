@@ -80,6 +80,53 @@ static bool is_known(struct view *view, const struct endpoint *endpoint)
 	return true;
 }
 
+/* --- what pullers are to be told of --- */
+
+struct holding {
+	const struct nve *nve;
+	size_t count;
+};
+
+static void count_held(void *userdata, const struct mapping *mapping)
+{
+	struct holding *holding = userdata;
+
+	holding->count += ip_cmp(mapping->vtep, holding->nve->vtep) != 0;
+}
+
+/* There may be more: of what has left it, it is to be told, but perhaps does not know any more. */
+static bool interests_are_right(struct view *view, const struct nve *nve, uint64_t interests)
+{
+	struct holding holding = { .nve = nve };
+
+	for (size_t i = 0; i < SIM_VNIS && nve->pull; i++)
+		vn_each(nve->vns[i].vn, count_held, &holding);
+	return interests >= holding.count ||
+	       DISAGREE(view, "%s holds %zu mappings, and the NVA tells it of %u only", nve->name,
+			holding.count, (unsigned) interests);
+}
+
+static bool all_interests_are_right(struct view *view, struct json_object *status)
+{
+	struct json_object *nves;
+
+	if (json_get_array(status, "nves", &nves) < 0)
+		abort();
+	for (size_t i = 0; i < json_object_array_length(nves); i++) {
+		struct json_object *object = json_object_array_get_idx(nves, i);
+		unsigned number;
+		const char *name = "";
+		uint64_t interests = 0;
+
+		(void) json_get_string(object, "name", &name);
+		(void) json_get_u64(object, "interests", &interests);
+		number = check_nve_of_name(name);
+		if (number && !interests_are_right(view, view->sim->nves[number - 1], interests))
+			return false;
+	}
+	return true;
+}
+
 static bool is_at_rest(struct view *view)
 {
 	_cleanup_(json_unrefp) struct json_object *status = NULL;
@@ -93,8 +140,9 @@ static bool is_at_rest(struct view *view)
 		return DISAGREE(
 			view, "%u moves are under way: %s", (unsigned) moves,
 			json_object_to_json_string(json_object_object_get(status, "moves")));
-	return converging == 0 ||
-	       DISAGREE(view, "%u moves have not converged", (unsigned) converging);
+	if (converging > 0)
+		return DISAGREE(view, "%u moves have not converged", (unsigned) converging);
+	return all_interests_are_right(view, status);
 }
 
 /* --- an NVE's copy --- */

@@ -136,11 +136,22 @@ void check_forgotten(struct check *check)
 	memset(check->copies, 0, sizeof(check->copies));
 }
 
-static void note_owner(void *userdata, const struct change *change)
+void check_note_member(struct check *check, const struct change *change)
+{
+	unsigned nve = check_nve_of_name(change->name);
+
+	if (nve && nve <= SIM_NVES_MAX &&
+	    (change->kind == CHANGE_MEMBER || change->kind == CHANGE_MEMBER_GONE))
+		check->members[nve - 1][change->mapping.vni - SIM_FIRST_VNI] = change->kind ==
+									       CHANGE_MEMBER;
+}
+
+static void note_known(void *userdata, const struct change *change)
 {
 	struct check *check = userdata;
 	struct record *record = check_record(check, change->mapping.vni, change->mapping.mac);
 
+	check_note_member(check, change);
 	if (record && change->kind == CHANGE_MAPPING) {
 		record->owner = (uint8_t) check_nve_of_name(change->name);
 		record->learned = change->mapping.flags & MAPPING_LEARNED;
@@ -148,13 +159,14 @@ static void note_owner(void *userdata, const struct change *change)
 }
 
 /* What was not durable has not happened. */
-static void find_owners(struct check *check)
+static void find_known(struct check *check)
 {
 	uint64_t now_us = check->sim->clock.now_us;
 
+	memset(check->members, 0, sizeof(check->members));
 	for (size_t i = 0; i < SIM_ENDPOINTS_MAX; i++)
 		check->records[i].owner = 0;
-	directory_dump(nva_directory(check->sim->nva), now_us, 0, note_owner, check);
+	directory_dump(nva_directory(check->sim->nva), now_us, 0, note_known, check);
 }
 
 void check_started(struct check *check)
@@ -165,7 +177,8 @@ void check_started(struct check *check)
 	for (unsigned i = 0; i < SIM_NVES_MAX; i++)
 		check->sessions[i].since_us = sim->clock.now_us;
 	check_owner_forget(check);
-	find_owners(check);
+	find_known(check);
+	check->started_us = sim->clock.now_us;
 	for (unsigned i = 0; i < sim->weather.endpoint_count; i++) {
 		const struct endpoint *endpoint = &sim->endpoints[i];
 		uint64_t known =
@@ -236,11 +249,27 @@ static bool keeps_old_copies(const struct nve *nve)
 }
 
 /* The NVA's session with @nve is one that this life of it has, too, and its snapshot has begun. */
-static bool is_waited_for(const struct check *check, const struct nve *nve, uint32_t vni)
+static bool is_there(const struct check *check, const struct nve *nve, uint32_t vni)
 {
 	return nve->agent_up && nve->link && !keeps_old_copies(nve) &&
 	       check->sessions[nve->index].begun[vni - SIM_FIRST_VNI] &&
 	       nva_session_link(check->sim->nva, nve->name) == nve->link;
+}
+
+/*
+ * It has not come back since the NVA has started anew, and has the time of a lease for it. That
+ * counts for who has asked: a move of this life of the NVA is told by a revision.
+ */
+static bool is_expected(const struct check *check, const struct nve *nve,
+			const struct nvo3_message *converged)
+{
+	const struct check_session *session = &check->sessions[nve->index];
+	uint64_t lease_us = SIM_LEASE_S * UINT64_C(1000000);
+
+	return converged->revision == 0 && nve->memory == check->sim->memory &&
+	       check->members[nve->index][converged->vni - SIM_FIRST_VNI] && !session->open &&
+	       session->since_us == check->started_us &&
+	       check->sim->clock.now_us < check->started_us + lease_us;
 }
 
 /* Some generation from @from on was @nve's. */
@@ -260,7 +289,8 @@ static bool is_behind(struct nve *nve, const struct record *record,
 		kernel_find(vn->kernel, FDB_LAYER_VXLAN, NVE_VXLAN_IFINDEX, converged->mac);
 	struct mapping mapping;
 
-	if (vn_find(vn->vn, converged->mac, &mapping) && mapping.generation < converged->generation)
+	if (vn->vn && vn_find(vn->vn, converged->mac, &mapping) &&
+	    mapping.generation < converged->generation)
 		return true;
 	return entry && !had_since(record, converged->generation, check_nve_of_vtep(entry->vtep));
 }
@@ -272,7 +302,8 @@ void check_converged(struct check *check, const struct nvo3_message *message)
 	char name[8];
 
 	for (unsigned i = 0; record && i < sim->weather.nve_count; i++)
-		if (is_waited_for(check, sim->nves[i], message->vni) &&
+		if ((is_there(check, sim->nves[i], message->vni) ||
+		     is_expected(check, sim->nves[i], message)) &&
 		    is_behind(sim->nves[i], record, message))
 			sim_fail(
 				sim,

@@ -14,7 +14,8 @@
  *   - An NVE's copy never goes back to an older generation, and loses nothing that the directory has.
  *   - An NVE hears nothing of a VN that it did not subscribe to.
  *   - CONVERGED is true: every NVE that the NVA has a session with, and that takes part, has the
- *     new generation in its kernel.
+ *     new generation in its kernel; also those who are yet to come back to an NVA that has just
+ *     started again, if it was asked.
  * When it is calm, within seconds
  *   - The directory says of each endpoint where it is, with its addresses, and of no other one.
  *   - Each NVE's copy, its list of members and its kernel's tables are what the directory says.

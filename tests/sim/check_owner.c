@@ -167,6 +167,7 @@ void check_change(struct check *check, const struct change *change)
 	struct record *record = check_record(check, change->mapping.vni, change->mapping.mac);
 	unsigned owner = change->kind == CHANGE_MAPPING ? check_nve_of_name(change->name) : 0;
 
+	check_note_member(check, change);
 	if (!record || (change->kind != CHANGE_MAPPING && change->kind != CHANGE_REMOVED))
 		return;
 	if (record->owner && owner != record->owner)

@@ -31,6 +31,8 @@ struct check {
 		uint64_t since_us;    /* it is open, or not */
 		bool begun[SIM_VNIS]; /* its snapshot, in the present session */
 	} sessions[SIM_NVES_MAX];
+	bool members[SIM_NVES_MAX][SIM_VNIS]; /* as the directory knows */
+	uint64_t started_us;		      /* the NVA's present life */
 	/* What an NVE is just saying. */
 	unsigned speaker; /* 0: nobody */
 	enum nvo3_kind saying;
@@ -41,6 +43,8 @@ unsigned check_nve_of_name(const char *name);
 unsigned check_nve_of_vtep(struct ip vtep);
 /* NULL: it is of no endpoint. */
 struct record *check_record(struct check *check, uint32_t vni, struct mac mac);
+/* If @change says that an NVE takes part in a VN, or no more. */
+void check_note_member(struct check *check, const struct change *change);
 const char *check_name(const struct check *check, const struct record *record, char *buffer);
 
 /* --- check_owner.c: who may have it, and who is told first --- */

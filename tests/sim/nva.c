@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * nva.c - sessions around a real directory and a store.
- *
- *   bytes ──▶ frames ──▶ directory ──turn──▶ outputs ──▶ held for their ticket ──▶ link
+ * nva.c - a real directory and a store, and the turns between them: what nva/server.c and
+ * nva/server_deliver.c do.
  *
  * A turn comes some time after something has arrived, as a loop comes round: what arrived until
  * then is told together. What may not be told before it is durable waits in its session.
  */
-#include "tests/sim/nva.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "tests/sim/check.h"
-#include "tests/sim/reader.h"
+#include "tests/sim/nva_private.h"
 
 enum {
 	TURN_MAX_US = 2000,
@@ -26,150 +22,11 @@ enum {
 	BEGAN_S = 1700000000, /* CLOCK_REALTIME when the run begins */
 };
 
-enum session_state { SESSION_GREETING, SESSION_OPEN, SESSION_CLOSED };
-
-/* A frame that may be sent when @ticket is durable. */
-struct held {
-	STAILQ_ENTRY(held) next;
-	uint64_t ticket;
-	size_t size;
-	uint8_t frame[];
-};
-STAILQ_HEAD(held_queue, held);
-
-struct session {
-	TAILQ_ENTRY(session) of_nva;
-	struct nva *nva;
-	struct link *link;
-	enum session_state state;
-	uint32_t nve; /* when open */
-	char name[NVO3_NAME_MAX + 1];
-	struct ip vtep;
-	struct reader reader;
-	struct held_queue held;
-	size_t held_size;
-};
-TAILQ_HEAD(session_queue, session);
-
-struct nva {
-	struct sim *sim;
-	struct disk disk;
-	struct store *store;	     /* NULL: it is down */
-	struct directory *directory; /* the same */
-	uint64_t starts;
-	struct session_queue sessions;
-	struct session *nve_sessions[DIRECTORY_NVES_MAX];
-	struct timer turn, tick;
-	uint64_t pause_end_us;
-};
-
-static void turn_soon(struct nva *nva)
-{
-	timer_hasten(&nva->sim->clock, &nva->turn, random_delay(&nva->sim->random, TURN_MAX_US));
-}
-
-/* --- sessions --- */
-
-static void session_free(struct session *session)
-{
-	struct held *held;
-
-	while ((held = STAILQ_FIRST(&session->held))) {
-		STAILQ_REMOVE_HEAD(&session->held, next);
-		free(held);
-	}
-	TAILQ_REMOVE(&session->nva->sessions, session, of_nva);
-	reader_clear(&session->reader);
-	free(session);
-}
-
-/* Freed by the tick. */
-static void session_end(struct session *session, const char *reason, bool silent)
-{
-	struct nva *nva = session->nva;
-
-	if (session->state == SESSION_CLOSED)
-		return;
-	sim_trace(nva->sim, "nva", "session of %s ends: %s", session->name, reason);
-	if (session->state == SESSION_OPEN && nva->nve_sessions[session->nve] == session) {
-		nva->nve_sessions[session->nve] = NULL;
-		check_session_end(nva->sim->check, session->name);
-		directory_disconnect(nva->directory, nva->sim->clock.now_us, session->nve);
-		turn_soon(nva);
-	}
-	session->state = SESSION_CLOSED;
-	link_close(session->link, LINK_NVA, silent);
-}
-
-static bool check_frame(void *object, const struct nvo3_message *message)
-{
-	struct session *session = object;
-
-	check_told(session->nva->sim->check, message, session->vtep);
-	return true;
-}
-
-static void put_out(struct session *session, const uint8_t *frame, size_t size)
-{
-	struct reader reader = { 0 };
-	const char *what;
-
-	if (reader_take(&reader, frame, size, check_frame, session, &what) < 0)
-		sim_fail(session->nva->sim, "the NVA sends a malformed message: %s", what);
-	reader_clear(&reader);
-	link_send(session->link, LINK_NVA, frame, size);
-}
-
-static void session_send(struct session *session, const uint8_t *frame, size_t size,
-			 uint64_t ticket)
-{
-	struct held *held;
-
-	if (session->state == SESSION_CLOSED)
-		return;
-	if (ticket == 0 && STAILQ_EMPTY(&session->held)) {
-		put_out(session, frame, size);
-		return;
-	}
-	held = malloc(sizeof(*held) + size);
-	if (!held)
-		abort();
-	held->ticket = ticket;
-	held->size = size;
-	memcpy(held->frame, frame, size);
-	STAILQ_INSERT_TAIL(&session->held, held, next);
-	session->held_size += size;
-}
-
-static void session_release(struct session *session, uint64_t durable)
-{
-	struct held *held;
-
-	while ((held = STAILQ_FIRST(&session->held)) && held->ticket <= durable) {
-		STAILQ_REMOVE_HEAD(&session->held, next);
-		session->held_size -= held->size;
-		if (session->state != SESSION_CLOSED)
-			put_out(session, held->frame, held->size);
-		free(held);
-	}
-}
-
-static void session_say(struct session *session, const struct nvo3_message *message)
-{
-	_cleanup_free_ uint8_t *frame = NULL;
-	size_t size;
-
-	if (nvo3_pack(message, &frame, &size) == 0)
-		session_send(session, frame, size, 0);
-}
-
 /* --- turns --- */
 
-/* It has enough to read for now: nva/session.h, session_is_full(). */
-static bool is_full(const struct session *session)
+void nva_turn_soon(struct nva *nva)
 {
-	return session->held_size + link_waiting(session->link, LINK_NVA) >
-	       session->nva->sim->weather.full_size;
+	timer_hasten(&nva->sim->clock, &nva->turn, random_delay(&nva->sim->random, TURN_MAX_US));
 }
 
 static void deliver_one(struct nva *nva, const struct directory_output *output, uint64_t ticket)
@@ -191,12 +48,12 @@ static void deliver_one(struct nva *nva, const struct directory_output *output, 
 		if (output->message.kind == NVO3_UPDATE && output->message.snapshot)
 			check_snapshot(nva->sim->check, session->name, output->message.vni);
 		session_send(session, frame, size, ticket);
-		if (is_full(session))
+		if (session_is_full(session))
 			directory_hold(nva->directory, output->to[i], true);
 	}
 }
 
-static void deliver(struct nva *nva)
+void nva_deliver(struct nva *nva)
 {
 	bool held = nva->sim->clock.now_us < nva->pause_end_us;
 	uint64_t ticket = store_commit(nva->store);
@@ -223,8 +80,8 @@ static bool hold_the_full(struct nva *nva)
 	TAILQ_FOREACH(session, &nva->sessions, of_nva) {
 		if (session->state != SESSION_OPEN)
 			continue;
-		directory_hold(nva->directory, session->nve, is_full(session));
-		any |= is_full(session);
+		directory_hold(nva->directory, session->nve, session_is_full(session));
+		any |= session_is_full(session);
 	}
 	return any;
 }
@@ -239,7 +96,7 @@ static void on_turn(void *object)
 	    random_chance(&sim->random, sim->weather.pause_percent))
 		nva->pause_end_us = sim->clock.now_us + random_below(&sim->random, PAUSE_MAX_US);
 	(void) hold_the_full(nva);
-	deliver(nva);
+	nva_deliver(nva);
 	while (directory_next_notice(nva->directory, text))
 		sim_trace(sim, "nva", "%s", text);
 	if (hold_the_full(nva))
@@ -269,118 +126,8 @@ static void on_tick(void *object)
 	}
 	if (directory_tick(nva->directory, nva->sim->clock.now_us) < 0)
 		abort();
-	turn_soon(nva);
+	nva_turn_soon(nva);
 	timer_start(&nva->sim->clock, &nva->tick, TICK_US);
-}
-
-/* --- what arrives --- */
-
-static void refuse(struct session *session, const char *text)
-{
-	struct nvo3_message error = { .kind = NVO3_ERROR };
-
-	if (session->state == SESSION_CLOSED)
-		return;
-	deliver(session->nva);
-	(void) snprintf(error.text, sizeof(error.text), "%s", text);
-	session_say(session, &error); /* lost if something is held before it */
-	session_end(session, error.text, false);
-}
-
-static bool greet(struct session *session, const struct nvo3_message *hello)
-{
-	struct nva *nva = session->nva;
-	char text[NVO3_TEXT_MAX + 1] = "no HELLO";
-	struct session *older;
-	bool replaced;
-	uint32_t nve;
-
-	(void) snprintf(session->name, sizeof(session->name), "%s", hello->name);
-	session->vtep = hello->vtep;
-	if (hello->kind != NVO3_HELLO || directory_connect(nva->directory, nva->sim->clock.now_us,
-							   hello, &nve, &replaced, text) < 0) {
-		refuse(session, text);
-		return false;
-	}
-	check_session(nva->sim->check, session->name);
-	older = nva->nve_sessions[nve];
-	nva->nve_sessions[nve] = session;
-	session->state = SESSION_OPEN;
-	session->nve = nve;
-	sim_trace(nva->sim, "nva", "%s is connected", session->name);
-	if (replaced)
-		refuse(older, "this NVE has a newer session");
-	return true;
-}
-
-static bool on_message(void *object, const struct nvo3_message *message)
-{
-	struct session *session = object;
-	struct nva *nva = session->nva;
-	char text[NVO3_TEXT_MAX + 1];
-	const char *what = "";
-	int r;
-
-	nva->sim->messages++;
-	turn_soon(nva);
-	if (session->state == SESSION_GREETING)
-		return greet(session, message);
-	check_said(nva->sim->check, session->name, message);
-	r = directory_receive(nva->directory, nva->sim->clock.now_us, session->nve, message, &what);
-	check_heeded(nva->sim->check);
-	if (r == 0)
-		return true;
-	(void) snprintf(text, sizeof(text), "%s: %s is not for an NVE to send now",
-			nvo3_kind_name(message->kind), what);
-	sim_fail(nva->sim, "the NVA ends the session of %s: %s", session->name, text);
-	refuse(session, text);
-	return false;
-}
-
-static void on_hear(void *object, const uint8_t *data, size_t size)
-{
-	struct session *session = object;
-	const char *what;
-
-	if (reader_take(&session->reader, data, size, on_message, session, &what) < 0)
-		sim_fail(session->nva->sim, "%s sent a malformed message: %s", session->name, what);
-}
-
-static void on_closed(void *object)
-{
-	session_end(object, "it was closed", false);
-}
-
-struct link_end nva_accept(struct nva *nva)
-{
-	struct session *session;
-
-	if (!nva->directory)
-		return (struct link_end){ 0 };
-	session = calloc(1, sizeof(*session));
-	if (!session)
-		abort();
-	session->nva = nva;
-	STAILQ_INIT(&session->held);
-	TAILQ_INSERT_TAIL(&nva->sessions, session, of_nva);
-	return (struct link_end){ .hear = on_hear, .closed = on_closed, .object = session };
-}
-
-void nva_accepted(struct nva *nva, void *end, struct link *link)
-{
-	struct session *session = end;
-
-	session->link = link;
-}
-
-struct link *nva_session_link(const struct nva *nva, const char *name)
-{
-	const struct session *session;
-
-	TAILQ_FOREACH(session, &nva->sessions, of_nva)
-		if (session->state == SESSION_OPEN && strcmp(session->name, name) == 0)
-			return session->link;
-	return NULL;
 }
 
 /* --- life --- */

@@ -159,7 +159,7 @@ uint64_t agent_next_id(struct nve *nve);
 /* Lost if there is no session. */
 void agent_send(struct nve *nve, const struct nvo3_message *message);
 
-/* --- port.c --- */
+/* --- port*.c --- */
 struct port *port_new(struct nve *nve, struct endpoint *endpoint);
 struct port *port_free(struct port *port);
 /* The record may be gone afterwards. */

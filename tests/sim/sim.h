@@ -16,8 +16,8 @@
  *
  * Real code: the directory with its journal (nva/directory*.c), the codec of the messages and of
  * the changes, the interface of a store, and what an agent decides by (mobility.c, vn.c,
- * address_table.c, query.c, withdrawals.c). The rest stands for what does I/O: nva.c for
- * nva/server.c and session.c, nve.c and port.c for agent_nva.c, port.c, port_effects.c and
+ * address_table.c, query.c, withdrawals.c). The rest stands for what does I/O: nva*.c for
+ * nva/server*.c and session.c, nve*.c and port*.c for agent_nva.c, port.c, port_effects.c and
  * nva_link.c in nveagent/. They do the same in the same order; where those change, these do.
  */
 #ifndef REHOME_TESTS_SIM_SIM_H

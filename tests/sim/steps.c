@@ -12,7 +12,7 @@ enum {
 	BALLAST_LARGE_PERCENT = 6,
 	/* ... and some so many that an NVE that comes back compares sums: nveagent/vn.h, VN_DIGEST_MIN. */
 	BALLAST_SOME = 160,
-	BALLAST_SOME_PERCENT = 12,
+	BALLAST_SOME_PERCENT = 24,
 };
 
 static struct endpoint *any_endpoint(struct sim *sim)
@@ -250,7 +250,7 @@ void weather_draw(struct weather *weather, struct random *random)
 		.pause_percent = random_chance(random, 50) ? 0 : 30,
 		.withdraw_us = withdraws_us[random_below(random, ARRAY_SIZE(withdraws_us))],
 		.ballast = draw_ballast(random),
-		.digest_percent = 50,
+		.digest_percent = 70,
 		.delay_us = 100 << random_below(random, 12),
 		.steps = 1,
 	};
