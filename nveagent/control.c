@@ -321,9 +321,7 @@ static void client_new(struct control *control, int fd)
 	client->watch =
 		loop_watch_new(control->loop, "control-client", fd, LOOP_READ, on_client, client);
 	client->more = loop_timer_new(control->loop, on_more, client);
-	/* Bare QEMU's STOP is told here (move-switch), and libvirtd waits for its hook. */
-	if (!client->lines || !client->watch || !client->more ||
-	    loop_watch_set_urgent(client->watch) < 0)
+	if (!client->lines || !client->watch || !client->more)
 		client_free(client);
 }
 

@@ -9,15 +9,18 @@
 /* As libevent has them: the lowest number first. */
 enum loop_priority { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITY_COUNT };
 
+enum { URGENT_RUN_MAX = 64 }; /* urgent callbacks one after another; then others have their turn */
+
 struct loop {
 	struct event_base *base;
 	struct event *sigterm, *sigint;
+	unsigned urgent_run; /* urgent callbacks since the last other one */
 };
 
 struct loop_watch {
 	struct event *event;
 	struct loop *loop;
-	enum loop_priority priority;
+	bool urgent;
 	loop_fd_handler handler;
 	void *userdata;
 };
@@ -108,10 +111,21 @@ static short event_bits(unsigned interest)
 			(interest & LOOP_WRITE ? EV_WRITE : 0) | EV_PERSIST);
 }
 
+/* Who never stops, as a monitor gone mad, waits for the others from then on, until one has run. */
+static int rank(struct loop_watch *watch)
+{
+	bool first = watch->urgent && watch->loop->urgent_run < URGENT_RUN_MAX;
+
+	return event_priority_set(watch->event, first ? PRIORITY_URGENT : PRIORITY_USUAL);
+}
+
 static void on_fd(evutil_socket_t fd, short what, void *userdata)
 {
 	struct loop_watch *watch = userdata;
 
+	watch->loop->urgent_run = watch->urgent ? watch->loop->urgent_run + 1 : 0;
+	if (watch->urgent)
+		(void) rank(watch);
 	watch->handler(watch->userdata,
 		       (what & EV_READ ? LOOP_READ : 0u) | (what & EV_WRITE ? LOOP_WRITE : 0u));
 }
@@ -126,7 +140,6 @@ struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, u
 	watch->loop = loop;
 	watch->handler = handler;
 	watch->userdata = userdata;
-	watch->priority = PRIORITY_USUAL;
 	watch->event = event_new(loop->base, fd, event_bits(interest), on_fd, watch);
 	if (!watch->event || event_add(watch->event, NULL) < 0)
 		return NULL;
@@ -135,10 +148,8 @@ struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, u
 
 int loop_watch_set_urgent(struct loop_watch *watch)
 {
-	if (event_priority_set(watch->event, PRIORITY_URGENT) < 0)
-		return -EINVAL;
-	watch->priority = PRIORITY_URGENT;
-	return 0;
+	watch->urgent = true;
+	return rank(watch) < 0 ? -EINVAL : 0;
 }
 
 int loop_watch_set(struct loop_watch *watch, unsigned interest)
@@ -148,7 +159,7 @@ int loop_watch_set(struct loop_watch *watch, unsigned interest)
 	event_del(watch->event);
 	if (event_assign(watch->event, watch->loop->base, fd, event_bits(interest), on_fd, watch) <
 		    0 ||
-	    event_priority_set(watch->event, watch->priority) < 0)
+	    rank(watch) < 0)
 		return -EINVAL;
 	return event_add(watch->event, NULL) < 0 ? -ENOMEM : 0;
 }
@@ -167,6 +178,7 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 {
 	struct loop_timer *timer = userdata;
 
+	timer->loop->urgent_run = 0;
 	timer->handler(timer->userdata);
 }
 

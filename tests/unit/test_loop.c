@@ -17,6 +17,7 @@ struct scene {
 	int urgent_fds[2], usual_fds[USUAL][2];
 	unsigned usual_runs, since_stop, longest, urgent_runs, bulk_runs;
 	bool stopped; /* the urgent descriptor is ready */
+	bool mad;     /* it is never read */
 };
 
 static void a_callback(struct scene *scene)
@@ -51,6 +52,11 @@ static void on_urgent(void *userdata, unsigned ready)
 	struct scene *scene = userdata;
 	char byte;
 
+	if (scene->mad) {
+		if (++scene->urgent_runs == 100 * ROUNDS)
+			loop_stop(scene->loop);
+		return;
+	}
 	CU_ASSERT_EQUAL(read(scene->urgent_fds[0], &byte, 1), 1);
 	if (scene->since_stop > scene->longest)
 		scene->longest = scene->since_stop;
@@ -70,9 +76,9 @@ static struct loop_watch *watched(struct scene *scene, int *fds, loop_fd_handler
 }
 
 /* @again: the interest is set anew, which keeps what is urgent. */
-static unsigned longest_wait(bool urgent, bool again)
+static unsigned longest_wait(bool urgent, bool again, bool mad)
 {
-	struct scene scene = { .loop = loop_new() };
+	struct scene scene = { .loop = loop_new(), .mad = mad };
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene.loop);
 	/* These are always ready: nobody reads them. */
@@ -90,7 +96,11 @@ static unsigned longest_wait(bool urgent, bool again)
 	CU_ASSERT_EQUAL(loop_timer_start(scene.bulk, 0), 0);
 
 	CU_ASSERT_EQUAL(loop_run(scene.loop), 0);
-	CU_ASSERT_EQUAL(scene.urgent_runs, ROUNDS);
+	CU_ASSERT_EQUAL(scene.urgent_runs, mad ? 100 * ROUNDS : ROUNDS);
+	if (mad) {
+		CU_ASSERT_TRUE(scene.usual_runs >= ROUNDS);
+		CU_ASSERT_TRUE(scene.usual_runs < 30 * ROUNDS); /* it comes first all the same */
+	}
 	CU_ASSERT_TRUE(scene.bulk_runs > 0); /* nobody starves */
 	scene.bulk = loop_timer_free(scene.bulk);
 	scene.urgent = loop_watch_free(scene.urgent);
@@ -107,18 +117,24 @@ static unsigned longest_wait(bool urgent, bool again)
 
 static void what_is_urgent_waits_for_nothing_else(void)
 {
-	CU_ASSERT_EQUAL(longest_wait(true, false), 0);
-	CU_ASSERT_EQUAL(longest_wait(true, true), 0);
+	CU_ASSERT_EQUAL(longest_wait(true, false, false), 0);
+	CU_ASSERT_EQUAL(longest_wait(true, true, false), 0);
 }
 
 static void what_is_usual_waits_for_its_turn(void)
 {
-	unsigned longest = longest_wait(false, false);
+	unsigned longest = longest_wait(false, false, false);
 
 	CU_ASSERT_TRUE(longest > 0);
 	CU_ASSERT_TRUE(longest <= 2 * (USUAL + 1));
 }
 
+static void who_never_stops_does_not_starve_the_others(void)
+{
+	(void) longest_wait(true, false, true);
+}
+
 UNIT_MAIN("loop",
 	UNIT_TEST(what_is_urgent_waits_for_nothing_else),
-	UNIT_TEST(what_is_usual_waits_for_its_turn))
+	UNIT_TEST(what_is_usual_waits_for_its_turn),
+	UNIT_TEST(who_never_stops_does_not_starve_the_others))
