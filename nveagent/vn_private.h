@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vn_private.h - how a VN keeps its places, claims and VTEPs; shared by vn.c (what is known),
- * vn_table.c (the storage) and vn_kernel.c (what follows for the kernel).
+ * vn_private.h - how a VN keeps its places, claims and VTEPs; shared by vn.c (what it is told),
+ * vn_ask.c (what it knows), vn_table.c (the storage) and vn_kernel.c (what follows for the kernel).
  *
  * A remote mapping with an IPv4 and an IPv6 address takes one place and two claims: about 140
  * bytes with their indexes. So addresses are kept as 16 bytes, VTEPs by number, and both link to
