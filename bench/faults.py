@@ -20,6 +20,7 @@ from lab import LabError, Unsupported, wait_until
 
 RESTART_S = 0.1  # systemd's RestartSec=, systemd.service(5)
 CUT_S = 0.5  # for how long a cable is out
+UNTIL_SWITCH_MS = 20  # from the last packet that an emulated guest took until its old NVE has switched
 READY_TIMEOUT_S = 30
 LAST_EVENT_TIMEOUT_S = 10
 STOP, MIGRATION = "STOP", "MIGRATION"
@@ -174,10 +175,12 @@ class _AgentKilled(Fault):
         raise NotImplementedError
 
     def fire(self):
-        host = self.agent_host()
-        host.daemons["nveagent"].kill()
+        self.end_agent(self.agent_host().daemons["nveagent"])
         self._killed = time.monotonic()
-        self.say(f"agent of {host.name} killed")
+
+    def end_agent(self, agent):
+        agent.kill()
+        self.say(f"agent of {self.agent_host().name} killed")
 
     def finish(self):
         host, lab = self.agent_host(), self.room.lab
@@ -215,9 +218,10 @@ class _DestAgentDownAtResume(_DestAgentKilled):
 
 
 class _SourceAgentRestarted(_AgentKilled):
-    """What the source's agent held is gone with it. The blackout is prolonged until the agent is ready again."""
+    """What the source's agent had pulled from the tap is gone with it; what it held is not. The blackout is prolonged
+    until the agent is ready again."""
 
-    bound = "packets that waited, those from STOP to RESUME (docs/decisions/0004), and 4 that QEMU swallowed (0005)"
+    bound = "packets that came until the agent had switched, and 4 that QEMU swallowed (docs/decisions/0004, 0005)"
     bound_more = 4
 
     def agent_host(self):
@@ -233,7 +237,23 @@ class _SourceAgentRestarted(_AgentKilled):
 
     @staticmethod
     def bound_ms(move):
-        return (max(move.fault.over_us, move.resume_us or 0) - move.stop_us) / 1000
+        return UNTIL_SWITCH_MS
+
+
+class _SourceAgentEnded(_SourceAgentRestarted):
+    """The same with an agent that is told to end (SIGTERM), as when the package is upgraded."""
+
+    bound = "0: what it has it sends to the new NVE before it ends, and the kernel goes on"
+    bound_more = 0
+
+    def end_agent(self, agent):
+        if (status := agent.stop()) != 0:
+            raise LabError(f"the agent ended with {status}")
+        self.say(f"agent of {self.source.name} told to end, and ended")
+
+    @staticmethod
+    def bound_ms(move):
+        return 0
 
 
 class _UnderlayCut(Fault):
@@ -303,6 +323,7 @@ FAULTS = {
     "dest-agent-killed": _DestAgentKilled,
     "dest-agent-down-at-resume": _DestAgentDownAtResume,
     "source-agent-restarted-in-blackout": _SourceAgentRestarted,
+    "source-agent-ended-in-blackout": _SourceAgentEnded,
     "underlay-cut-in-blackout": _UnderlayCut,
     "source-underlay-cut-in-blackout": _SourceUnderlayCut,
     "nva-underlay-cut-in-blackout": _NvaUnderlayCut,
