@@ -19,6 +19,7 @@ static void on_qemu_status(void *userdata, bool running, bool incoming)
 	struct port *port = userdata;
 
 	(void) port_set_device(port, port->device);
+	(void) port_meet(port);
 	if (running)
 		agent_vm_run(port);
 	else if (incoming)

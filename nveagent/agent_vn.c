@@ -156,7 +156,9 @@ static int begin(struct agent_vn *vn, const struct vni_config *config, char *ret
 	r = config->pull ? agent_pull_new(vn, vn->agent->config->pull_age_s, &vn->puller) : 0;
 	if (r == 0)
 		r = take_over(vn);
-	return r < 0 ? r : port_adopt_all(vn);
+	if (r == 0)
+		port_adopt_all(vn);
+	return r;
 }
 
 int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message,

@@ -54,9 +54,12 @@ static void on_retry(void *userdata)
 	port_input(port, port->kind == PORT_VM ? MOBILITY_TIMEOUT_RETRY : MOBILITY_RUN);
 }
 
+/* What an earlier life held, and nobody has told of its VM since: taken for gone. */
 static void on_hold(void *userdata)
 {
-	port_input(userdata, MOBILITY_TIMEOUT_HOLD);
+	struct port *port = userdata;
+
+	port_input(port, port_meet(port) ? MOBILITY_UNPLUG : MOBILITY_TIMEOUT_HOLD);
 }
 
 static void on_cap(void *userdata)

@@ -173,10 +173,8 @@ void port_count(struct port *port);
 void port_free_inflight(struct port *port);
 /* The agent ends: the kernel goes on forwarding (inflight_leave()). */
 void port_leave_inflight(struct port *port);
-/*
- * Makes ports for what an earlier life of the agent held or forwards in @vn. 0 or a negative errno.
- */
-int port_adopt_all(struct agent_vn *vn);
+/* Makes ports for what an earlier life of the agent held or forwards in @vn; a failure is logged. */
+void port_adopt_all(struct agent_vn *vn);
 /*
  * True for such a port when it is met for the first time: its device is known, or its VM is gone.
  */

@@ -193,14 +193,16 @@ static void adopt(struct agent_vn *vn, const struct kernel_left *left)
 	port_input(port, MOBILITY_HELD);
 }
 
-int port_adopt_all(struct agent_vn *vn)
+void port_adopt_all(struct agent_vn *vn)
 {
 	_cleanup_free_ struct kernel_left *left = calloc(KERNEL_LEFT_MAX, sizeof(*left));
 	int count = left ? kernel_find_left(vn->agent->kernel, &vn->devices, left) : -ENOMEM;
 
+	if (count < 0)
+		log_warning("VNI %u: cannot see what is held here of an earlier life: %s",
+			    vn->devices.vni, strerror(-count));
 	for (int i = 0; i < count; i++)
 		adopt(vn, &left[i]);
-	return count < 0 ? count : 0;
 }
 
 bool port_meet(struct port *port)
