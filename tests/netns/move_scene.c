@@ -415,6 +415,19 @@ static void start_new_qemu(struct scene *scene)
 		exit(EXIT_FAILURE);
 }
 
+/*
+ * What comes in by any link of this namespace is processed on CPU 0, in the order it was sent
+ * (Documentation/networking/scaling.rst, RPS). The namespace's /sys is only seen through a mount
+ * of its own.
+ */
+static void deliver_in_order(int netns)
+{
+	netns_enter(netns);
+	if (!run("unshare --mount sh -ec 'mount -t sysfs sysfs /sys; for queue in "
+		 "/sys/class/net/[upsh]*/queues/rx-0/rps_cpus; do echo 1 >$queue; done'"))
+		exit(EXIT_FAILURE);
+}
+
 static bool addresses_are_ready(void *userdata)
 {
 	(void) userdata;
@@ -475,6 +488,10 @@ struct scene *scene_new(const struct underlay *underlay, const struct scene_traf
 	make_nve(scene, &scene->old, underlay->theirs);
 	make_nve(scene, &scene->new, underlay->third);
 	make_sender_port(scene);
+	deliver_in_order(scene->hub);
+	deliver_in_order(scene->peer.netns);
+	deliver_in_order(scene->old.netns);
+	deliver_in_order(scene->new.netns);
 	start_old_qemu(scene);
 	start_new_qemu(scene);
 	scene_place_at_old(scene);

@@ -9,9 +9,10 @@
  *
  * The sender never has more than SCENE_WINDOW frames on the way to the old NVE, because a packet
  * socket knows no other back pressure and the kernel drops what a CPU's backlog cannot hold. It
- * stays on one CPU, as the receive interrupt of a network card does: veth processes a frame on the
- * CPU that sends it, and frames of two CPUs overtake each other. Every frame bears a number; the
- * old and the new QEMU note the numbers they get.
+ * stays on one CPU, and every link delivers on that CPU (receive packet steering), as a network
+ * card with one receive queue does: by itself veth processes a frame on the CPU that sends it, and
+ * frames of two CPUs overtake each other on the way. Every frame bears a number; the old and the
+ * new QEMU note the numbers they get.
  */
 #ifndef REHOME_TESTS_NETNS_MOVE_SCENE_H
 #define REHOME_TESTS_NETNS_MOVE_SCENE_H
