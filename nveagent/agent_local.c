@@ -91,7 +91,8 @@ static void on_link(void *userdata, const struct kernel_port *link, bool gone)
 static void learned(struct agent_vn *vn, uint32_t ifindex, struct mac mac)
 {
 	struct port *port = port_find(vn->agent, vn->devices.vni, mac);
-	char device[IF_NAMESIZE];
+	const char *device = agent_neighbour_device(vn->agent, ifindex);
+	char name[IF_NAMESIZE];
 
 	if (port && (port->kind == PORT_VM || port->ifindex == ifindex))
 		return;
@@ -100,13 +101,15 @@ static void learned(struct agent_vn *vn, uint32_t ifindex, struct mac mac)
 			(void) loop_timer_start(vn->agent->relearn, AGENT_RELEARN_S * 1000000ull);
 		return;
 	}
-	if (!if_indextoname(ifindex, device))
+	if (!device) /* one of too many ports, of which the kernel knows the name */
+		device = if_indextoname(ifindex, name);
+	if (!device)
 		return;
 	if (!port)
 		port = port_new(vn->agent, vn, mac, PORT_LEARNED);
 	if (!port)
 		return;
-	(void) port_set_device(port, device);
+	port_set_place(port, device, ifindex);
 	port_input(port, MOBILITY_RUN);
 }
 

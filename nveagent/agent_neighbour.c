@@ -161,6 +161,13 @@ void agent_neighbour_relearn(struct agent *agent)
 	}
 }
 
+const char *agent_neighbour_device(const struct agent *agent, uint32_t ifindex)
+{
+	const struct local_device *device = find_device(agent, ifindex);
+
+	return device ? device->name : NULL;
+}
+
 bool agent_neighbour_may_learn(struct agent *agent, uint32_t ifindex)
 {
 	struct local_device *device = find_device(agent, ifindex);

@@ -234,6 +234,8 @@ uint64_t agent_neighbour_dropped(struct agent *agent, uint32_t ifindex);
  * @port is on another device than before, or on none: keeps the devices' numbers of learned MACs.
  */
 void agent_neighbour_count(struct port *port);
+/* The name of a bridge port that is watched; NULL: it is none. Borrowed. */
+const char *agent_neighbour_device(const struct agent *agent, uint32_t ifindex);
 /*
  * Whether one more MAC may be learned on the device. If not: counted, and said once in the log;
  * after many of them the bridge learns no more there, until agent_neighbour_relearn().

@@ -21,6 +21,7 @@ struct loop_watch {
 	struct event *event;
 	struct loop *loop;
 	bool urgent;
+	unsigned interest;
 	loop_fd_handler handler;
 	void *userdata;
 };
@@ -140,6 +141,7 @@ struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, u
 	watch->loop = loop;
 	watch->handler = handler;
 	watch->userdata = userdata;
+	watch->interest = interest;
 	watch->event = event_new(loop->base, fd, event_bits(interest), on_fd, watch);
 	if (!watch->event || event_add(watch->event, NULL) < 0)
 		return NULL;
@@ -156,12 +158,17 @@ int loop_watch_set(struct loop_watch *watch, unsigned interest)
 {
 	evutil_socket_t fd = event_get_fd(watch->event);
 
+	if (interest == watch->interest)
+		return 0;
 	event_del(watch->event);
 	if (event_assign(watch->event, watch->loop->base, fd, event_bits(interest), on_fd, watch) <
 		    0 ||
 	    rank(watch) < 0)
 		return -EINVAL;
-	return event_add(watch->event, NULL) < 0 ? -ENOMEM : 0;
+	if (event_add(watch->event, NULL) < 0)
+		return -ENOMEM;
+	watch->interest = interest;
+	return 0;
 }
 
 struct loop_watch *loop_watch_free(struct loop_watch *watch)

@@ -187,13 +187,20 @@ int port_set_device(struct port *port, const char *device)
 {
 	struct kernel_port found;
 	int r = kernel_port_by_name(port->agent->kernel, device, &found);
+
+	port_set_place(port, device, r < 0 ? 0 : found.ifindex);
+	return r;
+}
+
+void port_set_place(struct port *port, const char *device, uint32_t ifindex)
+{
 	uint32_t before = port->ifindex;
 
 	if (device != port->device)
 		(void) snprintf(port->device, sizeof(port->device), "%s", device);
-	port->ifindex = r < 0 ? 0 : found.ifindex;
-	if (r < 0 || port->ifindex == before)
-		return r;
+	port->ifindex = ifindex;
+	if (ifindex == 0 || ifindex == before)
+		return;
 
 	port->facts.unplugged = false;
 	if (port->kind == PORT_LEARNED) {
@@ -202,7 +209,6 @@ int port_set_device(struct port *port, const char *device)
 	}
 	agent_neighbour_count(port);
 	agent_neighbour_unpark(port);
-	return 0;
 }
 
 struct mapping port_mapping(const struct port *port)

@@ -104,6 +104,8 @@ struct port *port_free(struct port *port);
 
 /* Sets the device and looks its index up; -ENODEV leaves the index 0. */
 int port_set_device(struct port *port, const char *device);
+/* The same for a device whose index is known; 0: it is not there. */
+void port_set_place(struct port *port, const char *device, uint32_t ifindex);
 
 /* Feeds the machine. The record may be gone afterwards. */
 void port_input(struct port *port, enum mobility_input input);
