@@ -42,7 +42,7 @@ void vn_digest_enter(struct vn *vn, const struct place *place)
 {
 	digest_add(&vn->digest, digest_leaf(place->mac), hash_of(vn, place));
 	/* Summed up while that is quick, not when a million are there and somebody asks. */
-	if (!vn->digest.leaves && vn->mapping_count >= DIGEST_LARGE)
+	if (!vn->digest.leaves && vn->mapping_count >= VN_LEAVES_MIN)
 		(void) need_leaves(vn);
 }
 

@@ -24,6 +24,7 @@ enum {
 	VN_RELEASED_MAX =
 		4096, /* addresses remembered that nobody has any more: guests may still think so */
 	VN_LOOKS_MAX = 1024, /* records looked at in one vn_collect(), though nothing changed */
+	VN_LEAVES_MIN = 1 << 13, /* mappings; from so many on a digest's leaves are kept: 512 KiB */
 };
 
 /* What the kernel was told for one layer of a MAC, or for an address. */
