@@ -50,18 +50,17 @@ static size_t put_record(uint8_t *to, const struct change *change)
 static int each_record(const uint8_t *data, size_t size,
 		       int (*each)(void *userdata, const struct change *change), void *userdata)
 {
-	const uint8_t *end = data + size;
-
-	while (data < end) {
-		size_t length = (size_t) data[0] << 8 | data[1];
+	for (size_t at = 0; at < size;) {
+		const uint8_t *record = data + at;
+		size_t length = (size_t) record[0] << 8 | record[1];
 		struct change change;
-		int r = change_unpack(data + 2, length, &change);
+		int r = change_unpack(record + 2, length, &change);
 
 		if (r == 0)
 			r = each(userdata, &change);
 		if (r != 0)
 			return r;
-		data += 2 + length;
+		at += 2 + length;
 	}
 	return 0;
 }
@@ -249,7 +248,8 @@ int memory_store_each(const struct store *store,
 	const struct memory_store *memory = (const struct memory_store *) store;
 	int r = each_record(memory->disk->data, memory->disk->size, each, userdata);
 
-	return r ? r
-		 : each_record(memory->data + memory->start, memory->end - memory->start, each,
-			       userdata);
+	if (r != 0 || memory->start == memory->end)
+		return r;
+	return each_record(memory->data + memory->start, memory->end - memory->start, each,
+			   userdata);
 }
