@@ -175,6 +175,7 @@ class OnLibvirt(unittest.TestCase):
 
     def test_bar_on_a_terminal(self):
         guest = self.guest()
+        self.hv1.virsh("migrate-setspeed", guest.name, "16")  # MiB/s: it is asked how far it is four times a second
         screen, terminal = pty.openpty()
         child = self.hv1.popen(self.command(self.hv1, self.hv2, guest), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=terminal)

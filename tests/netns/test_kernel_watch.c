@@ -389,7 +389,7 @@ static bool told_of_fixed(struct scene *scene, struct fdb_entry entry, bool gone
 static bool is_ours_told(const struct scene *scene)
 {
 	for (size_t i = 0; i < scene->fixed_count; i++)
-		if (scene->fixed[i].entry.mac.octet[5] == 0x99)
+		if (mac_cmp(scene->fixed[i].entry.mac, mac_of("02:00:00:00:00:99")) == 0)
 			return true;
 	return false;
 }
