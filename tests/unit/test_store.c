@@ -594,7 +594,6 @@ static void a_snapshot_keeps_the_last_of_each(void)
 	enum { ROUNDS = 400, KEYS = 50 };
 	const struct store_file_options small = { .log_max = 4096 };
 	uint64_t expected[KEYS] = { 0 }, found[KEYS] = { 0 };
-	size_t total = 0;
 	BENCH(bench);
 
 	srand(1);
@@ -622,8 +621,30 @@ static void a_snapshot_keeps_the_last_of_each(void)
 			CU_ASSERT_EQUAL(bench->loaded[i].mapping.ip_count, 2);
 	replay(bench, found);
 	CU_ASSERT_EQUAL(memcmp(found, expected, sizeof(found)), 0);
+}
+
+static size_t size_on_disk(const struct bench *bench)
+{
+	size_t total = 0;
+
 	each_file(bench->path, add_size, &total);
-	CU_ASSERT_TRUE(total < 3 * 4096 + 2 * KEYS * 100);
+	return total;
+}
+
+/* A snapshot is taken beside the commits, so a log or two more may stand there for a while. */
+static void the_store_does_not_grow_with_its_changes(void)
+{
+	enum { LOG_SIZE = 4096, KEYS = 50, CHANGES = 2000, CHANGES_MAX = 100000 };
+	const size_t bound = 3 * LOG_SIZE + 2 * KEYS * 100;
+	const struct store_file_options small = { .log_max = LOG_SIZE };
+	BENCH(bench);
+
+	CU_ASSERT_EQUAL_FATAL(open_with(bench, small), 0);
+	for (unsigned i = 1; i <= CHANGES || size_on_disk(bench) >= bound; i++) {
+		CU_ASSERT_TRUE_FATAL(i < CHANGES_MAX);
+		append(bench, mapping_change(i % KEYS, i));
+		CU_ASSERT_TRUE_FATAL(commit(bench));
+	}
 }
 
 /* Waits for a snapshot: the directory's oldest log is gone. */
@@ -763,6 +784,8 @@ UNIT_MAIN("store", UNIT_TEST(an_empty_directory_becomes_a_store),
 	  UNIT_TEST(an_older_log_that_is_cut_is_refused), UNIT_TEST(a_second_nva_is_refused),
 	  UNIT_TEST(looking_at_it_changes_nothing),
 	  UNIT_TEST(a_directory_that_is_not_writable_is_refused),
-	  UNIT_TEST(a_snapshot_keeps_the_last_of_each), UNIT_TEST(old_withdrawals_are_forgotten),
+	  UNIT_TEST(a_snapshot_keeps_the_last_of_each),
+	  UNIT_TEST(the_store_does_not_grow_with_its_changes),
+	  UNIT_TEST(old_withdrawals_are_forgotten),
 	  UNIT_TEST(every_cut_of_a_snapshot_is_noticed), UNIT_TEST(leftovers_are_removed),
 	  UNIT_TEST(an_error_is_final_and_said), UNIT_TEST(no_store_has_everything_at_once))
