@@ -230,7 +230,8 @@ int reservations_refresh(struct reservations *reservations, char *reterr_message
 			 : load(reservations, fd, reterr_message);
 }
 
-int reservations_open(const char *path, struct reservations **ret_reservations, char *reterr_message)
+int reservations_open(const char *path, struct reservations **ret_reservations,
+		      char *reterr_message)
 {
 	_cleanup_(reservations_freep) struct reservations *reservations =
 		calloc(1, sizeof(*reservations));

@@ -18,7 +18,8 @@ struct agent;
  * @reterr_message (AGENT_MESSAGE_SIZE bytes) holds one line for the user. -EINVAL: the
  * configuration does not fit this host.
  */
-int agent_new(const struct agent_config *config, const char *path, char *reterr_message, struct agent **ret_agent);
+int agent_new(const struct agent_config *config, const char *path, char *reterr_message,
+	      struct agent **ret_agent);
 
 /* Until SIGTERM or SIGINT. */
 int agent_run(struct agent *agent);

@@ -79,9 +79,8 @@ static int add_nva(struct agent_config *config, const char *text, char *reterr_m
 	if (config->nva_count == NVA_LINK_ENDPOINTS_MAX)
 		return explain(reterr_message, "there are more than 8 NVAs");
 	if (endpoint_from_text(text, NVO3_PORT, &endpoint->address, &endpoint->port) < 0)
-		return explain(
-			reterr_message,
-			"give the NVA's address, such as 192.0.2.10:7365 or [2001:db8::10]:7365, or those of several");
+		return explain(reterr_message, "give the NVA's address, such as 192.0.2.10:7365 or "
+					       "[2001:db8::10]:7365, or those of several");
 	config->nva_count++;
 	return 0;
 }
@@ -158,8 +157,8 @@ static int parse_icmp_unreachable(void *target, const char *value, char *reterr_
 
 static int parse_queue_packets(void *target, const char *value, char *reterr_message)
 {
-	return parse_number(value, 100, KERNEL_TAP_QUEUE_MAX, &((struct agent_config *) target)->queue_packets,
-			    reterr_message);
+	return parse_number(value, 100, KERNEL_TAP_QUEUE_MAX,
+			    &((struct agent_config *) target)->queue_packets, reterr_message);
 }
 
 static int parse_neighbour_age(void *target, const char *value, char *reterr_message)

@@ -10,7 +10,8 @@
 #include "nveagent/control.h"
 
 /* Each adds a member to @object, as text. 0 or -ENOMEM. No UUID: nothing is added. */
-int agent_json_add_ips(struct json_object *object, const char *key, const struct ip *ips, size_t count);
+int agent_json_add_ips(struct json_object *object, const char *key, const struct ip *ips,
+		       size_t count);
 int agent_json_add_ip(struct json_object *object, const char *key, struct ip ip);
 int agent_json_add_mac(struct json_object *object, struct mac mac);
 int agent_json_add_uuid(struct json_object *object, const char *key, struct uuid uuid);

@@ -12,20 +12,29 @@
 int agent_read_key(struct json_object *object, uint32_t *ret_vni, struct mac *ret_mac);
 
 /* agent_status.c */
-void agent_show_status(struct agent *agent, struct json_object *object, struct control_request *request);
-void agent_show_nva_status(struct agent *agent, struct json_object *object, struct control_request *request);
+void agent_show_status(struct agent *agent, struct json_object *object,
+		       struct control_request *request);
+void agent_show_nva_status(struct agent *agent, struct json_object *object,
+			   struct control_request *request);
 
 /* agent_list.c */
-void agent_show_ports(struct agent *agent, struct json_object *object, struct control_request *request);
-void agent_show_mappings(struct agent *agent, struct json_object *object, struct control_request *request);
-void agent_show_moves(struct agent *agent, struct json_object *object, struct control_request *request);
+void agent_show_ports(struct agent *agent, struct json_object *object,
+		      struct control_request *request);
+void agent_show_mappings(struct agent *agent, struct json_object *object,
+			 struct control_request *request);
+void agent_show_moves(struct agent *agent, struct json_object *object,
+		      struct control_request *request);
 
 /* agent_bare.c */
-void agent_bare_add(struct agent *agent, struct json_object *object, struct control_request *request);
-void agent_bare_remove(struct agent *agent, struct json_object *object, struct control_request *request);
-void agent_bare_switch(struct agent *agent, struct json_object *object, struct control_request *request);
+void agent_bare_add(struct agent *agent, struct json_object *object,
+		    struct control_request *request);
+void agent_bare_remove(struct agent *agent, struct json_object *object,
+		       struct control_request *request);
+void agent_bare_switch(struct agent *agent, struct json_object *object,
+		       struct control_request *request);
 
 /* agent_wait.c */
-void agent_wait_for_state(struct agent *agent, struct json_object *object, struct control_request *request);
+void agent_wait_for_state(struct agent *agent, struct json_object *object,
+			  struct control_request *request);
 
 #endif

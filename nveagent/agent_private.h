@@ -140,12 +140,14 @@ struct agent {
 	uint64_t status_id;
 	uint64_t started_us;		/* CLOCK_MONOTONIC */
 	struct {
-		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors, rarp_answers, macs_refused;
+		uint64_t moves_in, moves_out, moves_failed, updates, reconciles, kernel_errors,
+			rarp_answers, macs_refused;
 	} counters;
 };
 
 /* agent_vn.c */
-int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message, struct agent_vn **ret_vn);
+int agent_vn_new(struct agent *agent, const struct vni_config *config, char *reterr_message,
+		 struct agent_vn **ret_vn);
 struct agent_vn *agent_vn_free(struct agent_vn *vn);
 struct agent_vn *agent_vn_find(struct agent *agent, uint32_t vni);
 struct agent_vn *agent_vn_by_bridge(struct agent *agent, const char *bridge);
@@ -212,7 +214,8 @@ extern const struct qemu_watch_events agent_qemu_events;
 
 /* agent_hook.c */
 /* A hook call as a JSON line (docs/operations.md); replies to @request. */
-void agent_hook_call(struct agent *agent, struct json_object *call, struct control_request *request);
+void agent_hook_call(struct agent *agent, struct json_object *call,
+		     struct control_request *request);
 
 /* agent_local.c */
 extern const struct kernel_watch_events agent_kernel_events;
@@ -259,7 +262,8 @@ void local_ips_forget(struct port *port);
 void local_ips_doubt_others(struct agent *agent, const struct mapping *mapping);
 
 /* agent_control.c */
-void agent_control_handle(void *userdata, struct json_object *object, struct control_request *request);
+void agent_control_handle(void *userdata, struct json_object *object,
+			  struct control_request *request);
 
 /* agent_status.c */
 /* The NVA's answer to the question @id; @json NULL: there will be none. */

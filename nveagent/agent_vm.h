@@ -12,7 +12,8 @@
 /* The VN whose bridge the NIC's tap is in; before there is one, the bridge that is named. NULL: none of ours. */
 struct agent_vn *agent_vm_vn(struct agent *agent, const struct domain_port *where);
 /* The record for one NIC of @domain, made if need be; NULL when it is in no VN of ours. */
-struct port *agent_vm_port(struct agent *agent, const struct domain *domain, const struct domain_port *where);
+struct port *agent_vm_port(struct agent *agent, const struct domain *domain,
+			   const struct domain_port *where);
 /* Calls @each for the ports of the VM @uuid; it may free the one it is given. */
 void agent_vm_each_port(struct agent *agent, struct uuid uuid, void (*each)(struct port *port));
 

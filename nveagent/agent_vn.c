@@ -117,7 +117,8 @@ static void give_ear(struct agent_vn *vn)
 	int r = vn->devices.suppress ? agent_suppress_new(vn, &vn->suppressor) : 0;
 
 	if (r < 0)
-		log_warning("VNI %u: cannot hear what guests on %s ask (%s): what the directory does not "
+		log_warning("VNI %u: cannot hear what guests on %s ask (%s): what the directory "
+			    "does not "
 			    "tell by itself is flooded, and duplicate addresses go unnoticed",
 			    vn->devices.vni, vn->devices.bridge, strerror(-r));
 }

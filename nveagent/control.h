@@ -26,7 +26,8 @@ struct control_request;
  * Every request must be answered once, now or later, by control_reply(). @object: borrowed for
  * the call.
  */
-typedef void (*control_handler)(void *userdata, struct json_object *object, struct control_request *request);
+typedef void (*control_handler)(void *userdata, struct json_object *object,
+				struct control_request *request);
 
 /* Listens at @path; the errors are those of unix_socket_listen(). */
 int control_new(struct loop *loop, const char *path, control_handler handler, void *userdata,

@@ -140,7 +140,8 @@ static void drain(struct inflight *inflight)
 	while (inflight->tap && (r = tap_queue_read(inflight->tap, &frame)) > 0) {
 		if (!is_for_vm(inflight, &frame))
 			counters->pulled_other++;
-		else if (parked_add(&inflight->parked, &frame.vnet, frame.data, frame.size, false) == 0)
+		else if (parked_add(&inflight->parked, &frame.vnet, frame.data, frame.size,
+				    false) == 0)
 			counters->pulled++;
 		else
 			counters->dropped++;
@@ -176,8 +177,8 @@ static int open_port(struct inflight *inflight)
 	return raw_port_open(kernel_forward_ifindex(inflight->forward), true, &inflight->port);
 }
 
-int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
-		 struct ip new_vtep, struct inflight **ret_inflight)
+int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap,
+		 struct mac mac, struct ip new_vtep, struct inflight **ret_inflight)
 {
 	_cleanup_(inflight_freep) struct inflight *inflight = calloc(1, sizeof(*inflight));
 	int r;
@@ -220,7 +221,8 @@ struct inflight *inflight_leave(struct inflight *inflight)
 {
 	if (inflight && inflight->stage == STAGE_PARKED)
 		(void) inflight_release(inflight, NO_LIMIT_US);
-	if (inflight && (inflight->stage == STAGE_RELEASING || inflight->stage == STAGE_FORWARDING)) {
+	if (inflight &&
+	    (inflight->stage == STAGE_RELEASING || inflight->stage == STAGE_FORWARDING)) {
 		(void) kernel_forward_release(inflight->forward, NO_LIMIT_US);
 		inflight->forward = kernel_forward_leave(inflight->forward);
 		inflight->stage = STAGE_RETURNED;
@@ -460,7 +462,8 @@ static void make_room(struct inflight *inflight)
 
 	if (r == 0)
 		r = kernel_port_make_room(inflight->kernel, inflight->tap_ifindex,
-					  2 * (inflight->parked.count + held.queued) + ROOM_PACKETS);
+					  2 * (inflight->parked.count + held.queued) +
+						  ROOM_PACKETS);
 	if (r < 0)
 		inflight->counters.tap_error = r;
 }
@@ -527,7 +530,8 @@ int inflight_read(struct inflight *inflight, struct inflight_counters *ret_count
 	struct inflight_counters counters;
 	int r;
 
-	if (inflight->tap && (inflight->stage == STAGE_PARKED || inflight->stage == STAGE_FORWARDING))
+	if (inflight->tap &&
+	    (inflight->stage == STAGE_PARKED || inflight->stage == STAGE_FORWARDING))
 		look_for_stragglers(inflight);
 
 	r = kernel_forward_read(inflight->forward, &kernel_part);

@@ -76,8 +76,8 @@ struct inflight_counters {
  * Returns 0 or a negative errno (-EAFNOSUPPORT: @new_vtep is of another family than the VNI's
  * VTEP); nothing is left in the kernel on failure.
  */
-int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
-		 struct ip new_vtep, struct inflight **ret_inflight);
+int inflight_arm(struct kernel *kernel, const struct vni_devices *devices, const char *tap,
+		 struct mac mac, struct ip new_vtep, struct inflight **ret_inflight);
 
 /* The first lane. Its VXLAN layer is not in kernel_fdb_dump(): it is ours alone. */
 uint32_t inflight_ifindex(const struct inflight *inflight);
@@ -148,8 +148,8 @@ struct inflight *inflight_leave(struct inflight *inflight);
  * Takes over what an earlier life left (kernel_find_left()): as after inflight_park(), without a
  * tap. Returns 0 or a negative errno: then it is as it was.
  */
-int inflight_adopt(struct kernel *kernel, const struct vni_devices *devices, const struct kernel_left *left,
-		   struct inflight **ret_inflight);
+int inflight_adopt(struct kernel *kernel, const struct vni_devices *devices,
+		   const struct kernel_left *left, struct inflight **ret_inflight);
 /* After inflight_adopt(): @tap has been found, as inflight_arm() has it. */
 void inflight_find_tap(struct inflight *inflight, const char *tap);
 DEFINE_CLEANUP(struct inflight, inflight_free)

@@ -11,7 +11,8 @@
  */
 static int prove_privilege(struct kernel *kernel)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_SETLINK, 0, INT32_MAX);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_SETLINK, 0, INT32_MAX);
 	int r = message ? kernel_request(kernel, message) : -ENOMEM;
 
 	return r == -ENODEV ? 0 : r;

@@ -41,7 +41,8 @@ int kernel_has_address(struct kernel *kernel, struct ip ip, bool *ret_found);
 /*
  * The addresses of device @ifindex, at most @room, and its MAC. Returns how many, or an errno.
  */
-int kernel_addresses(struct kernel *kernel, uint32_t ifindex, struct ip *ret_ips, size_t room, struct mac *ret_mac);
+int kernel_addresses(struct kernel *kernel, uint32_t ifindex, struct ip *ret_ips, size_t room,
+		     struct mac *ret_mac);
 
 /* --- a VNI's bridge and VXLAN device --- */
 struct vni_devices {
@@ -74,7 +75,8 @@ int kernel_vni_remove(struct kernel *kernel, const struct vni_devices *devices);
  * All layers of one VNI: bridge ports of @bridge_ifindex and its neighbours, and VXLAN entries of
  * @vxlan_ifindex (and of the forward device if it is there).
  */
-int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, struct fdb_table *table);
+int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices,
+		    struct fdb_table *table);
 
 /*
  * Applies in order, in batches; goes on after an error and returns the first one; *reterr_index
@@ -93,7 +95,8 @@ struct kernel_lookup {
 	struct fdb_entry asked, actual;
 	bool found;
 };
-int kernel_look(struct kernel *kernel, const struct vni_devices *devices, struct kernel_lookup *lookups, size_t count);
+int kernel_look(struct kernel *kernel, const struct vni_devices *devices,
+		struct kernel_lookup *lookups, size_t count);
 
 /* --- ports --- */
 struct kernel_port {
@@ -137,8 +140,8 @@ int kernel_port_set_deaf(struct kernel *kernel, uint32_t ifindex, bool deaf);
  * (0).
  */
 struct kernel_guard;
-int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
-		     unsigned queue_packets, struct kernel_guard **ret_guard);
+int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap,
+		     struct mac mac, unsigned queue_packets, struct kernel_guard **ret_guard);
 /*
  * Keeps the flows of a tap with several queues in the first one (tap_steer.h), once QEMU holds it;
  * until kernel_guard_free(). Does nothing for a tap with one queue. Idempotent. Errors are
@@ -177,7 +180,8 @@ struct kernel_left {
 	uint32_t lanes[KERNEL_LEFT_LANES]; /* ifindexes, the bridge's choice first; 0: there is none */
 };
 /* Fills @left, which has room for KERNEL_LEFT_MAX; how many, or an errno. */
-int kernel_find_left(struct kernel *kernel, const struct vni_devices *devices, struct kernel_left *left);
+int kernel_find_left(struct kernel *kernel, const struct vni_devices *devices,
+		     struct kernel_left *left);
 
 /* --- changes as they happen --- */
 struct kernel_watch_events {
@@ -202,7 +206,8 @@ struct kernel_watch_events {
 	void (*fixed)(void *userdata, const struct fdb_entry *entry, bool gone);
 };
 struct kernel_watch;
-int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, struct kernel_watch **ret_watch);
+int kernel_watch_new(const struct kernel_watch_events *events, void *userdata,
+		     struct kernel_watch **ret_watch);
 struct kernel_watch *kernel_watch_free(struct kernel_watch *watch);
 DEFINE_CLEANUP(struct kernel_watch, kernel_watch_free)
 int kernel_watch_fd(const struct kernel_watch *watch);
@@ -214,7 +219,7 @@ int kernel_watch_read(struct kernel_watch *watch);	/* reads some of what is ther
  */
 int kernel_watch_replay_bridge(struct kernel *kernel, uint32_t bridge_ifindex,
 			       const struct kernel_watch_events *events, void *userdata);
-int kernel_watch_replay_port(struct kernel *kernel, uint32_t ifindex, const struct kernel_watch_events *events,
-			     void *userdata);
+int kernel_watch_replay_port(struct kernel *kernel, uint32_t ifindex,
+			     const struct kernel_watch_events *events, void *userdata);
 
 #endif

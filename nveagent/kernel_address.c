@@ -31,7 +31,8 @@ int kernel_link_of_address(struct kernel *kernel, struct ip ip, uint32_t *ret_if
 {
 	struct ifaddrmsg header = { .ifa_family = ip.family };
 	struct address_search search = { .wanted = ip };
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(RTM_GETADDR, 0, &header, sizeof(header));
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_message(RTM_GETADDR, 0, &header, sizeof(header));
 	int r = message ? kernel_dump(kernel, message, look_at_address, &search) : -ENOMEM;
 
 	if (search.ifindex == 0)
@@ -51,20 +52,25 @@ static int note_address(void *userdata, const struct nlmsghdr *header)
 	struct address_list *list = userdata;
 	struct nlattr *a[IFA_MAX + 1], *address;
 
-	if (nlmsg_parse((struct nlmsghdr *) header, sizeof(struct ifaddrmsg), a, IFA_MAX, NULL) < 0 ||
-	    ((const struct ifaddrmsg *) nlmsg_data(header))->ifa_index != list->ifindex || list->count == list->room)
+	if (nlmsg_parse((struct nlmsghdr *) header, sizeof(struct ifaddrmsg), a, IFA_MAX, NULL) <
+		    0 ||
+	    ((const struct ifaddrmsg *) nlmsg_data(header))->ifa_index != list->ifindex ||
+	    list->count == list->room)
 		return 0;
 	address = a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS];
-	if (address && ip_from_bytes(nla_data(address), (size_t) nla_len(address), &list->ips[list->count]) == 0)
+	if (address && ip_from_bytes(nla_data(address), (size_t) nla_len(address),
+				     &list->ips[list->count]) == 0)
 		list->count++;
 	return 0;
 }
 
-int kernel_addresses(struct kernel *kernel, uint32_t ifindex, struct ip *ret_ips, size_t room, struct mac *ret_mac)
+int kernel_addresses(struct kernel *kernel, uint32_t ifindex, struct ip *ret_ips, size_t room,
+		     struct mac *ret_mac)
 {
 	struct ifaddrmsg header = { .ifa_family = AF_UNSPEC };
 	struct address_list list = { .ifindex = ifindex, .ips = ret_ips, .room = room };
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(RTM_GETADDR, 0, &header, sizeof(header));
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_message(RTM_GETADDR, 0, &header, sizeof(header));
 	struct kernel_link link;
 	int r = message ? kernel_dump(kernel, message, note_address, &list) : -ENOMEM;
 

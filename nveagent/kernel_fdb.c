@@ -32,8 +32,8 @@
 
 #include "nveagent/kernel_neigh.h"
 
-static void begin(struct kernel_stream *stream, uint16_t type, uint16_t flags, const struct fdb_entry *entry,
-		  uint16_t state, uint8_t entry_flags)
+static void begin(struct kernel_stream *stream, uint16_t type, uint16_t flags,
+		  const struct fdb_entry *entry, uint16_t state, uint8_t entry_flags)
 {
 	struct ndmsg header = {
 		.ndm_family = AF_BRIDGE,
@@ -88,15 +88,16 @@ static int write_vxlan(enum fdb_op op, const struct fdb_entry *entry, struct ker
 	if (op == FDB_OP_DELETE)
 		begin(stream, RTM_DELNEIGH, 0, entry, 0, NTF_SELF);
 	else
-		begin(stream, RTM_NEWNEIGH, NLM_F_CREATE | (listed ? NLM_F_APPEND : NLM_F_REPLACE), entry,
-		      NUD_NOARP | NUD_PERMANENT, NTF_SELF | NTF_EXT_LEARNED);
+		begin(stream, RTM_NEWNEIGH, NLM_F_CREATE | (listed ? NLM_F_APPEND : NLM_F_REPLACE),
+		      entry, NUD_NOARP | NUD_PERMANENT, NTF_SELF | NTF_EXT_LEARNED);
 	put_destination(stream, entry);
 	return 1;
 }
 
 int kernel_fdb_write(const struct fdb_change *change, struct kernel_stream *stream)
 {
-	static int (*const writers[])(enum fdb_op op, const struct fdb_entry *entry, struct kernel_stream *stream) = {
+	static int (*const writers[])(enum fdb_op op, const struct fdb_entry *entry,
+				      struct kernel_stream *stream) = {
 		[FDB_LAYER_BRIDGE] = write_bridge,
 		[FDB_LAYER_VXLAN] = write_vxlan,
 		[FDB_LAYER_NEIGHBOUR] = kernel_neigh_write,
@@ -147,8 +148,8 @@ static void read_vxlan_entry(struct nlattr *const *attributes, struct fdb_entry 
 
 	entry->layer = FDB_LAYER_VXLAN;
 	if (attributes[NDA_DST])
-		(void) ip_from_bytes(nla_data(attributes[NDA_DST]), (size_t) nla_len(attributes[NDA_DST]),
-				     &entry->vtep);
+		(void) ip_from_bytes(nla_data(attributes[NDA_DST]),
+				     (size_t) nla_len(attributes[NDA_DST]), &entry->vtep);
 	if (attributes[NDA_PORT])
 		entry->port = ntohs(nla_get_u16(attributes[NDA_PORT]));
 	if (attributes[NDA_VNI])
@@ -172,20 +173,23 @@ int kernel_fdb_parse(const struct nlmsghdr *header, uint32_t bridge_ifindex, uin
 		return 0;
 	nd = nlmsg_data(header);
 	if (nd->ndm_family != AF_BRIDGE || !attributes[NDA_LLADDR] || attributes[NDA_VLAN] ||
-	    mac_from_bytes(nla_data(attributes[NDA_LLADDR]), (size_t) nla_len(attributes[NDA_LLADDR]), &entry.mac) < 0)
+	    mac_from_bytes(nla_data(attributes[NDA_LLADDR]),
+			   (size_t) nla_len(attributes[NDA_LLADDR]), &entry.mac) < 0)
 		return 0;
 
 	master = attributes[NDA_MASTER] ? nla_get_u32(attributes[NDA_MASTER]) : 0;
 	if (master && !(nd->ndm_flags & NTF_SELF) && (!bridge_ifindex || master == bridge_ifindex))
 		read_bridge_entry(nd, &entry);
-	else if ((nd->ndm_flags & NTF_SELF) && vxlan_ifindex && (uint32_t) nd->ndm_ifindex == vxlan_ifindex)
+	else if ((nd->ndm_flags & NTF_SELF) && vxlan_ifindex &&
+		 (uint32_t) nd->ndm_ifindex == vxlan_ifindex)
 		read_vxlan_entry(attributes, &entry);
 	else
 		return 0;
 
 	entry.ifindex = (uint32_t) nd->ndm_ifindex;
 	entry.ours = nd->ndm_flags & NTF_EXT_LEARNED;
-	entry.fixed = !entry.ours && ((nd->ndm_state & (NUD_NOARP | NUD_PERMANENT)) || entry.sticky);
+	entry.fixed = !entry.ours &&
+		      ((nd->ndm_state & (NUD_NOARP | NUD_PERMANENT)) || entry.sticky);
 	*ret_entry = entry;
 	return 1;
 }
@@ -205,11 +209,13 @@ static int put_dumped(void *userdata, const struct nlmsghdr *header)
 	return fdb_table_put(dumping->table, &entry);
 }
 
-int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices, struct fdb_table *table)
+int kernel_fdb_dump(struct kernel *kernel, const struct vni_devices *devices,
+		    struct fdb_table *table)
 {
 	struct ndmsg header = { .ndm_family = AF_BRIDGE };
 	struct dumping dumping = { devices->bridge_ifindex, devices->vxlan_ifindex, table };
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(RTM_GETNEIGH, 0, &header, sizeof(header));
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_message(RTM_GETNEIGH, 0, &header, sizeof(header));
 	int r;
 
 	if (!message || nla_put_u32(message, NDA_MASTER, devices->bridge_ifindex) < 0)

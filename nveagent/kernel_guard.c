@@ -140,7 +140,8 @@ static int silence_tap(struct kernel *kernel, uint32_t ifindex, struct mac mac)
 	return r;
 }
 
-static int guard_tap(struct kernel *kernel, const struct kernel_link *tap, struct mac mac, unsigned queue_packets)
+static int guard_tap(struct kernel *kernel, const struct kernel_link *tap, struct mac mac,
+		     unsigned queue_packets)
 {
 	int r = kernel_link_set_ipv6(tap->port.name, false);
 
@@ -154,8 +155,8 @@ static int guard_tap(struct kernel *kernel, const struct kernel_link *tap, struc
 	return r;
 }
 
-int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap, struct mac mac,
-		     unsigned queue_packets, struct kernel_guard **ret_guard)
+int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, const char *tap,
+		     struct mac mac, unsigned queue_packets, struct kernel_guard **ret_guard)
 {
 	_cleanup_free_ struct kernel_guard *guard = calloc(1, sizeof(*guard));
 	struct kernel_link link;
@@ -176,7 +177,8 @@ int kernel_guard_new(struct kernel *kernel, const struct vni_devices *devices, c
 	guard->dropped_before = link.tx_dropped;
 	r = remember_tap(&link, &guard->cookie);
 	if (r == 0)
-		r = tc_redirect(kernel, devices->vxlan_ifindex, guard->cookie.target, mac, &guard->cookie);
+		r = tc_redirect(kernel, devices->vxlan_ifindex, guard->cookie.target, mac,
+				&guard->cookie);
 	if (r < 0)
 		return r;
 

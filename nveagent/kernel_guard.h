@@ -12,6 +12,7 @@
 int kernel_guard_lift(struct kernel *kernel, uint32_t ifindex, uint8_t flood);
 
 /* Undoes the guard whose redirect on @vxlan_ifindex bears @cookie. */
-int kernel_guard_undo(struct kernel *kernel, uint32_t vxlan_ifindex, const struct tc_cookie *cookie);
+int kernel_guard_undo(struct kernel *kernel, uint32_t vxlan_ifindex,
+		      const struct tc_cookie *cookie);
 
 #endif

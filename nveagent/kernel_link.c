@@ -20,7 +20,8 @@ static bool flag(struct nlattr *attribute)
 
 static uint32_t number(struct nlattr *attribute)
 {
-	return attribute && nla_len(attribute) >= (int) sizeof(uint32_t) ? nla_get_u32(attribute) : 0;
+	return attribute && nla_len(attribute) >= (int) sizeof(uint32_t) ? nla_get_u32(attribute)
+									 : 0;
 }
 
 static void text(struct nlattr *attribute, char *buffer, size_t size)
@@ -101,8 +102,9 @@ static void read_counters(struct nlattr *attribute, struct kernel_link *link)
 {
 	struct rtnl_link_stats64 stats = { 0 };
 
-	memcpy(&stats, nla_data(attribute), (size_t) nla_len(attribute) < sizeof(stats) ? (size_t) nla_len(attribute)
-											  : sizeof(stats));
+	memcpy(&stats, nla_data(attribute),
+	       (size_t) nla_len(attribute) < sizeof(stats) ? (size_t) nla_len(attribute)
+							   : sizeof(stats));
 	link->rx_packets = stats.rx_packets;
 	link->tx_packets = stats.tx_packets;
 	link->tx_dropped = stats.tx_dropped;
@@ -130,7 +132,8 @@ int kernel_link_parse(const struct nlmsghdr *header, struct kernel_link *ret_lin
 	link.tx_queues = number(a[IFLA_NUM_TX_QUEUES]);
 	text(a[IFLA_IFNAME], link.port.name, sizeof(link.port.name));
 	if (a[IFLA_ADDRESS])
-		(void) mac_from_bytes(nla_data(a[IFLA_ADDRESS]), (size_t) nla_len(a[IFLA_ADDRESS]), &link.port.mac);
+		(void) mac_from_bytes(nla_data(a[IFLA_ADDRESS]), (size_t) nla_len(a[IFLA_ADDRESS]),
+				      &link.port.mac);
 	if (a[IFLA_LINKINFO])
 		read_info(a[IFLA_LINKINFO], &link);
 	if (a[IFLA_PROP_LIST])
@@ -156,7 +159,8 @@ static int take_link(void *userdata, const struct nlmsghdr *header)
 
 int kernel_link_by_index(struct kernel *kernel, uint32_t ifindex, struct kernel_link *ret_link)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_GETLINK, 0, ifindex);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_GETLINK, 0, ifindex);
 	struct kernel_link link;
 	int r;
 
@@ -197,7 +201,8 @@ static int visit(void *userdata, const struct nlmsghdr *header)
 	const struct iteration *iteration = userdata;
 	struct kernel_link link;
 
-	if (!kernel_link_parse(header, &link) || (iteration->master && link.port.master != iteration->master))
+	if (!kernel_link_parse(header, &link) ||
+	    (iteration->master && link.port.master != iteration->master))
 		return 0;
 	return iteration->each(iteration->userdata, &link);
 }
@@ -237,11 +242,14 @@ void kernel_link_info_end(struct nl_msg *message, const struct link_info *info)
  * Bridge port attributes through the bridge's own handler: family AF_BRIDGE, IFLA_PROTINFO
  * (br_netlink.c).
  */
-int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const struct link_port_flag *flags, size_t count)
+int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex,
+			       const struct link_port_flag *flags, size_t count)
 {
 	struct ifinfomsg header = { .ifi_family = AF_BRIDGE, .ifi_index = (int) ifindex };
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(RTM_SETLINK, 0, &header, sizeof(header));
-	struct nlattr *nest = message ? nla_nest_start(message, IFLA_PROTINFO | NLA_F_NESTED) : NULL;
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_message(RTM_SETLINK, 0, &header, sizeof(header));
+	struct nlattr *nest = message ? nla_nest_start(message, IFLA_PROTINFO | NLA_F_NESTED)
+				      : NULL;
 
 	if (!nest)
 		return -ENOMEM;
@@ -254,15 +262,19 @@ int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const st
 
 int kernel_link_set_up(struct kernel *kernel, uint32_t ifindex)
 {
-	struct ifinfomsg header = { .ifi_index = (int) ifindex, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_message(RTM_NEWLINK, 0, &header, sizeof(header));
+	struct ifinfomsg header = { .ifi_index = (int) ifindex,
+				    .ifi_flags = IFF_UP,
+				    .ifi_change = IFF_UP };
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_message(RTM_NEWLINK, 0, &header, sizeof(header));
 
 	return message ? kernel_request(kernel, message) : -ENOMEM;
 }
 
 static int set_number(struct kernel *kernel, uint32_t ifindex, int attribute, uint32_t value)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_NEWLINK, 0, ifindex);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_NEWLINK, 0, ifindex);
 
 	if (!message || nla_put_u32(message, attribute, value) < 0)
 		return -ENOMEM;
@@ -293,7 +305,8 @@ int kernel_link_set_queue_length(struct kernel *kernel, uint32_t ifindex, uint32
 
 int kernel_link_set_no_autoconf(struct kernel *kernel, uint32_t ifindex)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_SETLINK, 0, ifindex);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_SETLINK, 0, ifindex);
 	struct nlattr *families, *inet6;
 
 	if (!message)
@@ -309,7 +322,8 @@ int kernel_link_set_no_autoconf(struct kernel *kernel, uint32_t ifindex)
 
 int kernel_link_delete(struct kernel *kernel, uint32_t ifindex)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_DELLINK, 0, ifindex);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_DELLINK, 0, ifindex);
 	int r = message ? kernel_request(kernel, message) : -ENOMEM;
 
 	return r == -ENODEV ? 0 : r;

@@ -15,7 +15,12 @@ enum {
 	LINK_ALIAS_SIZE = 64,	/* of those we give */
 };
 
-enum link_flood { LINK_FLOOD_UNICAST, LINK_FLOOD_MULTICAST, LINK_FLOOD_BROADCAST, LINK_FLOOD_COUNT };
+enum link_flood {
+	LINK_FLOOD_UNICAST,
+	LINK_FLOOD_MULTICAST,
+	LINK_FLOOD_BROADCAST,
+	LINK_FLOOD_COUNT
+};
 
 /* One device. Members of a kind are zero when it is of another. */
 struct kernel_link {
@@ -67,7 +72,8 @@ struct link_port_flag {
 	int attribute;
 	uint8_t value;
 };
-int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex, const struct link_port_flag *flags, size_t count);
+int kernel_link_set_port_flags(struct kernel *kernel, uint32_t ifindex,
+			       const struct link_port_flag *flags, size_t count);
 
 int kernel_link_set_up(struct kernel *kernel, uint32_t ifindex);
 int kernel_link_set_master(struct kernel *kernel, uint32_t ifindex, uint32_t master);

@@ -57,7 +57,8 @@ int kernel_socket_open(int protocol, struct nl_sock **ret_socket)
 
 struct nl_msg *kernel_message(int type, int flags, const void *header, size_t size)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
 
 	if (!message || nlmsg_append(message, (void *) header, size, NLMSG_ALIGNTO) < 0)
 		return NULL;
@@ -92,7 +93,8 @@ static ssize_t receive(struct kernel *kernel)
 	ssize_t n;
 
 	do {
-		n = recv(nl_socket_get_fd(kernel->socket), kernel->buffer, sizeof(kernel->buffer), MSG_TRUNC);
+		n = recv(nl_socket_get_fd(kernel->socket), kernel->buffer, sizeof(kernel->buffer),
+			 MSG_TRUNC);
 	} while (n < 0 && errno == EINTR);
 
 	if (n < 0)
@@ -160,8 +162,8 @@ static int await(struct kernel *kernel, struct answer *answer)
 
 		if (n < 0)
 			return (int) n;
-		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer; nlmsg_ok(header, left);
-		     header = nlmsg_next(header, &left))
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer;
+		     nlmsg_ok(header, left); header = nlmsg_next(header, &left))
 			take_answer(kernel, answer, header);
 	}
 	return answer->result < 0 ? answer->result : answer->interrupted ? -EAGAIN : answer->result;
@@ -221,8 +223,8 @@ int kernel_batch(struct kernel *kernel, struct nl_msg *const *messages, size_t c
 
 		if (n < 0)
 			return (int) n;
-		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer; nlmsg_ok(header, left);
-		     header = nlmsg_next(header, &left)) {
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer;
+		     nlmsg_ok(header, left); header = nlmsg_next(header, &left)) {
 			uint32_t index = header->nlmsg_seq - first;
 
 			if (header->nlmsg_type != NLMSG_ERROR || index >= count)
@@ -236,7 +238,8 @@ int kernel_batch(struct kernel *kernel, struct nl_msg *const *messages, size_t c
 
 /* --- streams --- */
 
-void kernel_stream_begin(struct kernel_stream *stream, uint16_t type, uint16_t flags, const void *header, size_t size)
+void kernel_stream_begin(struct kernel_stream *stream, uint16_t type, uint16_t flags,
+			 const void *header, size_t size)
 {
 	struct nlmsghdr *message = (struct nlmsghdr *) (stream->data + stream->size);
 
@@ -261,7 +264,8 @@ void kernel_stream_put(struct kernel_stream *stream, uint16_t type, const void *
 	attribute->nla_len = (uint16_t) (NLA_HDRLEN + size);
 	memcpy((uint8_t *) attribute + NLA_HDRLEN, data, size);
 	stream->size += padded;
-	stream->last->nlmsg_len = (uint32_t) (stream->data + stream->size - (uint8_t *) stream->last);
+	stream->last->nlmsg_len =
+		(uint32_t) (stream->data + stream->size - (uint8_t *) stream->last);
 }
 
 /* Where each message begins is found again from its length. */
@@ -270,7 +274,8 @@ static uint16_t type_of(const struct kernel_stream *stream, size_t index)
 	const struct nlmsghdr *message = (const struct nlmsghdr *) stream->data;
 
 	while (index--)
-		message = (const struct nlmsghdr *) ((const uint8_t *) message + NLMSG_ALIGN(message->nlmsg_len));
+		message = (const struct nlmsghdr *) ((const uint8_t *) message +
+						     NLMSG_ALIGN(message->nlmsg_len));
 	return message->nlmsg_type;
 }
 
@@ -283,11 +288,13 @@ static int send_stream(struct kernel *kernel, struct kernel_stream *stream, uint
 		message->nlmsg_seq = ++kernel->sequence;
 	stream->last->nlmsg_flags |= flags_of_last;
 	kernel->explanation[0] = '\0';
-	return send(nl_socket_get_fd(kernel->socket), stream->data, stream->size, 0) < 0 ? -errno : 0;
+	return send(nl_socket_get_fd(kernel->socket), stream->data, stream->size, 0) < 0 ? -errno
+											 : 0;
 }
 
 int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
-		       void (*failed)(void *userdata, size_t index, uint16_t type, int error), void *userdata)
+		       void (*failed)(void *userdata, size_t index, uint16_t type, int error),
+		       void *userdata)
 {
 	uint32_t first = kernel->sequence + 1;
 	bool done = stream->count == 0;
@@ -301,8 +308,8 @@ int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
 			r = (int) n;
 			break;
 		}
-		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer; nlmsg_ok(header, left);
-		     header = nlmsg_next(header, &left)) {
+		for (struct nlmsghdr *header = (struct nlmsghdr *) kernel->buffer;
+		     nlmsg_ok(header, left); header = nlmsg_next(header, &left)) {
 			uint32_t index = header->nlmsg_seq - first;
 			int error;
 

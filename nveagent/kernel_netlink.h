@@ -87,7 +87,8 @@ struct kernel_stream {
 };
 
 /* The caller sees to it that there is room: KERNEL_STREAM_MAX messages of at most 96 bytes. */
-void kernel_stream_begin(struct kernel_stream *stream, uint16_t type, uint16_t flags, const void *header, size_t size);
+void kernel_stream_begin(struct kernel_stream *stream, uint16_t type, uint16_t flags,
+			 const void *header, size_t size);
 /* An attribute of the newest message. */
 void kernel_stream_put(struct kernel_stream *stream, uint16_t type, const void *data, size_t size);
 
@@ -98,7 +99,8 @@ void kernel_stream_put(struct kernel_stream *stream, uint16_t type, const void *
  * of the transport.
  */
 int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
-		       void (*failed)(void *userdata, size_t index, uint16_t type, int error), void *userdata);
+		       void (*failed)(void *userdata, size_t index, uint16_t type, int error),
+		       void *userdata);
 
 /*
  * Sends what is in @stream, requests that are answered by one object each (RTM_GET... without
@@ -107,7 +109,8 @@ int kernel_stream_send(struct kernel *kernel, struct kernel_stream *stream,
  * Returns 0, or an errno of the transport.
  */
 int kernel_stream_ask(struct kernel *kernel, struct kernel_stream *stream,
-		      void (*each)(void *userdata, size_t index, const struct nlmsghdr *object, int error),
+		      void (*each)(void *userdata, size_t index, const struct nlmsghdr *object,
+				   int error),
 		      void *userdata);
 
 #endif

@@ -19,7 +19,8 @@
 static const uint32_t clsact_ingress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
 static const uint32_t clsact_egress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
 
-static struct nl_msg *tc_message(int type, int flags, uint32_t ifindex, uint32_t parent, uint32_t handle, uint32_t info)
+static struct nl_msg *tc_message(int type, int flags, uint32_t ifindex, uint32_t parent,
+				 uint32_t handle, uint32_t info)
 {
 	struct tcmsg header = {
 		.tcm_family = AF_UNSPEC,
@@ -43,7 +44,8 @@ static uint32_t filter_info(uint16_t preference)
 int tc_clsact_ensure(struct kernel *kernel, uint32_t ifindex, bool *ret_made)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message =
-		tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), 0);
+		tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_CLSACT,
+			   TC_H_MAKE(TC_H_CLSACT, 0), 0);
 	int r;
 
 	if (!message || nla_put_string(message, TCA_KIND, "clsact") < 0)
@@ -66,7 +68,8 @@ static int count_one(void *userdata, const struct nlmsghdr *header)
 
 static int count_filters(struct kernel *kernel, uint32_t ifindex, uint32_t parent, unsigned *count)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = tc_message(RTM_GETTFILTER, 0, ifindex, parent, 0, 0);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		tc_message(RTM_GETTFILTER, 0, ifindex, parent, 0, 0);
 
 	return message ? kernel_dump(kernel, message, count_one, count) : -ENOMEM;
 }
@@ -103,14 +106,16 @@ struct program {
 static int put_program(struct nl_msg *message, struct program program)
 {
 	if (nla_put_u16(message, TCA_BPF_OPS_LEN, program.length) < 0 ||
-	    nla_put(message, TCA_BPF_OPS, (int) (program.length * sizeof(*program.code)), program.code) < 0)
+	    nla_put(message, TCA_BPF_OPS, (int) (program.length * sizeof(*program.code)),
+		    program.code) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
 static uint32_t mac_first_four(struct mac mac)
 {
-	return (uint32_t) mac.octet[0] << 24 | (uint32_t) mac.octet[1] << 16 | (uint32_t) mac.octet[2] << 8 | mac.octet[3];
+	return (uint32_t) mac.octet[0] << 24 | (uint32_t) mac.octet[1] << 16 |
+	       (uint32_t) mac.octet[2] << 8 | mac.octet[3];
 }
 
 static uint32_t mac_last_two(struct mac mac)
@@ -122,11 +127,12 @@ static uint32_t mac_last_two(struct mac mac)
  * Begins a filter of ours; the caller appends the rest of its options, ends *ret_options and
  * sends.
  */
-static struct nl_msg *filter_begin(uint32_t ifindex, uint16_t preference, uint32_t handle, struct program program,
-				   struct nlattr **ret_options)
+static struct nl_msg *filter_begin(uint32_t ifindex, uint16_t preference, uint32_t handle,
+				   struct program program, struct nlattr **ret_options)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, ifindex,
-								   clsact_ingress, handle, filter_info(preference));
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, ifindex, clsact_ingress,
+			   handle, filter_info(preference));
 
 	if (!message || nla_put_string(message, TCA_KIND, "bpf") < 0)
 		return NULL;
@@ -136,11 +142,12 @@ static struct nl_msg *filter_begin(uint32_t ifindex, uint16_t preference, uint32
 	return TAKE_PTR(message);
 }
 
-static int drop_filter(struct kernel *kernel, uint32_t ifindex, uint16_t preference, uint32_t handle,
-		       struct program program)
+static int drop_filter(struct kernel *kernel, uint32_t ifindex, uint16_t preference,
+		       uint32_t handle, struct program program)
 {
 	struct nlattr *options;
-	_cleanup_(nlmsg_freep) struct nl_msg *message = filter_begin(ifindex, preference, handle, program, &options);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		filter_begin(ifindex, preference, handle, program, &options);
 
 	if (!message || nla_put_u32(message, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT) < 0)
 		return -ENOMEM;
@@ -154,7 +161,8 @@ int tc_drop_all(struct kernel *kernel, uint32_t ifindex)
 		BPF_STMT(BPF_RET | BPF_K, TC_ACT_SHOT),
 	};
 
-	return drop_filter(kernel, ifindex, TC_PREFERENCE_LAST, 1, (struct program) { code, ARRAY_SIZE(code) });
+	return drop_filter(kernel, ifindex, TC_PREFERENCE_LAST, 1,
+			   (struct program){ code, ARRAY_SIZE(code) });
 }
 
 int tc_drop_strangers(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac)
@@ -170,7 +178,8 @@ int tc_drop_strangers(struct kernel *kernel, uint32_t ifindex, uint32_t handle, 
 		BPF_STMT(BPF_RET | BPF_K, TC_ACT_SHOT),
 	};
 
-	return drop_filter(kernel, ifindex, TC_PREFERENCE, handle, (struct program) { code, ARRAY_SIZE(code) });
+	return drop_filter(kernel, ifindex, TC_PREFERENCE, handle,
+			   (struct program){ code, ARRAY_SIZE(code) });
 }
 
 static int put_redirect(struct nl_msg *message, const struct tc_cookie *cookie)
@@ -210,7 +219,8 @@ static int add_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle
 	};
 	struct nlattr *options;
 	_cleanup_(nlmsg_freep) struct nl_msg *message =
-		filter_begin(ifindex, TC_PREFERENCE, handle, (struct program) { code, ARRAY_SIZE(code) }, &options);
+		filter_begin(ifindex, TC_PREFERENCE, handle,
+			     (struct program){ code, ARRAY_SIZE(code) }, &options);
 
 	if (!message || put_redirect(message, cookie) < 0)
 		return -ENOMEM;
@@ -220,8 +230,8 @@ static int add_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle
 
 int tc_filter_remove(struct kernel *kernel, uint32_t ifindex, uint32_t handle)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message =
-		tc_message(RTM_DELTFILTER, 0, ifindex, clsact_ingress, handle, filter_info(TC_PREFERENCE));
+	_cleanup_(nlmsg_freep) struct nl_msg *message = tc_message(
+		RTM_DELTFILTER, 0, ifindex, clsact_ingress, handle, filter_info(TC_PREFERENCE));
 	int r = message ? kernel_request(kernel, message) : -ENOMEM;
 
 	return is_gone(r) ? 0 : r;
@@ -235,7 +245,8 @@ struct filter_iteration {
 /* The cookie of the first action, if it has our form. */
 static void read_cookie(struct nlattr *options, struct tc_filter *filter)
 {
-	struct nlattr *bpf[TCA_BPF_MAX + 1], *list[TCA_ACT_MAX_PRIO + 1], *action[TCA_ACT_MAX + 1], *cookie;
+	struct nlattr *bpf[TCA_BPF_MAX + 1], *list[TCA_ACT_MAX_PRIO + 1], *action[TCA_ACT_MAX + 1],
+		*cookie;
 
 	if (nla_parse_nested(bpf, TCA_BPF_MAX, options, NULL) < 0 || !bpf[TCA_BPF_ACT] ||
 	    nla_parse_nested(list, TCA_ACT_MAX_PRIO, bpf[TCA_BPF_ACT], NULL) < 0 || !list[1] ||
@@ -256,7 +267,8 @@ static int take_filter(void *userdata, const struct nlmsghdr *header)
 	struct nlattr *a[TCA_MAX + 1];
 
 	/* Each preference is also shown once as a whole, with handle 0. */
-	if (header->nlmsg_type != RTM_NEWTFILTER || tc->tcm_handle == 0 || tc->tcm_info >> 16 != TC_PREFERENCE ||
+	if (header->nlmsg_type != RTM_NEWTFILTER || tc->tcm_handle == 0 ||
+	    tc->tcm_info >> 16 != TC_PREFERENCE ||
 	    nlmsg_parse((struct nlmsghdr *) header, sizeof(*tc), a, TCA_MAX, NULL) < 0 ||
 	    !a[TCA_KIND] || nla_strcmp(a[TCA_KIND], "bpf") != 0)
 		return 0;
@@ -269,14 +281,16 @@ static int take_filter(void *userdata, const struct nlmsghdr *header)
 int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 		   int (*each)(void *userdata, const struct tc_filter *filter), void *userdata)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = tc_message(RTM_GETTFILTER, 0, ifindex, clsact_ingress, 0, 0);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		tc_message(RTM_GETTFILTER, 0, ifindex, clsact_ingress, 0, 0);
 	struct filter_iteration iteration = { each, userdata };
 	int r = message ? kernel_dump(kernel, message, take_filter, &iteration) : -ENOMEM;
 
 	return is_gone(r) ? 0 : r;
 }
 
-int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac, struct tc_cookie *cookie)
+int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac,
+		struct tc_cookie *cookie)
 {
 	bool made;
 	int r = tc_clsact_ensure(kernel, ifindex, &made);
@@ -310,10 +324,12 @@ static int put_queue(struct nl_msg *message, const struct tc_queue *queue)
 	return 0;
 }
 
-int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue, struct nl_msg **ret_message)
+int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue,
+		   struct nl_msg **ret_message)
 {
 	_cleanup_(nlmsg_freep) struct nl_msg *message =
-		tc_message(RTM_NEWQDISC, make ? NLM_F_CREATE | NLM_F_EXCL : 0, ifindex, TC_H_ROOT, TC_QUEUE_HANDLE, 0);
+		tc_message(RTM_NEWQDISC, make ? NLM_F_CREATE | NLM_F_EXCL : 0, ifindex, TC_H_ROOT,
+			   TC_QUEUE_HANDLE, 0);
 	struct nlattr *options;
 
 	if (!message || nla_put_string(message, TCA_KIND, "tbf") < 0)
@@ -339,14 +355,16 @@ static int take_counters(void *userdata, const struct nlmsghdr *header)
 	struct gnet_stats_queue queue;
 	struct gnet_stats_basic basic;
 
-	if (nlmsg_parse((struct nlmsghdr *) header, sizeof(struct tcmsg), a, TCA_MAX, NULL) < 0 || !a[TCA_STATS2] ||
-	    nla_parse_nested(stats, TCA_STATS_MAX, a[TCA_STATS2], NULL) < 0 ||
+	if (nlmsg_parse((struct nlmsghdr *) header, sizeof(struct tcmsg), a, TCA_MAX, NULL) < 0 ||
+	    !a[TCA_STATS2] || nla_parse_nested(stats, TCA_STATS_MAX, a[TCA_STATS2], NULL) < 0 ||
 	    !holds_size(stats[TCA_STATS_QUEUE], sizeof(queue)) ||
-	    !holds_size(stats[TCA_STATS_BASIC], offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets)))
+	    !holds_size(stats[TCA_STATS_BASIC],
+			offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets)))
 		return -EPROTO;
 
 	memcpy(&queue, nla_data(stats[TCA_STATS_QUEUE]), sizeof(queue));
-	memcpy(&basic, nla_data(stats[TCA_STATS_BASIC]), offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets));
+	memcpy(&basic, nla_data(stats[TCA_STATS_BASIC]),
+	       offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets));
 	*counters = (struct tc_queue_counters) { queue.drops, queue.backlog, queue.qlen, basic.packets };
 	return 0;
 }

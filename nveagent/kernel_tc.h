@@ -64,7 +64,8 @@ int tc_drop_strangers(struct kernel *kernel, uint32_t ifindex, uint32_t handle, 
  * Sends what comes in for @mac out of cookie->target, and tells no later filter. Makes the clsact
  * qdisc when there is none. -EEXIST: the handle is in use; nothing changed.
  */
-int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac, struct tc_cookie *cookie);
+int tc_redirect(struct kernel *kernel, uint32_t ifindex, uint32_t handle, struct mac mac,
+		struct tc_cookie *cookie);
 /* 0 also when the filter, the qdisc or the device is gone. */
 int tc_filter_remove(struct kernel *kernel, uint32_t ifindex, uint32_t handle);
 /* Calls @each for every filter of ours on the ingress of @ifindex. */
@@ -81,7 +82,8 @@ struct tc_queue {
 	uint16_t overhead;	/* bytes */
 	uint32_t burst;		/* bytes; a frame that is longer is cut when it is a bundle (tbf_segment()), else dropped */
 };
-int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue, struct nl_msg **ret_message);
+int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue,
+		   struct nl_msg **ret_message);
 struct tc_queue_counters {
 	uint64_t dropped, queued_bytes;
 	uint32_t queued, sent;	/* packets */

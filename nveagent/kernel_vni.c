@@ -25,7 +25,8 @@ enum {
 };
 
 /* The errno and, for the user, why. */
-__attribute__((format(printf, 3, 4))) static int refuse(char *message, int error, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int refuse(char *message, int error,
+							const char *format, ...)
 {
 	va_list arguments;
 
@@ -36,7 +37,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *message, int error
 }
 
 /* The same for what the kernel refused, with its own words when it gave any. */
-static int refused(const struct kernel *kernel, char *message, int error, const char *what, const char *device)
+static int refused(const struct kernel *kernel, char *message, int error, const char *what,
+		   const char *device)
 {
 	return refuse(message, error, "Cannot %s %s: %s%s%.120s", what, device, strerror(-error),
 		      kernel->explanation[0] ? ": " : "", kernel->explanation);
@@ -47,7 +49,8 @@ static int check_bridge(const struct kernel_link *link, char *message)
 	const char *name = link->port.name;
 
 	if (strcmp(link->kind, "bridge") != 0)
-		return refuse(message, -ENOTUNIQ, "Device %s is not a bridge; name another one", name);
+		return refuse(message, -ENOTUNIQ, "Device %s is not a bridge; name another one",
+			      name);
 	if (link->vlan_filtering)
 		return refuse(message, -ENOTUNIQ,
 			      "Bridge %s filters VLANs; give each VNI a bridge of its own, or "
@@ -55,27 +58,35 @@ static int check_bridge(const struct kernel_link *link, char *message)
 	return 0;
 }
 
-static int check_vxlan(const struct vni_devices *devices, const struct kernel_link *link, char *message)
+static int check_vxlan(const struct vni_devices *devices, const struct kernel_link *link,
+		       char *message)
 {
 	const char *name = link->port.name;
 	char want[IP_TEXT_SIZE], have[IP_TEXT_SIZE];
 
 	if (!link->port.is_vxlan)
-		return refuse(message, -ENOTUNIQ, "Device %s is not a VXLAN device; name another one", name);
+		return refuse(message, -ENOTUNIQ,
+			      "Device %s is not a VXLAN device; name another one", name);
 	if (link->external || link->vnifilter)
 		return refuse(message, -ENOTUNIQ,
-			      "VXLAN device %s carries several VNIs (external); rehome needs one device for VNI %u",
+			      "VXLAN device %s carries several VNIs (external); rehome needs one "
+			      "device for VNI %u",
 			      name, devices->vni);
 	if (link->vni != devices->vni)
-		return refuse(message, -ENOTUNIQ, "VXLAN device %s has VNI %u, not %u", name, link->vni, devices->vni);
+		return refuse(message, -ENOTUNIQ, "VXLAN device %s has VNI %u, not %u", name,
+			      link->vni, devices->vni);
 	if (link->udp_port != devices->port)
-		return refuse(message, -ENOTUNIQ, "VXLAN device %s uses UDP port %u, not %u; make both the same", name,
+		return refuse(message, -ENOTUNIQ,
+			      "VXLAN device %s uses UDP port %u, not %u; make both the same", name,
 			      link->udp_port, devices->port);
 	if (ip_cmp(link->local, devices->vtep) != 0)
-		return refuse(message, -ENOTUNIQ, "VXLAN device %s sends from %s, not from the VTEP %s; make it with `local %s`",
+		return refuse(message, -ENOTUNIQ,
+			      "VXLAN device %s sends from %s, not from the VTEP %s; make it with "
+			      "`local %s`",
 			      name, ip_text(link->local, have), ip_text(devices->vtep, want), want);
 	if (link->port.master && link->port.master != devices->bridge_ifindex)
-		return refuse(message, -EBUSY, "VXLAN device %s is a port of another bridge, not of %s", name,
+		return refuse(message, -EBUSY,
+			      "VXLAN device %s is a port of another bridge, not of %s", name,
 			      devices->bridge);
 	return 0;
 }
@@ -94,7 +105,8 @@ static struct mac own_mac(void)
 
 static int make_bridge(struct kernel *kernel, const struct vni_devices *devices)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	struct link_info info;
 
 	if (!message || nla_put_string(message, IFLA_IFNAME, devices->bridge) < 0 ||
@@ -110,7 +122,8 @@ static int make_bridge(struct kernel *kernel, const struct vni_devices *devices)
 
 static int build_vxlan(const struct vni_devices *devices, uint32_t mtu, struct nl_msg **ret_message)
 {
-	_cleanup_(nlmsg_freep) struct nl_msg *message = kernel_link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+	_cleanup_(nlmsg_freep) struct nl_msg *message =
+		kernel_link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	int local = devices->vtep.family == AF_INET ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6;
 	struct link_info info;
 
@@ -176,14 +189,19 @@ static int find_or_make(struct kernel *kernel, struct vni_devices *devices, cons
 	if (r != -ENODEV)
 		return r < 0 ? refused(kernel, message, r, "look at", name) : 0;
 	if (!devices->create)
-		return refuse(message, r, "There is no device %s; make it, or let rehome make it (create = yes)", name);
+		return refuse(
+			message, r,
+			"There is no device %s; make it, or let rehome make it (create = yes)",
+			name);
 
 	r = make(kernel, devices);
 	if (r == -EADDRNOTAVAIL)
 		return refuse(message, r, "The VTEP address is on no interface of this host");
 	if (r == -EEXIST)
-		return refuse(message, r, "Cannot make %s: another VXLAN device has VNI %u and UDP port %u already", name,
-			      devices->vni, devices->port);
+		return refuse(
+			message, r,
+			"Cannot make %s: another VXLAN device has VNI %u and UDP port %u already",
+			name, devices->vni, devices->port);
 	if (r < 0)
 		return refused(kernel, message, r, "make", name);
 	*made = true;
@@ -194,7 +212,8 @@ static int find_or_make(struct kernel *kernel, struct vni_devices *devices, cons
 	return r < 0 && r != -EAFNOSUPPORT ? refused(kernel, message, r, "set up", name) : 0;
 }
 
-static int join(struct kernel *kernel, const struct vni_devices *devices, const struct kernel_link *vxlan)
+static int join(struct kernel *kernel, const struct vni_devices *devices,
+		const struct kernel_link *vxlan)
 {
 	const struct link_port_flag flags[] = {
 		{ IFLA_BRPORT_LEARNING, 0 },
@@ -205,7 +224,8 @@ static int join(struct kernel *kernel, const struct vni_devices *devices, const 
 	if (r == 0 && vxlan->port.master == 0)
 		r = kernel_link_set_master(kernel, vxlan->port.ifindex, devices->bridge_ifindex);
 	if (r == 0)
-		r = kernel_link_set_port_flags(kernel, vxlan->port.ifindex, flags, ARRAY_SIZE(flags));
+		r = kernel_link_set_port_flags(kernel, vxlan->port.ifindex, flags,
+					       ARRAY_SIZE(flags));
 	if (r == 0)
 		r = kernel_link_set_up(kernel, vxlan->port.ifindex);
 	if (r == 0)
@@ -219,14 +239,16 @@ static int ensure(struct kernel *kernel, struct vni_devices *devices, char *mess
 	bool made_clsact;
 	int r;
 
-	r = find_or_make(kernel, devices, devices->bridge, make_bridge, &bridge, &devices->made_bridge, message);
+	r = find_or_make(kernel, devices, devices->bridge, make_bridge, &bridge,
+			 &devices->made_bridge, message);
 	if (r == 0)
 		r = check_bridge(&bridge, message);
 	if (r < 0)
 		return r;
 	devices->bridge_ifindex = bridge.port.ifindex;
 
-	r = find_or_make(kernel, devices, devices->vxlan, make_vxlan, &vxlan, &devices->made_vxlan, message);
+	r = find_or_make(kernel, devices, devices->vxlan, make_vxlan, &vxlan, &devices->made_vxlan,
+			 message);
 	if (r == 0)
 		r = check_vxlan(devices, &vxlan, message);
 	if (r < 0)
@@ -276,7 +298,8 @@ static int remove_made(struct kernel *kernel, const char *name, const char *kind
 
 	if (r < 0)
 		return r == -ENODEV ? 0 : r;
-	return strcmp(link.kind, kind) == 0 ? kernel_link_delete(kernel, link.port.ifindex) : -ENOTUNIQ;
+	return strcmp(link.kind, kind) == 0 ? kernel_link_delete(kernel, link.port.ifindex)
+					    : -ENOTUNIQ;
 }
 
 int kernel_vni_remove(struct kernel *kernel, const struct vni_devices *devices)

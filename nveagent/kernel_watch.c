@@ -68,14 +68,16 @@ static int attach_filter(int fd)
 	};
 	const struct sock_fprog program = { ARRAY_SIZE(code), code };
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+											   : 0;
 }
 
 static int subscribe(struct nl_sock *nl)
 {
 	static const int receive_buffer = WATCH_RECEIVE_BUFFER;
 
-	if (setsockopt(nl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof(receive_buffer)) < 0)
+	if (setsockopt(nl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer,
+		       sizeof(receive_buffer)) < 0)
 		return -errno;
 	if (attach_filter(nl_socket_get_fd(nl)) < 0)
 		return -EINVAL;
@@ -84,7 +86,8 @@ static int subscribe(struct nl_sock *nl)
 	return 0;
 }
 
-int kernel_watch_new(const struct kernel_watch_events *events, void *userdata, struct kernel_watch **ret_watch)
+int kernel_watch_new(const struct kernel_watch_events *events, void *userdata,
+		     struct kernel_watch **ret_watch)
 {
 	_cleanup_(kernel_watch_freep) struct kernel_watch *watch = calloc(1, sizeof(*watch));
 	int r;
@@ -120,7 +123,8 @@ int kernel_watch_fd(const struct kernel_watch *watch)
 	return nl_socket_get_fd(watch->socket);
 }
 
-static void tell_link(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+static void tell_link(const struct kernel_watch_events *events, void *userdata,
+		      const struct nlmsghdr *header)
 {
 	struct kernel_link link;
 
@@ -128,7 +132,8 @@ static void tell_link(const struct kernel_watch_events *events, void *userdata, 
 		events->link(userdata, &link.port, header->nlmsg_type == RTM_DELLINK);
 }
 
-static void tell_neighbour(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+static void tell_neighbour(const struct kernel_watch_events *events, void *userdata,
+			   const struct nlmsghdr *header)
 {
 	const struct ndmsg *nd = nlmsg_data(header);
 	bool gone = header->nlmsg_type == RTM_DELNEIGH;
@@ -148,11 +153,13 @@ static void tell_neighbour(const struct kernel_watch_events *events, void *userd
 		events->fixed(userdata, &entry, gone);
 }
 
-static void tell(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header)
+static void tell(const struct kernel_watch_events *events, void *userdata,
+		 const struct nlmsghdr *header)
 {
 	static const struct {
 		uint16_t type;
-		void (*tell)(const struct kernel_watch_events *events, void *userdata, const struct nlmsghdr *header);
+		void (*tell)(const struct kernel_watch_events *events, void *userdata,
+			     const struct nlmsghdr *header);
 	} tellers[] = {
 		{ RTM_NEWLINK, tell_link },
 		{ RTM_DELLINK, tell_link },
@@ -168,7 +175,8 @@ static void tell(const struct kernel_watch_events *events, void *userdata, const
 static int read_some(struct kernel_watch *watch)
 {
 	for (unsigned i = 0; i < WATCH_READS_MAX; i++) {
-		ssize_t n = recv(kernel_watch_fd(watch), watch->buffer, sizeof(watch->buffer), MSG_DONTWAIT);
+		ssize_t n = recv(kernel_watch_fd(watch), watch->buffer, sizeof(watch->buffer),
+				 MSG_DONTWAIT);
 		int left = (int) n;
 
 		if (n < 0 && errno == EAGAIN)
@@ -178,8 +186,8 @@ static int read_some(struct kernel_watch *watch)
 		else if (n < 0 && errno != EINTR)
 			return -errno;
 
-		for (struct nlmsghdr *header = (struct nlmsghdr *) watch->buffer; nlmsg_ok(header, left);
-		     header = nlmsg_next(header, &left))
+		for (struct nlmsghdr *header = (struct nlmsghdr *) watch->buffer;
+		     nlmsg_ok(header, left); header = nlmsg_next(header, &left))
 			tell(watch->events, watch->userdata, header);
 	}
 	return 0;

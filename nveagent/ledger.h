@@ -61,8 +61,8 @@ uint64_t ledger_begin(struct ledger *ledger, uint64_t now_us);
 struct ledger_move *ledger_find(struct ledger *ledger, uint64_t id);
 
 /* Both texts are cut to their sizes. Nothing happens for a move that is not kept. */
-void ledger_note(struct ledger *ledger, uint64_t id, uint64_t at_us, const char *what, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
+void ledger_note(struct ledger *ledger, uint64_t id, uint64_t at_us, const char *what,
+		 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* The id of the newest move; 0: there was none. Those before it have the numbers below. */
 uint64_t ledger_newest(const struct ledger *ledger);

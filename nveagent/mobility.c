@@ -23,7 +23,9 @@ struct row {
 	}
 
 /* A VM that was here and is no more: what its record held goes. */
-#define LEFT DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(UNPIN), DO(WITHDRAW), DO(DELETE_FLOWS), DO(FORGET)
+#define LEFT                                                                               \
+	DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(UNPIN), DO(WITHDRAW), DO(DELETE_FLOWS), \
+		DO(FORGET)
 
 static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 	[MOBILITY_ABSENT] = {
@@ -234,12 +236,14 @@ bool mobility_is_local(enum mobility_state state)
 
 bool mobility_is_forwarding(enum mobility_state state)
 {
-	return state == MOBILITY_SWITCHED || state == MOBILITY_FORWARDING || state == MOBILITY_DRAINING;
+	return state == MOBILITY_SWITCHED || state == MOBILITY_FORWARDING ||
+	       state == MOBILITY_DRAINING;
 }
 
 bool mobility_is_arriving(enum mobility_state state)
 {
-	return state == MOBILITY_EXPECTED || state == MOBILITY_PLUGGED || state == MOBILITY_COMMITTING;
+	return state == MOBILITY_EXPECTED || state == MOBILITY_PLUGGED ||
+	       state == MOBILITY_COMMITTING;
 }
 
 static const char *const state_names[] = {

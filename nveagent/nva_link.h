@@ -60,8 +60,8 @@ struct nva_link_events {
 struct nva_link;
 
 /* Begins to connect at once. @config is copied but for its name. */
-int nva_link_new(struct loop *loop, const struct nva_link_config *config, const struct nva_link_events *events,
-		 void *userdata, struct nva_link **ret_link);
+int nva_link_new(struct loop *loop, const struct nva_link_config *config,
+		 const struct nva_link_events *events, void *userdata, struct nva_link **ret_link);
 struct nva_link *nva_link_free(struct nva_link *link);
 DEFINE_CLEANUP(struct nva_link, nva_link_free)
 

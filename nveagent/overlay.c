@@ -70,12 +70,15 @@ static int key_cmp(const struct fdb_entry *a, const struct fdb_entry *b)
 /*
  * Merges [0, middle) and [middle, count) of @from into @to; of equal keys the later one survives.
  */
-static size_t merge_runs(const struct fdb_entry *from, size_t middle, size_t count, struct fdb_entry *to)
+static size_t merge_runs(const struct fdb_entry *from, size_t middle, size_t count,
+			 struct fdb_entry *to)
 {
 	size_t left = 0, right = middle, n = 0;
 
 	while (left < middle || right < count) {
-		int order = left == middle ? 1 : right == count ? -1 : key_cmp(&from[left], &from[right]);
+		int order = left == middle   ? 1
+			    : right == count ? -1
+					     : key_cmp(&from[left], &from[right]);
 
 		if (order <= 0) {
 			to[n++] = from[left++];
@@ -170,8 +173,8 @@ const struct fdb_entry *fdb_table_entries(const struct fdb_table *table)
 	return settled(table)->entries;
 }
 
-const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer, uint32_t ifindex,
-				       struct mac mac)
+const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer,
+				       uint32_t ifindex, struct mac mac)
 {
 	const struct fdb_entry *entries = fdb_table_entries(table);
 	struct fdb_entry key = { .layer = layer, .ifindex = ifindex, .mac = mac };

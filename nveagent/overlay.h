@@ -59,7 +59,8 @@ size_t fdb_table_count(const struct fdb_table *table);
 /* Borrowed, sorted by key; valid until the next call that changes @table. */
 const struct fdb_entry *fdb_table_entries(const struct fdb_table *table);
 /* Bridge and VXLAN layer; NULL when absent. In the bridge layer @ifindex is ignored. */
-const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer, uint32_t ifindex, struct mac mac);
+const struct fdb_entry *fdb_table_find(const struct fdb_table *table, enum fdb_layer layer,
+				       uint32_t ifindex, struct mac mac);
 
 enum fdb_op { FDB_OP_ADD, FDB_OP_REPLACE, FDB_OP_DELETE };
 const char *fdb_op_name(enum fdb_op op);

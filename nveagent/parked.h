@@ -26,7 +26,8 @@ struct parked_frame {
 };
 
 /* Appends a copy. 0, -ENOSPC at PARKED_BYTES_MAX, or -ENOMEM. */
-int parked_add(struct parked *parked, const struct virtio_net_hdr *vnet, const uint8_t *data, size_t size, bool in_qemu);
+int parked_add(struct parked *parked, const struct virtio_net_hdr *vnet, const uint8_t *data,
+	       size_t size, bool in_qemu);
 
 /* The frame at *@at, which starts at 0 and is moved on; false at the end. */
 bool parked_next(const struct parked *parked, size_t *at, struct parked_frame *ret_frame);

@@ -85,7 +85,8 @@ struct port {
 	struct port_flows flows;
 	struct qemu_watch *qemu; /* a VM without libvirt */
 
-	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell, *age, *unguard;
+	struct loop_timer *expect, *retry, *hold, *tend, *release, *cap, *idle, *announce, *tell,
+		*age, *unguard;
 	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	bool releasing;		/* counted in the agent's */
@@ -99,7 +100,8 @@ struct port {
 struct port *port_find(struct agent *agent, uint32_t vni, struct mac mac);
 
 /* A new record, in MOBILITY_ABSENT. NULL when out of memory or at AGENT_PORTS_MAX. */
-struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac, enum port_kind kind);
+struct port *port_new(struct agent *agent, struct agent_vn *vn, struct mac mac,
+		      enum port_kind kind);
 struct port *port_free(struct port *port);
 
 /* Sets the device and looks its index up; -ENODEV leaves the index 0. */
@@ -111,7 +113,8 @@ void port_set_place(struct port *port, const char *device, uint32_t ifindex);
 void port_input(struct port *port, enum mobility_input input);
 
 /* Adds an event to the record of the move under way, if there is one. */
-void port_note(struct port *port, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void port_note(struct port *port, const char *what, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* The mapping that this NVE claims for the port. */
 struct mapping port_mapping(const struct port *port);

@@ -173,9 +173,12 @@ static void tell_overflow(struct port *port)
 		return;
 	if (move && move->role == LEDGER_NEW_NVE)
 		move->dropped += dropped;
-	port_note(port, "overflow", "%" PRIu64 " frames found no room in %s", dropped, port->device);
-	log_warning("%s: %" PRIu64 " frames for its VM found no room while it moved here: queue-packets "
-		    "is %u", port->device, dropped, port->agent->config->queue_packets);
+	port_note(port, "overflow", "%" PRIu64 " frames found no room in %s", dropped,
+		  port->device);
+	log_warning("%s: %" PRIu64
+		    " frames for its VM found no room while it moved here: queue-packets "
+		    "is %u",
+		    port->device, dropped, port->agent->config->queue_packets);
 }
 
 void port_end_guard(struct port *port)

@@ -236,7 +236,8 @@ static void note_return(struct port *port)
 	if (inflight_read(port->inflight, &counters) < 0)
 		return;
 	port_note(port, "returned",
-		  "%lu to %s, of which %lu swallowed by QEMU, %lu perhaps; %lu it had kept; held ones "
+		  "%lu to %s, of which %lu swallowed by QEMU, %lu perhaps; %lu it had kept; held "
+		  "ones "
 		  "in %u rounds, %u us",
 		  (unsigned long) counters.returned, port->device,
 		  (unsigned long) (counters.swallowed - counters.kept),

@@ -90,7 +90,8 @@ static bool is_tun_descriptor(int proc_fd, const char *pid, const char *fd)
 
 	snprintf(path, sizeof(path), "%.20s/fd/%.20s", pid, fd);
 	n = readlinkat(proc_fd, path, target, sizeof(target));
-	return n == (ssize_t) strlen("/dev/net/tun") && memcmp(target, "/dev/net/tun", (size_t) n) == 0;
+	return n == (ssize_t) strlen("/dev/net/tun") &&
+	       memcmp(target, "/dev/net/tun", (size_t) n) == 0;
 }
 
 static bool shows_interface(int proc_fd, const char *pid, const char *fd, const char *name)
@@ -134,7 +135,8 @@ static int learn_layout(struct tap_queue *queue, int fd)
 		return -errno;
 
 	queue->vnet_size = (size_t) vnet_size;
-	queue->prefix_size = queue->vnet_size + (request.ifr_flags & IFF_NO_PI ? 0 : sizeof(struct tun_pi));
+	queue->prefix_size =
+		queue->vnet_size + (request.ifr_flags & IFF_NO_PI ? 0 : sizeof(struct tun_pi));
 	return queue->prefix_size <= PREFIX_SIZE_MAX ? 0 : -EOVERFLOW;
 }
 
@@ -193,7 +195,8 @@ static void search_process(struct search *search, const char *pid)
 	for (const struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
 		int r;
 
-		if (!is_number(entry->d_name) || !is_tun_descriptor(search->proc_fd, pid, entry->d_name) ||
+		if (!is_number(entry->d_name) ||
+		    !is_tun_descriptor(search->proc_fd, pid, entry->d_name) ||
 		    !shows_interface(search->proc_fd, pid, entry->d_name, search->name))
 			continue;
 		if (pidfd < 0)
@@ -220,7 +223,8 @@ int tap_queue_open(const char *name, struct tap_queue **ret_queue)
 	if (!processes)
 		return -errno;
 	search.proc_fd = dirfd(processes);
-	for (const struct dirent *entry = readdir(processes); entry && queue->count == 0; entry = readdir(processes))
+	for (const struct dirent *entry = readdir(processes); entry && queue->count == 0;
+	     entry = readdir(processes))
 		if (is_other_process(entry->d_name))
 			search_process(&search, entry->d_name);
 	closedir(processes);
@@ -281,7 +285,8 @@ bool tap_queue_owner_has_bpf(const struct tap_queue *queue)
 	directory = opendir(path);
 	if (!directory)
 		return true;
-	for (const struct dirent *entry = readdir(directory); entry && !found; entry = readdir(directory)) {
+	for (const struct dirent *entry = readdir(directory); entry && !found;
+	     entry = readdir(directory)) {
 		ssize_t n = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target));
 
 		found = n == (ssize_t) strlen(program) && memcmp(target, program, (size_t) n) == 0;
@@ -337,7 +342,8 @@ int tap_queue_read(struct tap_queue *queue, struct tap_frame *ret_frame)
 		return -EPROTO;
 
 	if (queue->vnet_size >= sizeof(frame.vnet))
-		memcpy(&frame.vnet, queue->buffer + queue->prefix_size - queue->vnet_size, sizeof(frame.vnet));
+		memcpy(&frame.vnet, queue->buffer + queue->prefix_size - queue->vnet_size,
+		       sizeof(frame.vnet));
 	frame.data = queue->buffer + queue->prefix_size;
 	frame.size = (size_t) n - queue->prefix_size;
 	*ret_frame = frame;

@@ -140,13 +140,15 @@ size_t vn_take_news(struct vn *vn, struct vn_news *news);
 bool vn_is_named(const struct vn *vn, struct mac mac);
 
 /* Calls @each for all mappings, in no order. */
-void vn_each(const struct vn *vn, void (*each)(void *userdata, const struct mapping *mapping), void *userdata);
+void vn_each(const struct vn *vn, void (*each)(void *userdata, const struct mapping *mapping),
+	     void *userdata);
 size_t vn_mapping_count(const struct vn *vn);
 /*
  * The same in pieces, between which anything may change: fills @mappings (@room) with the next ones. *position is 0 at
  * first. Returns false when these were the last. What is there from the first call to the last comes once.
  */
-bool vn_walk(const struct vn *vn, uint32_t *position, struct mapping *mappings, size_t room, size_t *ret_count);
+bool vn_walk(const struct vn *vn, uint32_t *position, struct mapping *mappings, size_t room,
+	     size_t *ret_count);
 
 /* --- what this host knows --- */
 int vn_pin(struct vn *vn, struct mac mac, uint32_t port_ifindex);

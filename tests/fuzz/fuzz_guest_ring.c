@@ -34,7 +34,8 @@ static uint8_t *fresh_ram(void)
 
 	if (!all) {
 		all = mmap(NULL, 3 * RAM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		FUZZ_CHECK(all != MAP_FAILED && mprotect(all + RAM, RAM, PROT_READ | PROT_WRITE) == 0);
+		FUZZ_CHECK(all != MAP_FAILED &&
+			   mprotect(all + RAM, RAM, PROT_READ | PROT_WRITE) == 0);
 	}
 	return memset(all + RAM, 0, RAM);
 }

@@ -126,7 +126,8 @@ static int say_mapping(struct client *client, enum nvo3_kind kind, char **words,
 	struct mapping mapping = { 0 };
 	struct nvo3_message message = { .kind = kind, .mappings = &mapping, .mapping_count = 1 };
 
-	if (count < 5 || count > 5 + MAPPING_IPS_DEFAULT || mac_from_text(words[3], &mapping.mac) < 0)
+	if (count < 5 || count > 5 + MAPPING_IPS_DEFAULT ||
+	    mac_from_text(words[3], &mapping.mac) < 0)
 		return -EINVAL;
 	message.id = number(words[1]);
 	mapping.vni = (uint32_t) number(words[2]);

@@ -41,7 +41,8 @@ static uint16_t sum_bytes(const void *data, size_t size, uint32_t sum)
 /* Of the pseudo-header. */
 static uint16_t pseudo_sum(const struct iphdr *ip, size_t tcp_size)
 {
-	return sum_bytes(&ip->saddr, sizeof(ip->saddr) + sizeof(ip->daddr), IPPROTO_TCP + (uint32_t) tcp_size);
+	return sum_bytes(&ip->saddr, sizeof(ip->saddr) + sizeof(ip->daddr),
+			 IPPROTO_TCP + (uint32_t) tcp_size);
 }
 
 /* With CHECKSUM_PARTIAL the field holds the pseudo-header's sum (include/linux/skbuff.h). */
@@ -81,7 +82,8 @@ size_t move_bundle_build(struct mac to, struct mac from, uint32_t number,
 	return DATA_OFFSET + BUNDLE_DATA;
 }
 
-static size_t read_bundle(uint8_t vnet_flags, const uint8_t *frame, size_t size, uint32_t *ret_first)
+static size_t read_bundle(uint8_t vnet_flags, const uint8_t *frame, size_t size,
+			  uint32_t *ret_first)
 {
 	const uint8_t trusted = VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID;
 	struct iphdr ip;
@@ -93,7 +95,8 @@ static size_t read_bundle(uint8_t vnet_flags, const uint8_t *frame, size_t size,
 	tcp_size = ntohs(ip.tot_len) - sizeof(ip);
 	if (ip.saddr != htonl(SOURCE) || TCP_OFFSET + tcp_size > size || tcp_size < sizeof(tcp))
 		return 0;
-	if (!(vnet_flags & trusted) && sum_bytes(frame + TCP_OFFSET, tcp_size, pseudo_sum(&ip, tcp_size)) != UINT16_MAX)
+	if (!(vnet_flags & trusted) &&
+	    sum_bytes(frame + TCP_OFFSET, tcp_size, pseudo_sum(&ip, tcp_size)) != UINT16_MAX)
 		return 0;
 
 	*ret_first = ntohl(tcp.seq) / MOVE_SEGMENT_SIZE;

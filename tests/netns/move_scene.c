@@ -45,7 +45,8 @@ static bool read_some(int tap, struct mac vm, struct scene_log *log, uint8_t *bu
 	if (n <= TAP_VNET_SIZE)
 		return false;
 	memcpy(&vnet, buffer, sizeof(vnet));
-	count = move_frame_read(vm, &vnet, buffer + TAP_VNET_SIZE, (size_t) n - TAP_VNET_SIZE, &first);
+	count = move_frame_read(vm, &vnet, buffer + TAP_VNET_SIZE, (size_t) n - TAP_VNET_SIZE,
+				&first);
 	for (size_t i = 0; i < count; i++)
 		note(log, first + (uint32_t) i);
 	return true;
@@ -159,7 +160,8 @@ static void stay_on_one_cpu(void)
 }
 
 /* Waits at the limit, and when the window is full; and paces. @frames: sent so far, of @numbers. */
-static void hold_back(struct scene *scene, struct arrival *arrival, uint32_t frames, uint32_t numbers)
+static void hold_back(struct scene *scene, struct arrival *arrival, uint32_t frames,
+		      uint32_t numbers)
 {
 	if (frames % SCENE_WINDOW == 0 || numbers >= atomic_load(&scene->limit)) {
 		await_arrival(arrival);
@@ -327,12 +329,14 @@ static void make_nve(struct scene *scene, struct scene_nve *nve, const char *add
 	here.ours = address;
 	nve->netns = netns_new();
 	make_underlay(&here);
-	if (!run("ip link set u1 netns /proc/%d/fd/%d", getpid(), scene->hub) || kernel_new(&nve->kernel) < 0)
+	if (!run("ip link set u1 netns /proc/%d/fd/%d", getpid(), scene->hub) ||
+	    kernel_new(&nve->kernel) < 0)
 		exit(EXIT_FAILURE);
 	make_vni(nve->kernel, &here, &nve->devices);
 
 	netns_enter(scene->hub);
-	if (!run("ip link set u1 name p%d && ip link set p%d master hub up", nve->netns, nve->netns))
+	if (!run("ip link set u1 name p%d && ip link set p%d master hub up", nve->netns,
+		 nve->netns))
 		exit(EXIT_FAILURE);
 	netns_enter(nve->netns);
 }
@@ -404,7 +408,9 @@ static void start_old_qemu(struct scene *scene)
 
 static void start_new_qemu(struct scene *scene)
 {
-	const struct fdb_entry pinned = { .layer = FDB_LAYER_BRIDGE, .mac = scene->vm, .sticky = true };
+	const struct fdb_entry pinned = { .layer = FDB_LAYER_BRIDGE,
+					  .mac = scene->vm,
+					  .sticky = true };
 	struct fdb_entry entry = pinned;
 
 	netns_enter(scene->new.netns);
@@ -461,7 +467,8 @@ static void meet_neighbour(struct scene *scene)
 	await_addresses(&scene->old);
 	await_addresses(&scene->new);
 	await_addresses(&scene->peer);
-	if (!run("ip neigh add %s dev u0 use", scene->underlay->theirs) || !eventually(knows_old, scene))
+	if (!run("ip neigh add %s dev u0 use", scene->underlay->theirs) ||
+	    !eventually(knows_old, scene))
 		exit(EXIT_FAILURE);
 }
 
@@ -479,7 +486,8 @@ struct scene *scene_new(const struct underlay *underlay, const struct scene_traf
 	scene->vm = mac_of("52:54:00:aa:00:10");
 	scene->sender_mac = mac_of("52:54:00:aa:00:20");
 	scene->new_log = calloc(1, sizeof(*scene->new_log));
-	scene->shared = mmap(NULL, sizeof(*scene->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	scene->shared = mmap(NULL, sizeof(*scene->shared), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!scene->new_log || scene->shared == MAP_FAILED)
 		exit(EXIT_FAILURE);
 

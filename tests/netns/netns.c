@@ -122,7 +122,8 @@ const char *output_of(const char *format, ...)
 
 static bool line_has_all(const char *line, va_list needles)
 {
-	for (const char *needle = va_arg(needles, const char *); needle; needle = va_arg(needles, const char *))
+	for (const char *needle = va_arg(needles, const char *); needle;
+	     needle = va_arg(needles, const char *))
 		if (!strstr(line, needle))
 			return false;
 	return true;
@@ -208,7 +209,8 @@ int netns_main(const char *suite, const struct netns_need *needs, size_t need_co
 		die(CU_get_error_msg());
 
 	CU_basic_set_mode(CU_BRM_VERBOSE);
-	passed = CU_basic_run_tests() == CUE_SUCCESS && CU_get_number_of_tests_run() == test_count &&
+	passed = CU_basic_run_tests() == CUE_SUCCESS &&
+		 CU_get_number_of_tests_run() == test_count &&
 		 CU_get_number_of_failure_records() == 0 && CU_get_number_of_asserts() > 0;
 	CU_cleanup_registry();
 	return passed ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -243,12 +245,15 @@ uint32_t ifindex_of(const char *name)
 
 void make_underlay(const struct underlay *underlay)
 {
-	if (!run("ip link add u0 type veth peer name u1 && ip link set u0 up && ip link set u1 up && "
-		 "ip addr add %s/%d dev u0 nodad", underlay->ours, underlay->prefix))
+	if (!run("ip link add u0 type veth peer name u1 && ip link set u0 up && ip link set u1 up "
+		 "&& "
+		 "ip addr add %s/%d dev u0 nodad",
+		 underlay->ours, underlay->prefix))
 		exit(EXIT_FAILURE);
 }
 
-void make_vni(struct kernel *kernel, const struct underlay *underlay, struct vni_devices *ret_devices)
+void make_vni(struct kernel *kernel, const struct underlay *underlay,
+	      struct vni_devices *ret_devices)
 {
 	char message[KERNEL_MESSAGE_SIZE] = "";
 	struct vni_devices devices = {
@@ -292,7 +297,8 @@ size_t tap_read(int tap, uint8_t *frame, size_t size)
 	if (n < (ssize_t) sizeof(struct virtio_net_hdr))
 		return 0;
 	n -= (ssize_t) sizeof(struct virtio_net_hdr);
-	memcpy(frame, buffer + sizeof(struct virtio_net_hdr), (size_t) n < size ? (size_t) n : size);
+	memcpy(frame, buffer + sizeof(struct virtio_net_hdr),
+	       (size_t) n < size ? (size_t) n : size);
 	return (size_t) n;
 }
 
@@ -306,7 +312,8 @@ bool tap_write(int tap, const uint8_t *frame, size_t size)
 
 /* --- frames --- */
 
-size_t numbered_frame(struct mac to, struct mac from, uint16_t ethertype, uint32_t number, size_t size, uint8_t *frame)
+size_t numbered_frame(struct mac to, struct mac from, uint16_t ethertype, uint32_t number,
+		      size_t size, uint8_t *frame)
 {
 	const uint8_t type[] = { (uint8_t) (ethertype >> 8), (uint8_t) ethertype };
 

@@ -40,12 +40,12 @@ struct netns_need {
 int netns_main(const char *suite, const struct netns_need *needs, size_t need_count,
 	       const struct unit_test *tests, size_t test_count);
 
-#define NETNS_MAIN(suite, needs, ...)                                                                      \
-	int main(void)                                                                                     \
-	{                                                                                                  \
-		static const struct unit_test tests_[] = { __VA_ARGS__ };                                  \
-                                                                                                           \
-		return netns_main(suite, needs, ARRAY_SIZE(needs), tests_, ARRAY_SIZE(tests_));            \
+#define NETNS_MAIN(suite, needs, ...)                                                           \
+	int main(void)                                                                          \
+	{                                                                                       \
+		static const struct unit_test tests_[] = { __VA_ARGS__ };                       \
+                                                                                                \
+		return netns_main(suite, needs, ARRAY_SIZE(needs), tests_, ARRAY_SIZE(tests_)); \
 	}
 
 /* A new namespace with "lo" up, entered; the descriptor that leads back to it. */
@@ -84,7 +84,8 @@ extern const struct underlay underlays[2];
  * address; bridge "br100" and VXLAN device "vx100" (VNI 100) by kernel_vni_ensure().
  */
 void make_underlay(const struct underlay *underlay);
-void make_vni(struct kernel *kernel, const struct underlay *underlay, struct vni_devices *ret_devices);
+void make_vni(struct kernel *kernel, const struct underlay *underlay,
+	      struct vni_devices *ret_devices);
 
 /*
  * A tap with vnet header (10 bytes), up and in @bridge (NULL: none), held by us; the descriptor,
@@ -97,7 +98,8 @@ size_t tap_read(int tap, uint8_t *frame, size_t size);
 bool tap_write(int tap, const uint8_t *frame, size_t size);
 
 /* Builds an Ethernet frame of @size bytes that carries @number. */
-size_t numbered_frame(struct mac to, struct mac from, uint16_t ethertype, uint32_t number, size_t size, uint8_t *frame);
+size_t numbered_frame(struct mac to, struct mac from, uint16_t ethertype, uint32_t number,
+		      size_t size, uint8_t *frame);
 uint32_t frame_number(const uint8_t *frame);
 
 #endif

@@ -171,5 +171,6 @@ static const struct netns_need needs[] = {
 	{ "connection tracking", "conntrack -L" },
 };
 
-NETNS_MAIN("conntrack_thread", needs, UNIT_TEST(does_one_after_the_other), UNIT_TEST(undoes_what_it_made),
-	   UNIT_TEST(answers_nobody_it_forgot), UNIT_TEST(ends_with_work_to_do))
+NETNS_MAIN("conntrack_thread", needs, UNIT_TEST(does_one_after_the_other),
+	   UNIT_TEST(undoes_what_it_made), UNIT_TEST(answers_nobody_it_forgot),
+	   UNIT_TEST(ends_with_work_to_do))

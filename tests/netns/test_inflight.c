@@ -39,8 +39,9 @@ static struct inflight *armed(struct scene *scene)
 {
 	struct inflight *inflight = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0", scene->vm,
-					   ip_of(scene->underlay->third), &inflight), 0);
+	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0",
+					   scene->vm, ip_of(scene->underlay->third), &inflight),
+			      0);
 	return inflight;
 }
 
@@ -54,8 +55,9 @@ static void expect_perfect(struct scene *scene, const char *what)
 	CU_ASSERT_EQUAL(result.doubled, 0);
 	CU_ASSERT_EQUAL(result.disordered, 0);
 	if (result.lost || result.doubled || result.disordered)
-		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what, result.old_count,
-		       result.new_count, result.lost, result.doubled, result.disordered);
+		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what,
+		       result.old_count, result.new_count, result.lost, result.doubled,
+		       result.disordered);
 }
 
 /* No device, entry, queue or filter of ours. */
@@ -68,7 +70,8 @@ static void expect_nothing_left(struct scene *scene)
 	CU_ASSERT_FALSE(shows("tc filter show dev vx100 ingress", "filter", NULL));
 }
 
-static void take_record(struct record *record, const struct inflight_counters *counters, uint64_t release_us)
+static void take_record(struct record *record, const struct inflight_counters *counters,
+			uint64_t release_us)
 {
 	if (release_us > record->release_us_max)
 		record->release_us_max = release_us;
@@ -156,7 +159,8 @@ static void return_once(struct scene *scene, struct record *record)
 	CU_ASSERT_EQUAL(counters.returned, counters.pulled);
 	CU_ASSERT_EQUAL(atomic_load(&scene->new_log->count), 0);
 	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), -EALREADY);
-	CU_ASSERT_TRUE(shows("bridge fdb show br br100", VM, "tap0", "extern_learn", "sticky", NULL));
+	CU_ASSERT_TRUE(
+		shows("bridge fdb show br br100", VM, "tap0", "extern_learn", "sticky", NULL));
 	take_record(record, &counters, started);
 }
 
@@ -254,7 +258,8 @@ static void returns_more_than_the_tap_has_room_for(void)
 static const struct mac everybody = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
 static const struct mac group = { { 0x33, 0x33, 0, 0, 0, 1 } };
 
-static void send_into_bridge(struct raw_port *bridge, struct mac to, struct mac from, uint32_t number)
+static void send_into_bridge(struct raw_port *bridge, struct mac to, struct mac from,
+			     uint32_t number)
 {
 	uint8_t frame[MOVE_FRAME_SIZE];
 	size_t size = move_frame_build(to, from, number, frame);
@@ -343,9 +348,11 @@ static struct local local_new(void)
 	return local;
 }
 
-static int arm_locally(struct local *local, const char *tap, const char *mac, struct inflight **ret_inflight)
+static int arm_locally(struct local *local, const char *tap, const char *mac,
+		       struct inflight **ret_inflight)
 {
-	return inflight_arm(local->kernel, &local->devices, tap, mac_of(mac), ip_of("192.0.2.3"), ret_inflight);
+	return inflight_arm(local->kernel, &local->devices, tap, mac_of(mac), ip_of("192.0.2.3"),
+			    ret_inflight);
 }
 
 /* What the forward device is, by the eyes of ip(8), bridge(8) and tc(8). */
@@ -356,9 +363,10 @@ static void makes_the_device_it_says(void)
 	char *bridge = strdup(output_of("ip -o link show br100 | grep -o 'link/ether [^ ]*'"));
 
 	CU_ASSERT_EQUAL_FATAL(arm_locally(&local, "none", VM, &inflight), 0);
-	CU_ASSERT_TRUE(shows("ip -d -o link show rhf0", "vxlan id 1 ", "dstport 14789", "srcport 49152 49153",
-			     "nolearning", "mtu 1450", "master br100", "learning off", " flood off",
-			     "mcast_flood off", "bcast_flood off", ",UP", NULL));
+	CU_ASSERT_TRUE(shows("ip -d -o link show rhf0", "vxlan id 1 ", "dstport 14789",
+			     "srcport 49152 49153", "nolearning", "mtu 1450", "master br100",
+			     "learning off", " flood off", "mcast_flood off", "bcast_flood off",
+			     ",UP", NULL));
 	CU_ASSERT_TRUE(shows("ip link show rhf0", "alias rehome forward vni 100 mac " VM, NULL));
 	CU_ASSERT_TRUE(shows("bridge fdb show dev rhf0", VM " dst 192.0.2.3 port 4789 vni 100 self",
 			     "extern_learn", NULL));
@@ -369,13 +377,15 @@ static void makes_the_device_it_says(void)
 	CU_ASSERT_EQUAL(inflight_ifindex(inflight), ifindex_of("rhf0"));
 
 	CU_ASSERT_EQUAL(inflight_park(inflight, 0), 0);
-	CU_ASSERT_TRUE(shows("bridge fdb show br br100", VM " dev rhf0", "extern_learn", "sticky", NULL));
+	CU_ASSERT_TRUE(
+		shows("bridge fdb show br br100", VM " dev rhf0", "extern_learn", "sticky", NULL));
 	CU_ASSERT_EQUAL(inflight_return(inflight), -ENODEV); /* no tap to return to */
 
 	inflight_free(inflight);
 	CU_ASSERT_EQUAL(ifindex_of("rhf0"), 0);
 	CU_ASSERT_FALSE(shows("bridge fdb show br br100", VM, NULL));
-	CU_ASSERT_STRING_EQUAL(bridge, output_of("ip -o link show br100 | grep -o 'link/ether [^ ]*'"));
+	CU_ASSERT_STRING_EQUAL(bridge,
+			       output_of("ip -o link show br100 | grep -o 'link/ether [^ ]*'"));
 	free(bridge);
 	kernel_free(local.kernel);
 }
@@ -406,7 +416,8 @@ static void keeps_clear_of_others(void)
 	struct local local = local_new();
 	struct inflight *inflight = NULL;
 
-	CU_ASSERT_TRUE(run("ip link add rhf0 type bridge && ip link add vx7 type vxlan id 2 dstport 14789"));
+	CU_ASSERT_TRUE(run(
+		"ip link add rhf0 type bridge && ip link add vx7 type vxlan id 2 dstport 14789"));
 	CU_ASSERT_EQUAL_FATAL(arm_locally(&local, "none", VM, &inflight), 0);
 	CU_ASSERT_EQUAL(inflight_ifindex(inflight), ifindex_of("rhf2")); /* of 1 the VNI, 2, is taken */
 	inflight_free(inflight);
@@ -438,8 +449,9 @@ static void leaves_nothing_when_it_cannot_arm(void)
 	struct local local = local_new();
 	struct inflight *inflight = NULL;
 
-	CU_ASSERT_EQUAL(inflight_arm(local.kernel, &local.devices, "none", mac_of(VM), ip_of("2001:db8::3"),
-				     &inflight), -EAFNOSUPPORT);
+	CU_ASSERT_EQUAL(inflight_arm(local.kernel, &local.devices, "none", mac_of(VM),
+				     ip_of("2001:db8::3"), &inflight),
+			-EAFNOSUPPORT);
 	CU_ASSERT_EQUAL(arm_locally(&local, "none", "ff:ff:ff:ff:ff:ff", &inflight), -EINVAL);
 	local.devices.bridge_ifindex = ifindex_of("u1");
 	CU_ASSERT_TRUE(arm_locally(&local, "none", VM, &inflight) < 0);
@@ -475,10 +487,11 @@ static void sweeps_what_a_dead_agent_left(void)
 {
 	struct local local = local_new();
 
-	CU_ASSERT_TRUE(run("ip link add rhf3 type vxlan id 9 dstport 9999 && ip link set rhf3 master br100 && "
-			   "ip link add br200 type bridge && "
-			   "ip link add rhf4 address fe:ff:ff:ff:00:04 type vxlan id 10 dstport 9999 && "
-			   "ip link set rhf4 master br200"));
+	CU_ASSERT_TRUE(run(
+		"ip link add rhf3 type vxlan id 9 dstport 9999 && ip link set rhf3 master br100 && "
+		"ip link add br200 type bridge && "
+		"ip link add rhf4 address fe:ff:ff:ff:00:04 type vxlan id 10 dstport 9999 && "
+		"ip link set rhf4 master br200"));
 	live_and_die(&local, false);
 	CU_ASSERT_TRUE(ifindex_of("rhf0") && ifindex_of("rhf1"));
 	CU_ASSERT_EQUAL(kernel_sweep(local.kernel, &local.devices), 2);
@@ -513,9 +526,10 @@ static void lets_nothing_in_by_the_forward_device(void)
 	uint8_t frame[MOVE_FRAME_SIZE];
 
 	netns_enter(scene->peer.netns);
-	CU_ASSERT_TRUE_FATAL(run("ip link add rogue type vxlan id 1 dstport 14789 remote 192.0.2.2 && "
-				 "echo 1 > /proc/sys/net/ipv6/conf/rogue/disable_ipv6 && "
-				 "ip link set rogue up"));
+	CU_ASSERT_TRUE_FATAL(
+		run("ip link add rogue type vxlan id 1 dstport 14789 remote 192.0.2.2 && "
+		    "echo 1 > /proc/sys/net/ipv6/conf/rogue/disable_ipv6 && "
+		    "ip link set rogue up"));
 	CU_ASSERT_EQUAL_FATAL(raw_port_open(ifindex_of("rogue"), false, &rogue), 0);
 	move_frame_build(scene->vm, scene->sender_mac, 0, frame);
 	for (int i = 0; i < 10; i++)

@@ -27,8 +27,9 @@ static struct inflight *armed(struct scene *scene)
 {
 	struct inflight *inflight = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0", scene->vm,
-					   ip_of(scene->underlay->third), &inflight), 0);
+	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0",
+					   scene->vm, ip_of(scene->underlay->third), &inflight),
+			      0);
 	return inflight;
 }
 
@@ -60,7 +61,8 @@ static struct inflight *adopted(struct scene *scene)
 	CU_ASSERT_EQUAL_FATAL(kernel_find_left(scene->old.kernel, &scene->old.devices, left), 1);
 	CU_ASSERT_EQUAL(mac_cmp(left->mac, scene->vm), 0);
 	CU_ASSERT_EQUAL(ip_cmp(left->new_vtep, ip_of(scene->underlay->third)), 0);
-	CU_ASSERT_EQUAL_FATAL(inflight_adopt(scene->old.kernel, &scene->old.devices, left, &inflight), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		inflight_adopt(scene->old.kernel, &scene->old.devices, left, &inflight), 0);
 	return inflight;
 }
 
@@ -87,8 +89,9 @@ static void expect_perfect(struct scene *scene, const char *what)
 	CU_ASSERT_EQUAL(result.doubled, 0);
 	CU_ASSERT_EQUAL(result.disordered, 0);
 	if (result.lost || result.doubled || result.disordered)
-		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what, result.old_count,
-		       result.new_count, result.lost, result.doubled, result.disordered);
+		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what,
+		       result.old_count, result.new_count, result.lost, result.doubled,
+		       result.disordered);
 }
 
 /* Ends it, with the VM at the old NVE again, for the next run. */

@@ -66,13 +66,20 @@ static void want(struct scene *scene, struct fdb_entry entry)
 
 static void want_port(struct scene *scene, struct mac mac, uint32_t ifindex, bool sticky)
 {
-	want(scene, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = ifindex, .mac = mac, .sticky = sticky, .ours = true });
+	want(scene, (struct fdb_entry){ .layer = FDB_LAYER_BRIDGE,
+					.ifindex = ifindex,
+					.mac = mac,
+					.sticky = sticky,
+					.ours = true });
 }
 
 static void want_vtep(struct scene *scene, struct mac mac, const char *vtep)
 {
-	want(scene, (struct fdb_entry) {
-		.layer = FDB_LAYER_VXLAN, .ifindex = scene->devices.vxlan_ifindex, .mac = mac, .vtep = ip_of(vtep), .ours = true });
+	want(scene, (struct fdb_entry){ .layer = FDB_LAYER_VXLAN,
+					.ifindex = scene->devices.vxlan_ifindex,
+					.mac = mac,
+					.vtep = ip_of(vtep),
+					.ours = true });
 }
 
 static struct fdb_table *dumped(struct scene *scene)
@@ -91,11 +98,12 @@ static bool is_listed(const struct fdb_entry *entry)
 
 static bool same_place(const struct fdb_entry *a, const struct fdb_entry *b)
 {
-	return a->ifindex == b->ifindex && a->sticky == b->sticky && ip_cmp(a->vtep, b->vtep) == 0 &&
-	       a->port == b->port && a->vni == b->vni;
+	return a->ifindex == b->ifindex && a->sticky == b->sticky &&
+	       ip_cmp(a->vtep, b->vtep) == 0 && a->port == b->port && a->vni == b->vni;
 }
 
-static const struct fdb_entry *counterpart(const struct fdb_table *table, const struct fdb_entry *entry)
+static const struct fdb_entry *counterpart(const struct fdb_table *table,
+					   const struct fdb_entry *entry)
 {
 	const struct fdb_entry *entries = fdb_table_entries(table);
 
@@ -111,8 +119,10 @@ static const struct fdb_entry *counterpart(const struct fdb_table *table, const 
 static size_t difference(struct scene *scene, struct fdb_change **ret_changes)
 {
 	_cleanup_(fdb_table_freep) struct fdb_table *actual = dumped(scene);
-	const struct fdb_entry *wants = fdb_table_entries(scene->desired), *haves = fdb_table_entries(actual);
-	size_t want_count = fdb_table_count(scene->desired), have_count = fdb_table_count(actual), n = 0;
+	const struct fdb_entry *wants = fdb_table_entries(scene->desired),
+			       *haves = fdb_table_entries(actual);
+	size_t want_count = fdb_table_count(scene->desired), have_count = fdb_table_count(actual),
+	       n = 0;
 	struct fdb_change *changes = calloc(want_count + have_count + 1, sizeof(*changes));
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(changes);
@@ -121,7 +131,8 @@ static size_t difference(struct scene *scene, struct fdb_change **ret_changes)
 		bool fresh = !have || is_listed(have);
 
 		if (!have || !have->ours || !same_place(have, &wants[i]))
-			changes[n++] = (struct fdb_change) { fresh ? FDB_OP_ADD : FDB_OP_REPLACE, wants[i] };
+			changes[n++] = (struct fdb_change){ fresh ? FDB_OP_ADD : FDB_OP_REPLACE,
+							    wants[i] };
 	}
 	for (size_t i = 0; i < have_count; i++) {
 		const struct fdb_entry *want = counterpart(scene->desired, &haves[i]);
@@ -170,8 +181,8 @@ static const char *dst(const char *vtep)
 	return text;
 }
 
-static const char vm_text[] = "52:54:00:aa:00:10", other_text[] = "52:54:00:aa:00:11", pinned_text[] = "52:54:00:aa:00:12",
-		  zero_text[] = "00:00:00:00:00:00";
+static const char vm_text[] = "52:54:00:aa:00:10", other_text[] = "52:54:00:aa:00:11",
+		  pinned_text[] = "52:54:00:aa:00:12", zero_text[] = "00:00:00:00:00:00";
 
 /* --- round trip --- */
 
@@ -269,7 +280,9 @@ static void override(struct scene *scene)
 	want(scene, entry);
 	expect_settles(scene, 2);
 	CU_ASSERT_TRUE(vxlan_shows(zero_text, "port 8472 "));
-	CU_ASSERT_EQUAL(strtoul(output_of("bridge fdb show dev vx100 | grep -c %s", zero_text), NULL, 10), 1);
+	CU_ASSERT_EQUAL(strtoul(output_of("bridge fdb show dev vx100 | grep -c %s", zero_text),
+				NULL, 10),
+			1);
 }
 
 static void a_destination_may_have_its_port_and_vni(void)
@@ -285,12 +298,15 @@ static void many(struct scene *scene)
 	for (uint32_t i = 0; i < MANY; i++) {
 		struct mac mac = { { 0x02, 0, 0, 0x01, (uint8_t) (i >> 8), (uint8_t) i } };
 
-		want_port(scene, mac, i % 4 ? scene->devices.vxlan_ifindex : scene->tap_index[0], i % 4 == 0);
+		want_port(scene, mac, i % 4 ? scene->devices.vxlan_ifindex : scene->tap_index[0],
+			  i % 4 == 0);
 		if (i % 4)
-			want_vtep(scene, mac, i % 2 ? scene->underlay->theirs : scene->underlay->third);
+			want_vtep(scene, mac,
+				  i % 2 ? scene->underlay->theirs : scene->underlay->third);
 	}
 	expect_settles(scene, MANY + MANY * 3 / 4);
-	CU_ASSERT_EQUAL(strtoul(output_of("bridge fdb show | grep -c extern_learn"), NULL, 10), MANY + MANY * 3 / 4);
+	CU_ASSERT_EQUAL(strtoul(output_of("bridge fdb show | grep -c extern_learn"), NULL, 10),
+			MANY + MANY * 3 / 4);
 	fdb_table_clear(scene->desired);
 	expect_settles(scene, MANY + MANY * 3 / 4);
 	CU_ASSERT_FALSE(shows("bridge fdb show", "extern_learn", NULL));
@@ -320,9 +336,12 @@ static void look_up(struct scene *scene)
 
 	fill(scene);
 	expect_settles(scene, 7);
-	CU_ASSERT_TRUE_FATAL(run("ip neigh add 198.51.100.7 lladdr %s dev br100 nud permanent extern_learn router && "
-				 "ip neigh add 2001:db8:100::7 lladdr %s dev br100 nud permanent extern_learn && "
-				 "bridge fdb add 02:00:00:00:00:f2 dev t0 master static", vm_text, vm_text));
+	CU_ASSERT_TRUE_FATAL(run(
+		"ip neigh add 198.51.100.7 lladdr %s dev br100 nud permanent extern_learn router "
+		"&& "
+		"ip neigh add 2001:db8:100::7 lladdr %s dev br100 nud permanent extern_learn && "
+		"bridge fdb add 02:00:00:00:00:f2 dev t0 master static",
+		vm_text, vm_text));
 	actual = dumped(scene);
 	for (size_t i = 0; i < fdb_table_count(actual) && n < KERNEL_LOOKUPS_MAX; i++) {
 		const struct fdb_entry *entry = &fdb_table_entries(actual)[i];
@@ -335,17 +354,22 @@ static void look_up(struct scene *scene)
 	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups, n), 0);
 	for (size_t i = 0; i < n; i++) {
 		CU_ASSERT_TRUE(lookups[i].found);
-		CU_ASSERT_EQUAL(memcmp(&lookups[i].asked, &lookups[i].actual, sizeof(lookups[i].actual)), 0);
+		CU_ASSERT_EQUAL(memcmp(&lookups[i].asked, &lookups[i].actual,
+				       sizeof(lookups[i].actual)),
+				0);
 	}
 
 	for (int layer = FDB_LAYER_BRIDGE; layer <= FDB_LAYER_NEIGHBOUR; layer++) {
-		struct fdb_entry absent = { .layer = (enum fdb_layer) layer, .mac = mac_of("02:00:00:00:00:f9") };
+		struct fdb_entry absent = { .layer = (enum fdb_layer) layer,
+					    .mac = mac_of("02:00:00:00:00:f9") };
 
 		if (layer == FDB_LAYER_NEIGHBOUR)
 			absent.ip = ip_of("198.51.100.8");
 		CU_ASSERT_FALSE(look(scene, absent).found);
 	}
-	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups, KERNEL_LOOKUPS_MAX + 1), -E2BIG);
+	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups,
+				    KERNEL_LOOKUPS_MAX + 1),
+			-E2BIG);
 	CU_ASSERT_EQUAL(kernel_look(scene->kernel, &scene->devices, lookups, 0), 0);
 }
 
@@ -358,7 +382,8 @@ static void what_is_looked_up_is_what_a_dump_has(void)
 
 static void take_over(struct scene *scene)
 {
-	CU_ASSERT_TRUE_FATAL(run("bridge fdb add %s dev t0 master dynamic && bridge fdb add %s dev vx100 master dynamic",
+	CU_ASSERT_TRUE_FATAL(run("bridge fdb add %s dev t0 master dynamic && bridge fdb add %s dev "
+				 "vx100 master dynamic",
 				 vm_text, other_text));
 	CU_ASSERT_FALSE(bridge_shows(other_text, "vx100", "extern_learn"));
 	want_port(scene, mac_of(vm_text), scene->devices.vxlan_ifindex, false);
@@ -482,8 +507,10 @@ static void fail(struct scene *scene)
 
 	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &scene->devices, changes, 3, &index), 0); /* gone is gone */
 	CU_ASSERT_EQUAL(index, 99);
-	CU_ASSERT_TRUE(kernel_fdb_apply(scene->kernel, &scene->devices, changes, ARRAY_SIZE(changes), NULL) < 0);
-	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &scene->devices, changes, 4, &index), -ENODEV);
+	CU_ASSERT_TRUE(kernel_fdb_apply(scene->kernel, &scene->devices, changes,
+					ARRAY_SIZE(changes), NULL) < 0);
+	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &scene->devices, changes, 4, &index),
+			-ENODEV);
 	CU_ASSERT_EQUAL(index, 3);
 	CU_ASSERT_TRUE(vxlan_shows(vm_text, dst(scene->underlay->theirs)));
 	CU_ASSERT_TRUE(vxlan_shows(pinned_text, dst(scene->underlay->theirs)));

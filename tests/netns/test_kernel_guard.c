@@ -55,7 +55,8 @@ static int udp_from(const struct underlay *underlay)
 	struct sockaddr_in ipv4 = { .sin_family = AF_INET, .sin_port = htons(VXLAN_PORT) };
 	struct sockaddr_in6 ipv6 = { .sin6_family = AF_INET6, .sin6_port = htons(VXLAN_PORT) };
 	bool is_ipv4 = inet_pton(AF_INET, underlay->ours, &ipv4.sin_addr) == 1;
-	const struct sockaddr *to = is_ipv4 ? (const struct sockaddr *) &ipv4 : (const struct sockaddr *) &ipv6;
+	const struct sockaddr *to = is_ipv4 ? (const struct sockaddr *) &ipv4
+					    : (const struct sockaddr *) &ipv6;
 	int fd = socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (!is_ipv4)
@@ -74,7 +75,8 @@ static int make_remote(const struct underlay *underlay)
 	netns_enter(home);
 	CU_ASSERT_TRUE_FATAL(run("ip link set u1 netns /proc/%d/fd/%d", getpid(), away));
 	netns_enter(away);
-	CU_ASSERT_TRUE_FATAL(run("ip link set u1 up && ip addr add %s/%d dev u1 nodad", underlay->theirs, underlay->prefix));
+	CU_ASSERT_TRUE_FATAL(run("ip link set u1 up && ip addr add %s/%d dev u1 nodad",
+				 underlay->theirs, underlay->prefix));
 	fd = udp_from(underlay);
 	netns_enter(home);
 	close(away);
@@ -96,7 +98,8 @@ static bool next_frame(int tap, uint8_t frame[static FRAME_SIZE])
 	size_t size;
 
 	while ((size = tap_read(tap, frame, FRAME_SIZE)) > 0)
-		if (size == FRAME_SIZE && (memcmp(frame + 12, "\x88\xb5", 2) == 0 || memcmp(frame + 12, "\x80\x35", 2) == 0))
+		if (size == FRAME_SIZE && (memcmp(frame + 12, "\x88\xb5", 2) == 0 ||
+					   memcmp(frame + 12, "\x80\x35", 2) == 0))
 			return true;
 	return false;
 }
@@ -166,7 +169,8 @@ static struct kernel_guard *guarded(const struct scene *scene)
 {
 	struct kernel_guard *guard = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(kernel_guard_new(scene->kernel, &scene->devices, "tap0", vm, QUEUE, &guard), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		kernel_guard_new(scene->kernel, &scene->devices, "tap0", vm, QUEUE, &guard), 0);
 	return guard;
 }
 
@@ -201,12 +205,14 @@ static void expect_floods(const char *flood, const char *mcast_flood, const char
 	snprintf(unicast, sizeof(unicast), " flood %s ", flood);
 	snprintf(multicast, sizeof(multicast), " mcast_flood %s ", mcast_flood);
 	snprintf(broadcast, sizeof(broadcast), " bcast_flood %s ", bcast_flood);
-	CU_ASSERT_TRUE(shows("bridge -d -o link show dev tap0", unicast, multicast, broadcast, NULL));
+	CU_ASSERT_TRUE(
+		shows("bridge -d -o link show dev tap0", unicast, multicast, broadcast, NULL));
 }
 
 static void expect_ipv6(const char *disabled)
 {
-	CU_ASSERT_STRING_EQUAL(output_of("cat /proc/sys/net/ipv6/conf/tap0/disable_ipv6"), disabled);
+	CU_ASSERT_STRING_EQUAL(output_of("cat /proc/sys/net/ipv6/conf/tap0/disable_ipv6"),
+			       disabled);
 }
 
 /* As if there had never been a guard, but for the length of the tap's queue and the qdiscs. */
@@ -366,7 +372,8 @@ static void counts_what_finds_no_room(void)
 	struct scene scene = begin(&underlays[0]);
 	struct kernel_guard *guard;
 
-	CU_ASSERT_EQUAL_FATAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, SHORT_QUEUE, &guard), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, SHORT_QUEUE, &guard), 0);
 	CU_ASSERT_EQUAL(kernel_guard_dropped(guard), 0);
 	for (uint32_t number = 0; number < SHORT_QUEUE + OVERFLOW; number++)
 		send_frame(&scene, vm, number);
@@ -430,7 +437,8 @@ static void *send_stream(void *userdata)
 	for (uint32_t number = 0; number < STREAM_MAX && !atomic_load(&stream->stop); number++) {
 		uint8_t packet[VXLAN_HEADER_SIZE + FRAME_SIZE] = { 0x08, 0, 0, 0, 0, 0, 100, 0 };
 
-		numbered_frame(vm, remote, EXPERIMENTAL, number, FRAME_SIZE, packet + VXLAN_HEADER_SIZE);
+		numbered_frame(vm, remote, EXPERIMENTAL, number, FRAME_SIZE,
+			       packet + VXLAN_HEADER_SIZE);
 		if (send(stream->scene->udp, packet, sizeof(packet), 0) != (ssize_t) sizeof(packet))
 			atomic_store(&stream->failed, true);
 		atomic_store(&stream->sent, number + 1);
@@ -520,8 +528,9 @@ static uint32_t stream_end(struct stream *stream, const char *what)
 		lost += !stream->seen[i];
 	CU_ASSERT_EQUAL(stream->doubled, 0);
 	CU_ASSERT_EQUAL(stream->disordered, 0);
-	printf("\n    %s, %s: %u frames, lost %u, doubled %u, disordered %u ... ", stream->scene->underlay->name, what,
-	       sent, lost, stream->doubled, stream->disordered);
+	printf("\n    %s, %s: %u frames, lost %u, doubled %u, disordered %u ... ",
+	       stream->scene->underlay->name, what, sent, lost, stream->doubled,
+	       stream->disordered);
 	free(stream->seen);
 	free(stream);
 	return lost;
@@ -607,7 +616,8 @@ static void lengthens_the_queue_and_never_shrinks_it(void)
 	CU_ASSERT_TRUE(shows("ip -o link show tap0", "qlen 4096", NULL));
 	kernel_guard_free(guard);
 	CU_ASSERT_TRUE(shows("ip -o link show tap0", "qlen 4096", NULL));
-	CU_ASSERT_EQUAL_FATAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, 10, &guard), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, 10, &guard), 0);
 	kernel_guard_free(guard);
 	CU_ASSERT_TRUE(shows("ip -o link show tap0", "qlen 4096", NULL));
 	end(&scene);
@@ -621,15 +631,21 @@ static void refusals_leave_nothing(void)
 	char qdiscs[NETNS_OUTPUT_MAX];
 
 	snprintf(qdiscs, sizeof(qdiscs), "%s", output_of("tc qdisc show"));
-	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "nothing", vm, QUEUE, &guard), -ENODEV);
-	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "tap2", vm, QUEUE, &guard), -ENOTCONN);
-	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, KERNEL_TAP_QUEUE_MAX + 1, &guard), -ERANGE);
+	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "nothing", vm, QUEUE,
+					 &guard),
+			-ENODEV);
+	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "tap2", vm, QUEUE, &guard),
+			-ENOTCONN);
+	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm,
+					 KERNEL_TAP_QUEUE_MAX + 1, &guard),
+			-ERANGE);
 	CU_ASSERT_PTR_NULL(guard);
 	expect_filters(false, false);
 	CU_ASSERT_STRING_EQUAL(qdiscs, output_of("tc qdisc show"));
 
 	first = guarded(&scene);
-	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, QUEUE, &guard), -EEXIST);
+	CU_ASSERT_EQUAL(kernel_guard_new(scene.kernel, &scene.devices, "tap0", vm, QUEUE, &guard),
+			-EEXIST);
 	expect_filters(true, true); /* the first one's */
 	expect_floods("off", "off", "off");
 	kernel_guard_free(first);
@@ -718,9 +734,12 @@ static void others_filters_stay(void)
 	struct kernel_guard *guard;
 
 	/* A program of one instruction that returns TC_ACT_UNSPEC: go on to the next filter. */
-	CU_ASSERT_TRUE_FATAL(run("tc qdisc add dev tap0 clsact && " /* kernel_vni_ensure() made that of vx100 */
-				 "tc filter add dev vx100 ingress pref 7 protocol all bpf da bytecode '1,6 0 0 4294967295' && "
-				 "tc filter add dev tap0 ingress pref 7 protocol all bpf da bytecode '1,6 0 0 4294967295'"));
+	CU_ASSERT_TRUE_FATAL(
+		run("tc qdisc add dev tap0 clsact && " /* kernel_vni_ensure() made that of vx100 */
+		    "tc filter add dev vx100 ingress pref 7 protocol all bpf da bytecode '1,6 0 0 "
+		    "4294967295' && "
+		    "tc filter add dev tap0 ingress pref 7 protocol all bpf da bytecode '1,6 0 0 "
+		    "4294967295'"));
 	guard = guarded(&scene);
 	CU_ASSERT_EQUAL(kernel_guard_open(guard), 0);
 	expect_floods("on", "on", "on");
@@ -732,8 +751,10 @@ static void others_filters_stay(void)
 	CU_ASSERT_EQUAL(kernel_sweep(scene.kernel, &scene.devices), 0);
 	CU_ASSERT_TRUE(shows("tc filter show dev vx100 ingress", "pref 7 bpf", NULL));
 	CU_ASSERT_TRUE(shows("tc filter show dev tap0 ingress", "pref 7 bpf", NULL));
-	CU_ASSERT_FALSE(shows("tc filter show dev vx100 ingress | grep -v 'pref 7 '", "filter", NULL));
-	CU_ASSERT_FALSE(shows("tc filter show dev tap0 ingress | grep -v 'pref 7 '", "filter", NULL));
+	CU_ASSERT_FALSE(
+		shows("tc filter show dev vx100 ingress | grep -v 'pref 7 '", "filter", NULL));
+	CU_ASSERT_FALSE(
+		shows("tc filter show dev tap0 ingress | grep -v 'pref 7 '", "filter", NULL));
 	end(&scene);
 }
 
@@ -743,7 +764,8 @@ static const struct netns_need needs[] = {
 	{ "veth", "ip link add u0 type veth peer name u1" },
 	{ "tun", "ip tuntap add tap0 mode tap" },
 	{ "clsact", "tc qdisc add dev lo clsact" },
-	{ "cls_bpf", "tc qdisc add dev lo clsact && tc filter add dev lo ingress bpf da bytecode '1,6 0 0 4294967295'" },
+	{ "cls_bpf", "tc qdisc add dev lo clsact && tc filter add dev lo ingress bpf da bytecode "
+		     "'1,6 0 0 4294967295'" },
 };
 
 NETNS_MAIN("kernel_guard", needs,

@@ -33,9 +33,12 @@ static struct vni_devices wanted(const struct underlay *underlay)
 
 /* Expects a refusal that mentions @why, changes nothing and makes nothing. */
 /* Without what changes by itself: a carrier comes up a moment after its device, and timers run. */
-#define LINKS "ip -d -o link | sed -E 's/<[^>]*>//; s/ state [A-Z]+//; s/ qdisc [a-z]+//; s/_timer +[0-9.]+//g'"
+#define LINKS                                                                                  \
+	"ip -d -o link | sed -E 's/<[^>]*>//; s/ state [A-Z]+//; s/ qdisc [a-z]+//; s/_timer " \
+	"+[0-9.]+//g'"
 
-static void expect_refusal(struct kernel *kernel, struct vni_devices devices, int error, const char *why)
+static void expect_refusal(struct kernel *kernel, struct vni_devices devices, int error,
+			   const char *why)
 {
 	const struct vni_devices before = devices;
 	char message[KERNEL_MESSAGE_SIZE] = "";
@@ -66,9 +69,11 @@ static void makes_on(const struct underlay *underlay)
 	CU_ASSERT_EQUAL(devices.vxlan_ifindex, ifindex_of("vx100"));
 
 	snprintf(mtu, sizeof(mtu), "mtu %u ", 1500 - underlay->mtu_overhead);
-	CU_ASSERT_TRUE(shows("ip -d -o link show vx100", "vxlan id 100 ", underlay->ours, "dstport 4789", "nolearning",
-			     mtu, "master br100", ",UP", "learning off", NULL));
-	CU_ASSERT_TRUE(shows("ip -d -o link show br100", mtu, ",UP", "stp_state 0", "mcast_snooping 0", NULL));
+	CU_ASSERT_TRUE(shows("ip -d -o link show vx100", "vxlan id 100 ", underlay->ours,
+			     "dstport 4789", "nolearning", mtu, "master br100", ",UP",
+			     "learning off", NULL));
+	CU_ASSERT_TRUE(shows("ip -d -o link show br100", mtu, ",UP", "stp_state 0",
+			     "mcast_snooping 0", NULL));
 	CU_ASSERT_FALSE(shows("ip -o -6 addr show dev vx100", "inet6", NULL));
 	CU_ASSERT_FALSE(shows("ip -o -6 addr show dev br100", "inet6", NULL));
 
@@ -93,15 +98,17 @@ static void adopts_on(const struct underlay *underlay)
 	close(netns_new());
 	kernel = opened();
 	make_underlay(underlay);
-	CU_ASSERT_TRUE_FATAL(run("ip link add br100 type bridge && "
-				 "ip link add vx100 mtu 1400 type vxlan id 100 dstport 4789 local %s", underlay->ours));
+	CU_ASSERT_TRUE_FATAL(
+		run("ip link add br100 type bridge && "
+		    "ip link add vx100 mtu 1400 type vxlan id 100 dstport 4789 local %s",
+		    underlay->ours));
 	CU_ASSERT_FALSE(shows("ip -d -o link show vx100", "nolearning", NULL));
 
 	devices.create = false;
 	CU_ASSERT_EQUAL_FATAL(kernel_vni_ensure(kernel, &devices, message), 0);
 	CU_ASSERT_FALSE(devices.made_bridge || devices.made_vxlan);
-	CU_ASSERT_TRUE(shows("ip -d -o link show vx100", "nolearning", "mtu 1400", "master br100", ",UP",
-			     "learning off", NULL));
+	CU_ASSERT_TRUE(shows("ip -d -o link show vx100", "nolearning", "mtu 1400", "master br100",
+			     ",UP", "learning off", NULL));
 
 	again = devices;
 	CU_ASSERT_EQUAL(kernel_vni_ensure(kernel, &again, message), 0);
@@ -195,9 +202,10 @@ static void refuses_a_port_of_another_bridge(void)
 	_cleanup_(kernel_freep) struct kernel *kernel = opened();
 
 	make_underlay(&underlays[0]);
-	CU_ASSERT_TRUE(run("ip link add other type bridge && "
-			   "ip link add vx100 type vxlan id 100 dstport 4789 local 192.0.2.1 nolearning && "
-			   "ip link set vx100 master other"));
+	CU_ASSERT_TRUE(run(
+		"ip link add other type bridge && "
+		"ip link add vx100 type vxlan id 100 dstport 4789 local 192.0.2.1 nolearning && "
+		"ip link set vx100 master other"));
 	expect_refusal(kernel, wanted(&underlays[0]), -EBUSY, "another bridge");
 }
 
@@ -216,7 +224,8 @@ static void knows_the_hosts_addresses(void)
 	bool found = false;
 
 	make_underlay(&underlays[0]);
-	CU_ASSERT_TRUE(run("ip addr add 2001:db8::1/64 dev u0 nodad && ip addr add 198.51.100.1 peer 198.51.100.2 dev u0"));
+	CU_ASSERT_TRUE(run("ip addr add 2001:db8::1/64 dev u0 nodad && ip addr add 198.51.100.1 "
+			   "peer 198.51.100.2 dev u0"));
 	CU_ASSERT_EQUAL(kernel_has_address(kernel, ip_of("192.0.2.1"), &found), 0);
 	CU_ASSERT_TRUE(found);
 	CU_ASSERT_EQUAL(kernel_has_address(kernel, ip_of("2001:db8::1"), &found), 0);

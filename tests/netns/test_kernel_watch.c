@@ -129,7 +129,8 @@ static struct scene *begin(void)
 	scene->fdb = calloc(EVENTS_MAX, sizeof(*scene->fdb));
 	scene->links = calloc(EVENTS_MAX, sizeof(*scene->links));
 	CU_ASSERT_FATAL(scene->fdb && scene->links);
-	CU_ASSERT_TRUE_FATAL(run("ip link add br0 type bridge mcast_snooping 0 && ip link set br0 up"));
+	CU_ASSERT_TRUE_FATAL(
+		run("ip link add br0 type bridge mcast_snooping 0 && ip link set br0 up"));
 	CU_ASSERT_EQUAL_FATAL(kernel_new(&scene->kernel), 0);
 	CU_ASSERT_EQUAL_FATAL(kernel_watch_new(&events, scene, &scene->watch), 0);
 	scene->tap_fds[0] = tap_open("t0", "br0");
@@ -155,7 +156,8 @@ static void end(struct scene *scene)
 
 static struct mac numbered(uint32_t number)
 {
-	return (struct mac) { { 0x02, 0, 0x01, (uint8_t) (number >> 16), (uint8_t) (number >> 8), (uint8_t) number } };
+	return (struct mac){ { 0x02, 0, 0x01, (uint8_t) (number >> 16), (uint8_t) (number >> 8),
+			       (uint8_t) number } };
 }
 
 static void speaks(struct scene *scene, int tap, struct mac mac)
@@ -211,7 +213,8 @@ static bool told(struct scene *scene, struct fdb_event event)
 /* The MAC speaks on the tap until that is told; the port forwards from then on. */
 static bool heard(struct scene *scene, int tap, struct mac mac)
 {
-	return eventually(fdb_is_told, &(struct fdb_wait) { scene, { scene->taps[tap], mac, true, false }, tap });
+	return eventually(fdb_is_told,
+			  &(struct fdb_wait){ scene, { scene->taps[tap], mac, true, false }, tap });
 }
 
 struct link_wait {
@@ -241,7 +244,8 @@ static bool link_is_told(void *userdata)
 /*
  * The port as told, until forget(); NULL when it is not. @master does not matter when it is gone.
  */
-static const struct kernel_port *link_told(struct scene *scene, uint32_t ifindex, uint32_t master, bool gone)
+static const struct kernel_port *link_told(struct scene *scene, uint32_t ifindex, uint32_t master,
+					   bool gone)
 {
 	struct link_wait wait = { scene, ifindex, master, gone, NULL };
 
@@ -256,16 +260,19 @@ static void tells_what_is_learned_moves_and_goes(void)
 	struct scene *scene = begin();
 
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], vm, true, false }), 1);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[0], vm, true, false }),
+			1);
 
 	forget(scene);
 	CU_ASSERT_TRUE(heard(scene, 1, vm));
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], vm, true, false }), 0);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[0], vm, true, false }),
+			0);
 
 	forget(scene);
 	CU_ASSERT_TRUE(run("bridge fdb del 52:54:00:aa:00:10 dev t1 master"));
 	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[1], vm, true, true }));
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[1], vm, true, false }), 0);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[1], vm, true, false }),
+			0);
 	CU_ASSERT_EQUAL(scene->overruns, 0);
 	end(scene);
 }
@@ -278,11 +285,17 @@ static void tells_apart_what_is_not_learned(void)
 			   "bridge fdb add 02:00:00:00:00:02 dev t0 master static sticky && "
 			   "bridge fdb add 02:00:00:00:00:03 dev t0 master extern_learn && "
 			   "bridge fdb add 02:00:00:00:00:04 dev t0 master dynamic"));
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:04"), true, false }));
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:01"), false, false }));
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:02"), false, false }));
+	CU_ASSERT_TRUE(told(scene, (struct fdb_event){ scene->taps[0], mac_of("02:00:00:00:00:04"),
+						       true, false }));
+	CU_ASSERT_TRUE(told(scene, (struct fdb_event){ scene->taps[0], mac_of("02:00:00:00:00:01"),
+						       false, false }));
+	CU_ASSERT_TRUE(told(scene, (struct fdb_event){ scene->taps[0], mac_of("02:00:00:00:00:02"),
+						       false, false }));
 	/* What is ours is no news. */
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], mac_of("02:00:00:00:00:03"), false, false }), 0);
+	CU_ASSERT_EQUAL(times_told(scene,
+				   (struct fdb_event){ scene->taps[0], mac_of("02:00:00:00:00:03"),
+						       false, false }),
+			0);
 	for (uint8_t last = 1; last <= 3; last++)
 		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) {
 			scene->taps[0], { { 0x02, 0, 0, 0, 0, last } }, true, false }), 0);
@@ -309,17 +322,26 @@ static void appears_on(const struct underlay *underlay)
 	change.entry.ifindex = devices.vxlan_ifindex;
 	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &devices, &change, 1, NULL), 0);
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, vm, false, false }), 0);
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, vm, true, false }), 0);
+	CU_ASSERT_EQUAL(times_told(scene,
+				   (struct fdb_event){ devices.vxlan_ifindex, vm, false, false }),
+			0);
+	CU_ASSERT_EQUAL(
+		times_told(scene, (struct fdb_event){ devices.vxlan_ifindex, vm, true, false }), 0);
 
 	/* What the VXLAN device itself holds is no bridge port's. */
 	forget(scene);
-	change.entry = (struct fdb_entry) {
-		.layer = FDB_LAYER_VXLAN, .ifindex = devices.vxlan_ifindex, .mac = other, .vtep = ip_of(underlay->theirs) };
+	change.entry = (struct fdb_entry){ .layer = FDB_LAYER_VXLAN,
+					   .ifindex = devices.vxlan_ifindex,
+					   .mac = other,
+					   .vtep = ip_of(underlay->theirs) };
 	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &devices, &change, 1, NULL), 0);
 	CU_ASSERT_TRUE(heard(scene, 0, numbered(1)));
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, other, false, false }), 0);
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { devices.vxlan_ifindex, other, true, false }), 0);
+	CU_ASSERT_EQUAL(
+		times_told(scene, (struct fdb_event){ devices.vxlan_ifindex, other, false, false }),
+		0);
+	CU_ASSERT_EQUAL(times_told(scene,
+				   (struct fdb_event){ devices.vxlan_ifindex, other, true, false }),
+			0);
 	end(scene);
 }
 
@@ -344,9 +366,12 @@ static void tells_that_neighbours_of_ours_went(void)
 {
 	struct scene *scene = begin();
 
-	CU_ASSERT_TRUE(run("ip neigh add 198.51.100.7 lladdr 52:54:00:aa:00:10 dev br0 nud permanent extern_learn && "
-			   "ip neigh add 2001:db8:100::7 lladdr 52:54:00:aa:00:10 dev br0 nud permanent extern_learn && "
-			   "ip neigh add 198.51.100.8 lladdr 52:54:00:aa:00:11 dev br0 nud permanent"));
+	CU_ASSERT_TRUE(
+		run("ip neigh add 198.51.100.7 lladdr 52:54:00:aa:00:10 dev br0 nud permanent "
+		    "extern_learn && "
+		    "ip neigh add 2001:db8:100::7 lladdr 52:54:00:aa:00:10 dev br0 nud permanent "
+		    "extern_learn && "
+		    "ip neigh add 198.51.100.8 lladdr 52:54:00:aa:00:11 dev br0 nud permanent"));
 	CU_ASSERT_TRUE(run("ip link set br0 address 02:00:00:00:00:99"));
 	CU_ASSERT_TRUE(eventually(two_went, scene));
 	CU_ASSERT_EQUAL(scene->neighbour_count, 2);
@@ -374,7 +399,8 @@ static bool fixed_is_told(void *userdata)
 		const struct fdb_entry *entry = &scene->fixed[i].entry;
 
 		if (entry->layer == wait->entry.layer && entry->ifindex == wait->entry.ifindex &&
-		    mac_cmp(entry->mac, wait->entry.mac) == 0 && ip_cmp(entry->vtep, wait->entry.vtep) == 0 &&
+		    mac_cmp(entry->mac, wait->entry.mac) == 0 &&
+		    ip_cmp(entry->vtep, wait->entry.vtep) == 0 &&
 		    scene->fixed[i].gone == wait->gone)
 			return true;
 	}
@@ -403,27 +429,37 @@ static void tells_what_somebody_makes_permanent(void)
 	struct scene *scene = begin();
 	static const char *const vteps[] = { "192.0.2.9", "2001:db8::9" };
 
-	CU_ASSERT_TRUE_FATAL(run("ip link add vx4 type vxlan id 4 dstport 4789 local 192.0.2.1 nolearning && "
-				 "ip link add vx6 type vxlan id 6 dstport 4789 local 2001:db8::1 nolearning && "
-				 "bridge fdb add 02:00:00:00:00:99 dev vx4 dst 192.0.2.9 self permanent extern_learn && "
-				 "bridge fdb add 02:00:00:00:00:99 dev t0 master extern_learn"));
+	CU_ASSERT_TRUE_FATAL(
+		run("ip link add vx4 type vxlan id 4 dstport 4789 local 192.0.2.1 nolearning && "
+		    "ip link add vx6 type vxlan id 6 dstport 4789 local 2001:db8::1 nolearning && "
+		    "bridge fdb add 02:00:00:00:00:99 dev vx4 dst 192.0.2.9 self permanent "
+		    "extern_learn && "
+		    "bridge fdb add 02:00:00:00:00:99 dev t0 master extern_learn"));
 	for (int i = 0; i < 2; i++) {
 		const char *device = i ? "vx6" : "vx4";
-		const struct fdb_entry at_vtep = { .layer = FDB_LAYER_VXLAN, .ifindex = ifindex_of(device), .mac = vm,
+		const struct fdb_entry at_vtep = { .layer = FDB_LAYER_VXLAN,
+						   .ifindex = ifindex_of(device),
+						   .mac = vm,
 						   .vtep = ip_of(vteps[i]) };
-		const struct fdb_entry list = { .layer = FDB_LAYER_VXLAN, .ifindex = at_vtep.ifindex, .vtep = at_vtep.vtep };
-		const struct fdb_entry at_port = { .layer = FDB_LAYER_BRIDGE, .ifindex = scene->taps[i], .mac = vm };
+		const struct fdb_entry list = { .layer = FDB_LAYER_VXLAN,
+						.ifindex = at_vtep.ifindex,
+						.vtep = at_vtep.vtep };
+		const struct fdb_entry at_port = { .layer = FDB_LAYER_BRIDGE,
+						   .ifindex = scene->taps[i],
+						   .mac = vm };
 
-		CU_ASSERT_TRUE(run("bridge fdb add 52:54:00:aa:00:10 dev %s dst %s self permanent && "
-				   "bridge fdb append 00:00:00:00:00:00 dev %s dst %s && "
-				   "bridge fdb add 52:54:00:aa:00:10 dev t%d master static",
-				   device, vteps[i], device, vteps[i], i));
+		CU_ASSERT_TRUE(
+			run("bridge fdb add 52:54:00:aa:00:10 dev %s dst %s self permanent && "
+			    "bridge fdb append 00:00:00:00:00:00 dev %s dst %s && "
+			    "bridge fdb add 52:54:00:aa:00:10 dev t%d master static",
+			    device, vteps[i], device, vteps[i], i));
 		CU_ASSERT_TRUE(told_of_fixed(scene, at_vtep, false));
 		CU_ASSERT_TRUE(told_of_fixed(scene, list, false));
 		CU_ASSERT_TRUE(told_of_fixed(scene, at_port, false));
 		CU_ASSERT_TRUE(run("bridge fdb del 52:54:00:aa:00:10 dev %s && "
 				   "bridge fdb del 00:00:00:00:00:00 dev %s dst %s && "
-				   "bridge fdb del 52:54:00:aa:00:10 dev t%d master", device, device, vteps[i], i));
+				   "bridge fdb del 52:54:00:aa:00:10 dev t%d master",
+				   device, device, vteps[i], i));
 		CU_ASSERT_TRUE(told_of_fixed(scene, at_vtep, true));
 		CU_ASSERT_TRUE(told_of_fixed(scene, list, true));
 		CU_ASSERT_TRUE(told_of_fixed(scene, at_port, true));
@@ -484,9 +520,11 @@ static void holds_as_many_as_promised(void)
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
 	forget(scene);
 	many_speak(scene, 0, HELD_PROMISED);
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], numbered(HELD_PROMISED - 1), true, false }));
+	CU_ASSERT_TRUE(told(scene, (struct fdb_event){ scene->taps[0], numbered(HELD_PROMISED - 1),
+						       true, false }));
 	for (size_t i = 0; i < scene->fdb_count; i++)
-		learned += mac_cmp(scene->fdb[i].mac, numbered((uint32_t) learned)) == 0 && scene->fdb[i].learned;
+		learned += mac_cmp(scene->fdb[i].mac, numbered((uint32_t) learned)) == 0 &&
+			   scene->fdb[i].learned;
 	CU_ASSERT_EQUAL(learned, HELD_PROMISED);
 	CU_ASSERT_EQUAL(scene->overruns, 0);
 	end(scene);
@@ -500,7 +538,9 @@ static void says_when_something_was_lost(void)
 
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
 	forget(scene);
-	CU_ASSERT_EQUAL_FATAL(setsockopt(kernel_watch_fd(scene->watch), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	CU_ASSERT_EQUAL_FATAL(setsockopt(kernel_watch_fd(scene->watch), SOL_SOCKET, SO_RCVBUF,
+					 &size, sizeof(size)),
+			      0);
 	many_speak(scene, 0, REPLAY_ENTRIES);
 	CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
 	CU_ASSERT_EQUAL(scene->overruns, 1);
@@ -509,7 +549,9 @@ static void says_when_something_was_lost(void)
 	forget(scene);
 	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[0], &events, scene), 0);
 	for (uint32_t i = 0; i < REPLAY_ENTRIES; i++)
-		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], numbered(i), true, false }), 1);
+		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[0], numbered(i),
+								      true, false }),
+				1);
 	forget(scene);
 	CU_ASSERT_TRUE(heard(scene, 1, other));
 	CU_ASSERT_EQUAL(scene->overruns, 0);
@@ -526,7 +568,8 @@ static void says_so_when_nothing_more_is_lost(void)
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
 	CU_ASSERT_TRUE(heard(scene, 1, vm));
 	forget(scene);
-	CU_ASSERT_EQUAL_FATAL(setsockopt(waiting.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	CU_ASSERT_EQUAL_FATAL(setsockopt(waiting.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)),
+			      0);
 	many_speak(scene, 0, REPLAY_ENTRIES);
 	CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
 	CU_ASSERT_EQUAL(poll(&waiting, 1, 0), 1);
@@ -535,10 +578,12 @@ static void says_so_when_nothing_more_is_lost(void)
 	speaks(scene, 1, other);
 	while (poll(&waiting, 1, 0) == 1)
 		CU_ASSERT_EQUAL(kernel_watch_read(scene->watch), 0);
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[1], other, true, false }), 0);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[1], other, true, false }),
+			0);
 	CU_ASSERT_EQUAL(scene->overruns, 1);
 	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[1], &events, scene), 0);
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[1], other, true, false }), 1);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[1], other, true, false }),
+			1);
 	end(scene);
 }
 
@@ -576,17 +621,20 @@ static void replays_while_it_is_asked(void)
 {
 	struct scene *scene = begin();
 
-	CU_ASSERT_TRUE_FATAL(run("for i in $(seq %d); do echo link add d$i master br0 type veth peer name e$i; done | ip -batch -",
+	CU_ASSERT_TRUE_FATAL(run("for i in $(seq %d); do echo link add d$i master br0 type veth "
+				 "peer name e$i; done | ip -batch -",
 				 REPLAY_PORTS));
 	CU_ASSERT_TRUE(heard(scene, 0, vm));
 	many_speak(scene, 0, REPLAY_ENTRIES);
-	CU_ASSERT_TRUE(told(scene, (struct fdb_event) { scene->taps[0], numbered(REPLAY_ENTRIES - 1), true, false }));
+	CU_ASSERT_TRUE(told(scene, (struct fdb_event){ scene->taps[0], numbered(REPLAY_ENTRIES - 1),
+						       true, false }));
 	CU_ASSERT_TRUE(run("bridge fdb add 02:00:00:00:00:01 dev t0 master static && "
 			   "bridge fdb add 02:00:00:00:00:03 dev t0 master extern_learn"));
 
 	forget(scene);
 	scene->ask = true;
-	CU_ASSERT_EQUAL(kernel_watch_replay_bridge(scene->kernel, scene->bridge, &events, scene), 0);
+	CU_ASSERT_EQUAL(kernel_watch_replay_bridge(scene->kernel, scene->bridge, &events, scene),
+			0);
 	CU_ASSERT_EQUAL(scene->fdb_count, 0);
 	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[1], &events, scene), 0);
 	CU_ASSERT_EQUAL(scene->fdb_count, 0);
@@ -602,9 +650,12 @@ static void replays_while_it_is_asked(void)
 		CU_ASSERT_EQUAL(times_linked(scene, name), 1);
 	}
 	CU_ASSERT_EQUAL(scene->fdb_count, REPLAY_ENTRIES + 1); /* and the VM; neither what is configured nor what is ours */
-	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], vm, true, false }), 1);
+	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[0], vm, true, false }),
+			1);
 	for (uint32_t i = 0; i < REPLAY_ENTRIES; i++)
-		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event) { scene->taps[0], numbered(i), true, false }), 1);
+		CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[0], numbered(i),
+								      true, false }),
+				1);
 	CU_ASSERT_EQUAL(scene->answers, scene->link_count + scene->fdb_count);
 	end(scene);
 }

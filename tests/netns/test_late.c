@@ -117,12 +117,15 @@ static void make_far(struct scene *scene, const struct underlay *underlay)
 	netns_enter(scene->home);
 	CU_ASSERT_TRUE_FATAL(run("ip link set u1 netns /proc/%d/fd/%d", getpid(), scene->far));
 	netns_enter(scene->far);
-	CU_ASSERT_TRUE_FATAL(run("ip addr add %s/%d dev u1 nodad && ip addr add %s/%d dev u1 nodad && "
-				 "ip link set u1 up", underlay->theirs, underlay->prefix,
-				 underlay->third, underlay->prefix));
-	CU_ASSERT_TRUE_FATAL(run("ip link add vx100 type vxlan id 100 dstport 4789 local %s remote %s && "
-				 "echo 1 > /proc/sys/net/ipv6/conf/vx100/disable_ipv6 && "
-				 "ip link set vx100 up", underlay->theirs, underlay->ours));
+	CU_ASSERT_TRUE_FATAL(
+		run("ip addr add %s/%d dev u1 nodad && ip addr add %s/%d dev u1 nodad && "
+		    "ip link set u1 up",
+		    underlay->theirs, underlay->prefix, underlay->third, underlay->prefix));
+	CU_ASSERT_TRUE_FATAL(
+		run("ip link add vx100 type vxlan id 100 dstport 4789 local %s remote %s && "
+		    "echo 1 > /proc/sys/net/ipv6/conf/vx100/disable_ipv6 && "
+		    "ip link set vx100 up",
+		    underlay->theirs, underlay->ours));
 	CU_ASSERT_EQUAL_FATAL(raw_port_open(ifindex_of("vx100"), false, &scene->from), 0);
 	scene->heard = listen_on("vx100");
 	netns_enter(scene->home);

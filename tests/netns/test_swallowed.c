@@ -95,7 +95,8 @@ static void drain(struct scene *scene)
 	uint8_t frame[FRAME_SIZE];
 
 	while (next_frame(scene, frame))
-		CU_ASSERT_EQUAL_FATAL(parked_add(&scene->parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			parked_add(&scene->parked, &no_vnet, frame, FRAME_SIZE, false), 0);
 	CU_ASSERT_TRUE(eventually(is_settled, scene->tail));
 }
 
@@ -128,7 +129,8 @@ static struct scene scene_with(uint32_t taken)
  * Expects frames @first to FRAMES - 1 but those in [@from, @to); only @in_qemu (-1: none) is said
  * to be in QEMU.
  */
-static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t from, uint32_t to, int in_qemu)
+static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t from, uint32_t to,
+			   int in_qemu)
 {
 	struct parked_frame frame = { 0 };
 	size_t at = 0, count = 0;
@@ -146,7 +148,8 @@ static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t f
 	CU_ASSERT_EQUAL(scene->parked.count, count);
 }
 
-static void recover_case(struct scene *scene, const struct swallowed_case *what, uint64_t certain, uint64_t doubtful)
+static void recover_case(struct scene *scene, const struct swallowed_case *what, uint64_t certain,
+			 uint64_t doubtful)
 {
 	struct swallowed_counters counters = { 99, 99 };
 
@@ -155,8 +158,8 @@ static void recover_case(struct scene *scene, const struct swallowed_case *what,
 	CU_ASSERT_EQUAL(counters.doubtful, doubtful);
 }
 
-static void recover_when(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, bool late,
-			 uint64_t certain, uint64_t doubtful)
+static void recover_when(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues,
+			 bool late, uint64_t certain, uint64_t doubtful)
 {
 	const struct swallowed_case what = {
 		.mac = vm,
@@ -169,8 +172,8 @@ static void recover_when(struct scene *scene, uint64_t stopped_us, uint64_t unti
 	recover_case(scene, &what, certain, doubtful);
 }
 
-static void recover(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues, uint64_t certain,
-		    uint64_t doubtful)
+static void recover(struct scene *scene, uint64_t stopped_us, uint64_t until_us, size_t queues,
+		    uint64_t certain, uint64_t doubtful)
 {
 	recover_when(scene, stopped_us, until_us, queues, false, certain, doubtful);
 }
@@ -248,7 +251,8 @@ static void puts_what_was_read_amid_the_queue_in_its_place(void)
 	take_frames(&scene, 0, 3);
 	for (uint32_t number = 4; number <= 5; number++) {
 		CU_ASSERT_TRUE_FATAL(next_frame(&scene, frame));
-		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false),
+				      0);
 	}
 	take_frames(&scene, 6, 6);
 	drain(&scene);
@@ -341,7 +345,8 @@ static void what_left_later_does_not_count(void)
 		uint8_t frame[FRAME_SIZE];
 
 		numbered_frame(vm, sender, EXPERIMENTAL, number, FRAME_SIZE, frame);
-		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false),
+				      0);
 	}
 	recover(&scene, time_of(&scene, 2), until_us, 1, 2, 1);
 	expect_all_but(&scene, 2, 7, FRAMES, 4);
@@ -401,7 +406,8 @@ static void go_on_with(uint32_t number, int in_qemu)
 {
 	enum { HEADER = 12 };
 	struct scene scene = scene_with(6);
-	struct delivered_witness first = { .length = HEADER + FRAME_SIZE, .size = sizeof(first.bytes) };
+	struct delivered_witness first = { .length = HEADER + FRAME_SIZE,
+					   .size = sizeof(first.bytes) };
 	uint8_t frame[FRAME_SIZE];
 	const struct swallowed_case what = {
 		.mac = vm,
@@ -462,7 +468,8 @@ static uint32_t next_parked(const struct scene *scene, size_t *at)
 	struct parked_frame frame = { 0 };
 
 	while (parked_next(&scene->parked, at, &frame))
-		if (frame.size == FRAME_SIZE && memcmp(frame.data + MAC_SIZE, sender.octet, MAC_SIZE) == 0)
+		if (frame.size == FRAME_SIZE &&
+		    memcmp(frame.data + MAC_SIZE, sender.octet, MAC_SIZE) == 0)
 			return frame_number(frame.data);
 	return 0;
 }
@@ -474,7 +481,11 @@ static void the_guests_ring_counts_frames_for_others(void)
 {
 	static const struct mac multicast = { { 1, 0, 0x5e, 0, 0, 1 } };
 	struct scene scene = begin();
-	const struct swallowed_case what = { .mac = vm, .queues = 1, .until_us = UINT64_MAX, .exact = true, .undelivered = SIZE_MAX };
+	const struct swallowed_case what = { .mac = vm,
+					     .queues = 1,
+					     .until_us = UINT64_MAX,
+					     .exact = true,
+					     .undelivered = SIZE_MAX };
 	struct swallowed_counters counters = { 0 };
 	size_t at = 0;
 
@@ -509,7 +520,8 @@ static void a_full_list_stays_as_it_is(void)
 	struct parked before;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(big);
-	CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, big, PARKED_BYTES_MAX - FRAME_SIZE, false), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		parked_add(&scene.parked, &no_vnet, big, PARKED_BYTES_MAX - FRAME_SIZE, false), 0);
 	before = scene.parked;
 	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, &what, &scene.parked, &counters), -ENOSPC);
 	CU_ASSERT_EQUAL(memcmp(&before, &scene.parked, sizeof(before)), 0);

@@ -27,7 +27,8 @@ static struct scene begin(void)
 {
 	struct scene scene = { 0 };
 
-	CU_ASSERT_TRUE_FATAL(run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up"));
+	CU_ASSERT_TRUE_FATAL(run(
+		"ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up"));
 	scene.ifindex = if_nametoindex("a0");
 	CU_ASSERT_EQUAL_FATAL(raw_port_open(scene.ifindex, false, &scene.port), 0);
 	CU_ASSERT_EQUAL_FATAL(tail_open(scene.ifindex, vm, &scene.tail), 0);
@@ -191,7 +192,10 @@ static void what_comes_in_is_not_kept(void)
 /* Many times the ring, trimmed as the agent does: the newest frames are always there. */
 static void trimming_keeps_the_newest(void)
 {
-	enum { FRAMES = 4 * TAIL_BLOCKS * TAIL_BLOCK_SIZE / LARGE, BETWEEN_TRIMS = 2 * TAIL_BLOCK_SIZE / LARGE };
+	enum {
+		FRAMES = 4 * TAIL_BLOCKS * TAIL_BLOCK_SIZE / LARGE,
+		BETWEEN_TRIMS = 2 * TAIL_BLOCK_SIZE / LARGE
+	};
 	struct scene scene = begin();
 
 	for (uint32_t i = 0; i < FRAMES; i++) {

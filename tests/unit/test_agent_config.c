@@ -29,8 +29,10 @@ static int read_text(const char *text)
 
 static void reads_both_families(void)
 {
-	CU_ASSERT_EQUAL(read_text("[agent]\nname = hv1\nvtep = 192.0.2.1\nnva = 192.0.2.10:7000\n"
-				  "[vni 100]\nbridge = br0\nvxlan = vx0\nport = 8472\ncreate = no\n"), 0);
+	CU_ASSERT_EQUAL(read_text(
+				"[agent]\nname = hv1\nvtep = 192.0.2.1\nnva = 192.0.2.10:7000\n"
+				"[vni 100]\nbridge = br0\nvxlan = vx0\nport = 8472\ncreate = no\n"),
+			0);
 	CU_ASSERT_STRING_EQUAL(config.name, "hv1");
 	CU_ASSERT_EQUAL(config.nva_count, 1);
 	CU_ASSERT_EQUAL(config.nvas[0].port, 7000);
@@ -42,7 +44,9 @@ static void reads_both_families(void)
 	CU_ASSERT_FALSE(config.vnis[0].create);
 	CU_ASSERT_STRING_EQUAL(config.vnis[0].bridge, "br0");
 
-	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 2001:db8::1\nnva = [2001:db8::10]\n[vni 1]\n[vni 16777215]\n"), 0);
+	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 2001:db8::1\nnva = [2001:db8::10]\n[vni "
+				  "1]\n[vni 16777215]\n"),
+			0);
 	CU_ASSERT_EQUAL(config.vtep.family, AF_INET6);
 	CU_ASSERT_EQUAL(config.nvas[0].port, NVO3_PORT);
 	CU_ASSERT_EQUAL_FATAL(config.vni_count, 2);
@@ -52,25 +56,32 @@ static void reads_both_families(void)
 	CU_ASSERT_TRUE(config.vnis[1].create);
 	CU_ASSERT_FALSE(config.vnis[1].pull);
 
-	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10\npull-age = 60\n[vni 1]\nmode = pull\n"), 0);
+	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10\npull-age = "
+				  "60\n[vni 1]\nmode = pull\n"),
+			0);
 	CU_ASSERT_TRUE(config.vnis[0].pull);
 	CU_ASSERT_EQUAL(config.pull_age_s, 60);
 }
 
 static void reads_several_nvas(void)
 {
-	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10:7000 [2001:db8::10], 192.0.2.12\n"
-				  "[vni 1]\n"), 0);
+	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10:7000 "
+				  "[2001:db8::10], 192.0.2.12\n"
+				  "[vni 1]\n"),
+			0);
 	CU_ASSERT_EQUAL_FATAL(config.nva_count, 3);
 	CU_ASSERT_EQUAL(config.nvas[0].port, 7000);
 	CU_ASSERT_EQUAL(config.nvas[1].address.family, AF_INET6);
 	CU_ASSERT_EQUAL(config.nvas[1].port, NVO3_PORT);
 	CU_ASSERT_EQUAL(config.nvas[2].address.octet[3], 12);
 
-	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10, here\n[vni 1]\n"), -EINVAL);
+	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.10, here\n[vni 1]\n"),
+			-EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, ":3: "));
-	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 "
-				  "192.0.2.6 192.0.2.7 192.0.2.8 192.0.2.9\n[vni 1]\n"), -EINVAL);
+	CU_ASSERT_EQUAL(read_text("[agent]\nvtep = 192.0.2.1\nnva = 192.0.2.1 192.0.2.2 192.0.2.3 "
+				  "192.0.2.4 192.0.2.5 "
+				  "192.0.2.6 192.0.2.7 192.0.2.8 192.0.2.9\n[vni 1]\n"),
+			-EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "more than 8"));
 }
 

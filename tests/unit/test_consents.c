@@ -14,7 +14,9 @@ static struct consents *new_consents(void)
 
 static struct consent question(uint64_t id, uint32_t vni, uint8_t last)
 {
-	return (struct consent) { .id = id, .vni = vni, .mac = { { 0x52, 0x54, 0, 0xaa, 0, last } } };
+	return (struct consent){ .id = id,
+				 .vni = vni,
+				 .mac = { { 0x52, 0x54, 0, 0xaa, 0, last } } };
 }
 
 static int add(struct consents *consents, struct consent consent)

@@ -114,7 +114,8 @@ static int next_number(void *state, struct json_object *array)
 	if (counting->at == counting->end)
 		return 0;
 	counting->scene->made++;
-	return json_object_array_add(array, json_object_new_int64(counting->at++)) == 0 ? 1 : -ENOMEM;
+	return json_object_array_add(array, json_object_new_int64(counting->at++)) == 0 ? 1
+											: -ENOMEM;
 }
 
 static void free_counting(void *state)
@@ -214,7 +215,8 @@ static struct scene *begin(void)
 	scene->padding[BIG] = '\0';
 	scene->loop = loop_new();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(scene->loop);
-	CU_ASSERT_EQUAL_FATAL(control_new(scene->loop, scene->path, handle, scene, &scene->control), 0);
+	CU_ASSERT_EQUAL_FATAL(control_new(scene->loop, scene->path, handle, scene, &scene->control),
+			      0);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&scene->thread, NULL, serve, scene), 0);
 	return scene;
 }
@@ -227,8 +229,10 @@ static int connected(const struct scene *scene)
 	int fd = unix_socket_connect(scene->path, DEADLINE_S * 1000);
 
 	CU_ASSERT_TRUE_FATAL(fd >= 0);
-	CU_ASSERT_EQUAL_FATAL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline)), 0);
-	CU_ASSERT_EQUAL_FATAL(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline)), 0);
+	CU_ASSERT_EQUAL_FATAL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline)),
+			      0);
+	CU_ASSERT_EQUAL_FATAL(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline)),
+			      0);
 	return fd;
 }
 
@@ -449,20 +453,29 @@ static void a_client_may_be_gone_before_the_reply(void)
 static void what_is_not_json_is_refused_and_the_rest_goes_on(void)
 {
 	static const char *const wrong[] = {
-		"hello\n", "\n", "{\n", "[1]\n", "\"ping\"\n", "null\n", "{\"op\":\"ping\"} {\"op\":\"ping\"}\n",
-		"{\"op\":\"ping\"}x\n", "{\"op\":}\n",
+		"hello\n",
+		"\n",
+		"{\n",
+		"[1]\n",
+		"\"ping\"\n",
+		"null\n",
+		"{\"op\":\"ping\"} {\"op\":\"ping\"}\n",
+		"{\"op\":\"ping\"}x\n",
+		"{\"op\":}\n",
 	};
 	struct scene *scene = begin();
 	int fd = connected(scene);
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		say(fd, wrong[i]);
-		expect_line(fd, "{\"ok\":false,\"error\":\"the request is not one JSON object on one line\"}");
+		expect_line(fd, "{\"ok\":false,\"error\":\"the request is not one JSON object on "
+				"one line\"}");
 		ask(fd, "ping", i);
 		expect_number(fd, i);
 	}
 	CU_ASSERT_TRUE(say_bytes(fd, "{\"op\":\"ping\"\0}\n", 15));
-	expect_line(fd, "{\"ok\":false,\"error\":\"the request is not one JSON object on one line\"}");
+	expect_line(fd,
+		    "{\"ok\":false,\"error\":\"the request is not one JSON object on one line\"}");
 	end(scene, fd);
 }
 

@@ -365,7 +365,8 @@ static void what_is_reserved_is_told(void)
 		 outside = connect_as(world, "hv3", "192.0.2.3", 1);
 	char path[] = "/tmp/rehome-directory-XXXXXX", message[RESERVATIONS_MESSAGE_SIZE];
 	_cleanup_(reservations_freep) struct reservations *reservations = NULL;
-	static const char text[] = "100 52:54:00:00:00:01 198.51.100.1\n101 52:54:00:00:00:02 198.51.100.2\n";
+	static const char text[] =
+		"100 52:54:00:00:00:01 198.51.100.1\n101 52:54:00:00:00:02 198.51.100.2\n";
 	int fd = mkstemp(path);
 
 	CU_ASSERT_EQUAL_FATAL(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);

@@ -30,14 +30,19 @@ static struct ip ip_of(const char *text)
 
 static struct fdb_entry behind_port(uint32_t ifindex, bool sticky)
 {
-	return (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = ifindex, .mac = vm, .sticky = sticky };
+	return (struct fdb_entry){
+		.layer = FDB_LAYER_BRIDGE, .ifindex = ifindex, .mac = vm, .sticky = sticky
+	};
 }
 
 static struct fdb_entry behind_vtep(struct mac mac, struct ip vtep, uint16_t port, uint32_t vni)
 {
-	return (struct fdb_entry) {
-		.layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .mac = mac, .vtep = vtep, .port = port, .vni = vni
-	};
+	return (struct fdb_entry){ .layer = FDB_LAYER_VXLAN,
+				   .ifindex = VXLAN,
+				   .mac = mac,
+				   .vtep = vtep,
+				   .port = port,
+				   .vni = vni };
 }
 
 struct built {
@@ -68,7 +73,8 @@ struct expected {
 	uint8_t entry_flags;
 };
 
-static void expect_bytes(struct nl_msg *message, struct expected expected, const uint8_t *attributes, size_t size)
+static void expect_bytes(struct nl_msg *message, struct expected expected,
+			 const uint8_t *attributes, size_t size)
 {
 	const struct nlmsghdr *header = nlmsg_hdr(message);
 	const struct ndmsg *nd = nlmsg_data(header);
@@ -118,20 +124,24 @@ static void a_remote_mac_is_one_marked_message(void)
 
 	CU_ASSERT_EQUAL_FATAL(built.count, 1);
 	expect_bytes(built.messages[0],
-		     (struct expected) { RTM_NEWNEIGH, MAKE, VXLAN, NUD_REACHABLE, NTF_MASTER | NTF_EXT_LEARNED },
+		     (struct expected){ RTM_NEWNEIGH, MAKE, VXLAN, NUD_REACHABLE,
+					NTF_MASTER | NTF_EXT_LEARNED },
 		     only_vm, sizeof(only_vm));
 }
 
 /* The first loses what may be sticky or static; the second puts the mark. */
 static void a_replaced_remote_mac_is_two(void)
 {
-	_cleanup_(built_clear) struct built built = build(FDB_OP_REPLACE, behind_port(VXLAN, false));
+	_cleanup_(built_clear) struct built built =
+		build(FDB_OP_REPLACE, behind_port(VXLAN, false));
 
 	CU_ASSERT_EQUAL_FATAL(built.count, 2);
-	expect_bytes(built.messages[0], (struct expected) { RTM_NEWNEIGH, MAKE, VXLAN, NUD_REACHABLE, NTF_MASTER },
+	expect_bytes(built.messages[0],
+		     (struct expected){ RTM_NEWNEIGH, MAKE, VXLAN, NUD_REACHABLE, NTF_MASTER },
 		     only_vm, sizeof(only_vm));
 	expect_bytes(built.messages[1],
-		     (struct expected) { RTM_NEWNEIGH, MAKE, VXLAN, NUD_REACHABLE, NTF_MASTER | NTF_EXT_LEARNED },
+		     (struct expected){ RTM_NEWNEIGH, MAKE, VXLAN, NUD_REACHABLE,
+					NTF_MASTER | NTF_EXT_LEARNED },
 		     only_vm, sizeof(only_vm));
 }
 
@@ -144,10 +154,12 @@ static void a_pin_is_sticky_before_it_is_marked(void)
 
 		CU_ASSERT_EQUAL_FATAL(built.count, 2);
 		expect_bytes(built.messages[0],
-			     (struct expected) { RTM_NEWNEIGH, MAKE, TAP, NUD_NOARP, NTF_MASTER | NTF_STICKY },
+			     (struct expected){ RTM_NEWNEIGH, MAKE, TAP, NUD_NOARP,
+						NTF_MASTER | NTF_STICKY },
 			     only_vm, sizeof(only_vm));
 		expect_bytes(built.messages[1],
-			     (struct expected) { RTM_NEWNEIGH, MAKE, TAP, NUD_REACHABLE, NTF_MASTER | NTF_EXT_LEARNED },
+			     (struct expected){ RTM_NEWNEIGH, MAKE, TAP, NUD_REACHABLE,
+						NTF_MASTER | NTF_EXT_LEARNED },
 			     only_vm, sizeof(only_vm));
 	}
 }
@@ -155,20 +167,23 @@ static void a_pin_is_sticky_before_it_is_marked(void)
 static void a_bridge_deletion_names_port_and_mac(void)
 {
 	for (int sticky = 0; sticky < 2; sticky++) {
-		_cleanup_(built_clear) struct built built = build(FDB_OP_DELETE, behind_port(TAP, sticky));
+		_cleanup_(built_clear) struct built built =
+			build(FDB_OP_DELETE, behind_port(TAP, sticky));
 
 		CU_ASSERT_EQUAL_FATAL(built.count, 1);
-		expect_bytes(built.messages[0], (struct expected) { RTM_DELNEIGH, 0, TAP, 0, NTF_MASTER }, only_vm,
+		expect_bytes(built.messages[0],
+			     (struct expected){ RTM_DELNEIGH, 0, TAP, 0, NTF_MASTER }, only_vm,
 			     sizeof(only_vm));
 	}
 }
 
-static void expect_vxlan(enum fdb_op op, struct fdb_entry entry, int make_flags, const uint8_t *attributes, size_t size)
+static void expect_vxlan(enum fdb_op op, struct fdb_entry entry, int make_flags,
+			 const uint8_t *attributes, size_t size)
 {
 	bool gone = op == FDB_OP_DELETE;
 	_cleanup_(built_clear) struct built built = build(op, entry);
-	struct expected expected = { RTM_NEWNEIGH, (uint16_t) (NLM_F_CREATE | make_flags), VXLAN, NUD_NOARP | NUD_PERMANENT,
-				     NTF_SELF | NTF_EXT_LEARNED };
+	struct expected expected = { RTM_NEWNEIGH, (uint16_t) (NLM_F_CREATE | make_flags), VXLAN,
+				     NUD_NOARP | NUD_PERMANENT, NTF_SELF | NTF_EXT_LEARNED };
 
 	if (gone)
 		expected = (struct expected) { RTM_DELNEIGH, 0, VXLAN, 0, NTF_SELF };
@@ -182,8 +197,10 @@ static void a_destination_is_one_message(void)
 	static const enum fdb_op ops[] = { FDB_OP_ADD, FDB_OP_REPLACE, FDB_OP_DELETE };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
-		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[0]), 0, 0), NLM_F_REPLACE, plain_4, sizeof(plain_4));
-		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[1]), 0, 0), NLM_F_REPLACE, plain_6, sizeof(plain_6));
+		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[0]), 0, 0), NLM_F_REPLACE, plain_4,
+			     sizeof(plain_4));
+		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[1]), 0, 0), NLM_F_REPLACE, plain_6,
+			     sizeof(plain_6));
 	}
 }
 
@@ -197,21 +214,28 @@ static void a_destination_may_have_its_port_and_vni(void)
 	static const enum fdb_op ops[] = { FDB_OP_ADD, FDB_OP_REPLACE, FDB_OP_DELETE };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
-		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[0]), 8472, 0), NLM_F_REPLACE, port_4, sizeof(port_4));
-		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[1]), 0, 5000), NLM_F_REPLACE, vni_6, sizeof(vni_6));
-		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[0]), 8472, 5000), NLM_F_REPLACE, both_4, sizeof(both_4));
-		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[1]), 8472, 5000), NLM_F_REPLACE, both_6, sizeof(both_6));
+		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[0]), 8472, 0), NLM_F_REPLACE,
+			     port_4, sizeof(port_4));
+		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[1]), 0, 5000), NLM_F_REPLACE,
+			     vni_6, sizeof(vni_6));
+		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[0]), 8472, 5000), NLM_F_REPLACE,
+			     both_4, sizeof(both_4));
+		expect_vxlan(ops[i], behind_vtep(vm, ip_of(vteps[1]), 8472, 5000), NLM_F_REPLACE,
+			     both_6, sizeof(both_6));
 	}
 }
 
 static void a_listed_vtep_is_appended(void)
 {
-	static const uint8_t plain_4[] = { LLADDR_NOBODY, DST_4 }, plain_6[] = { LLADDR_NOBODY, DST_6 };
+	static const uint8_t plain_4[] = { LLADDR_NOBODY, DST_4 },
+			     plain_6[] = { LLADDR_NOBODY, DST_6 };
 	static const enum fdb_op ops[] = { FDB_OP_ADD, FDB_OP_DELETE };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
-		expect_vxlan(ops[i], behind_vtep(nobody, ip_of(vteps[0]), 0, 0), NLM_F_APPEND, plain_4, sizeof(plain_4));
-		expect_vxlan(ops[i], behind_vtep(nobody, ip_of(vteps[1]), 0, 0), NLM_F_APPEND, plain_6, sizeof(plain_6));
+		expect_vxlan(ops[i], behind_vtep(nobody, ip_of(vteps[0]), 0, 0), NLM_F_APPEND,
+			     plain_4, sizeof(plain_4));
+		expect_vxlan(ops[i], behind_vtep(nobody, ip_of(vteps[1]), 0, 0), NLM_F_APPEND,
+			     plain_6, sizeof(plain_6));
 	}
 }
 
@@ -242,7 +266,8 @@ static void refuses_what_the_kernel_cannot_hold(void)
 		expect_refusal(ops[i], behind_vtep(nobody, (struct ip) { 0 }, 0, 0), -EINVAL);
 	}
 	for (size_t family = 0; family < ARRAY_SIZE(vteps); family++)
-		expect_refusal(FDB_OP_REPLACE, behind_vtep(nobody, ip_of(vteps[family]), 0, 0), -EOPNOTSUPP);
+		expect_refusal(FDB_OP_REPLACE, behind_vtep(nobody, ip_of(vteps[family]), 0, 0),
+			       -EOPNOTSUPP);
 }
 
 /* --- reading --- */
@@ -266,13 +291,14 @@ static void reads_back_what_it_built(void)
 	static const struct mac macs[] = { { { 0 } }, { { 0x52, 0x54, 0, 0xaa, 0, 0x10 } } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(vteps) * ARRAY_SIZE(overrides) * ARRAY_SIZE(macs); i++) {
-		struct fdb_entry want = behind_vtep(macs[i & 1], ip_of(vteps[i >> 1 & 1]), overrides[i >> 2].port,
-						    overrides[i >> 2].vni);
+		struct fdb_entry want = behind_vtep(macs[i & 1], ip_of(vteps[i >> 1 & 1]),
+						    overrides[i >> 2].port, overrides[i >> 2].vni);
 		_cleanup_(built_clear) struct built built = build(FDB_OP_ADD, want);
 		struct fdb_entry got = untouched;
 
 		CU_ASSERT_EQUAL_FATAL(built.count, 1);
-		CU_ASSERT_EQUAL_FATAL(kernel_fdb_parse(nlmsg_hdr(built.messages[0]), BRIDGE, VXLAN, &got), 1);
+		CU_ASSERT_EQUAL_FATAL(
+			kernel_fdb_parse(nlmsg_hdr(built.messages[0]), BRIDGE, VXLAN, &got), 1);
 		CU_ASSERT_EQUAL(got.layer, FDB_LAYER_VXLAN);
 		CU_ASSERT_EQUAL(got.ifindex, VXLAN);
 		CU_ASSERT_EQUAL(mac_cmp(got.mac, want.mac), 0);
@@ -290,19 +316,23 @@ static void reads_back_what_it_built(void)
 static void reads_since_when_a_destination_is_idle(void)
 {
 	struct fdb_entry got = untouched;
-	_cleanup_(built_clear) struct built built = build(FDB_OP_ADD, behind_vtep(vm, ip_of("2001:db8::2"), 0, 0));
+	_cleanup_(built_clear) struct built built =
+		build(FDB_OP_ADD, behind_vtep(vm, ip_of("2001:db8::2"), 0, 0));
 	const struct nda_cacheinfo cache = { .ndm_used = (uint32_t) sysconf(_SC_CLK_TCK) * 42 + 1 };
 
 	CU_ASSERT_EQUAL_FATAL(nlmsg_expand(built.messages[0], 4096), 0);
 	CU_ASSERT_EQUAL_FATAL(nla_put(built.messages[0], NDA_CACHEINFO, sizeof(cache), &cache), 0);
-	CU_ASSERT_EQUAL_FATAL(kernel_fdb_parse(nlmsg_hdr(built.messages[0]), BRIDGE, VXLAN, &got), 1);
+	CU_ASSERT_EQUAL_FATAL(kernel_fdb_parse(nlmsg_hdr(built.messages[0]), BRIDGE, VXLAN, &got),
+			      1);
 	CU_ASSERT_EQUAL(got.idle_s, 42);
 }
 
 /* A notification as br_fdb.c's fdb_fill_info() makes it. */
 static struct nl_msg *bridge_says(uint16_t state, uint8_t flags, uint32_t master)
 {
-	struct ndmsg nd = { .ndm_family = AF_BRIDGE, .ndm_ifindex = TAP, .ndm_state = state, .ndm_flags = flags };
+	struct ndmsg nd = {
+		.ndm_family = AF_BRIDGE, .ndm_ifindex = TAP, .ndm_state = state, .ndm_flags = flags
+	};
 	struct nl_msg *message = kernel_message(RTM_NEWNEIGH, 0, &nd, sizeof(nd));
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(message);
@@ -329,10 +359,12 @@ static void tells_apart_what_the_bridge_has(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(nlmsg_freep) struct nl_msg *message = bridge_says(cases[i].state, cases[i].flags, BRIDGE);
+		_cleanup_(nlmsg_freep) struct nl_msg *message =
+			bridge_says(cases[i].state, cases[i].flags, BRIDGE);
 		struct fdb_entry entry = untouched;
 
-		CU_ASSERT_EQUAL_FATAL(kernel_fdb_parse(nlmsg_hdr(message), BRIDGE, VXLAN, &entry), 1);
+		CU_ASSERT_EQUAL_FATAL(kernel_fdb_parse(nlmsg_hdr(message), BRIDGE, VXLAN, &entry),
+				      1);
 		CU_ASSERT_EQUAL(entry.layer, FDB_LAYER_BRIDGE);
 		CU_ASSERT_EQUAL(entry.ifindex, TAP);
 		CU_ASSERT_EQUAL(mac_cmp(entry.mac, vm), 0);
@@ -365,7 +397,8 @@ static void skips_what_is_of_no_concern(void)
  */
 static void survives_every_truncation(void)
 {
-	_cleanup_(built_clear) struct built built = build(FDB_OP_ADD, behind_vtep(vm, ip_of(vteps[1]), 8472, 5000));
+	_cleanup_(built_clear) struct built built =
+		build(FDB_OP_ADD, behind_vtep(vm, ip_of(vteps[1]), 8472, 5000));
 	const struct nlmsghdr *whole = nlmsg_hdr(built.messages[0]);
 	const size_t needed = NLMSG_LENGTH(sizeof(struct ndmsg)) + NLA_HDRLEN + MAC_SIZE;
 

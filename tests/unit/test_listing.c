@@ -24,7 +24,8 @@ static int next(void *state, struct json_object *array)
 			return -EIO;
 		if (counting->at == counting->end)
 			return 0;
-		CU_ASSERT_EQUAL(json_object_array_add(array, json_object_new_int(counting->at++)), 0);
+		CU_ASSERT_EQUAL(json_object_array_add(array, json_object_new_int(counting->at++)),
+				0);
 	}
 	return 1;
 }
@@ -80,7 +81,8 @@ static void the_pieces_are_one_object(void)
 	char line[256];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		CU_ASSERT_EQUAL(make((struct counting) { .end = cases[i].end, .fails = -1 }, NULL, line, sizeof(line)),
+		CU_ASSERT_EQUAL(make((struct counting){ .end = cases[i].end, .fails = -1 }, NULL,
+				     line, sizeof(line)),
 				cases[i].pieces);
 		CU_ASSERT_STRING_EQUAL(line, cases[i].line);
 	}
@@ -94,7 +96,8 @@ static void the_head_stands_before_it(void)
 	CU_ASSERT_EQUAL(json_add_u64(head, "a", 1), 0);
 	(void) make((struct counting) { .end = 1, .fails = -1 }, head, line, sizeof(line));
 	CU_ASSERT_STRING_EQUAL(line, "{\"a\":1,\"list\":[0],\"ok\":true}");
-	(void) make((struct counting) { .end = 1, .fails = -1 }, json_object_new_object(), line, sizeof(line));
+	(void) make((struct counting){ .end = 1, .fails = -1 }, json_object_new_object(), line,
+		    sizeof(line));
 	CU_ASSERT_STRING_EQUAL(line, "{\"list\":[0],\"ok\":true}");
 }
 
@@ -103,9 +106,12 @@ static void a_failure_is_said_behind_what_was_made(void)
 	char line[256];
 
 	(void) make((struct counting) { .end = 9, .fails = 4 }, NULL, line, sizeof(line));
-	CU_ASSERT_STRING_EQUAL(line, "{\"list\":[0,1,2,3],\"ok\":false,\"error\":\"cannot count: Input/output error\"}");
+	CU_ASSERT_STRING_EQUAL(
+		line,
+		"{\"list\":[0,1,2,3],\"ok\":false,\"error\":\"cannot count: Input/output error\"}");
 	(void) make((struct counting) { .end = 9, .fails = 0 }, NULL, line, sizeof(line));
-	CU_ASSERT_STRING_EQUAL(line, "{\"list\":[],\"ok\":false,\"error\":\"cannot count: Input/output error\"}");
+	CU_ASSERT_STRING_EQUAL(
+		line, "{\"list\":[],\"ok\":false,\"error\":\"cannot count: Input/output error\"}");
 }
 
 UNIT_MAIN("listing",

@@ -67,14 +67,16 @@ static bool is_armed(enum mobility_state state)
 }
 
 /* Calls @check for every step there is. */
-static void for_all(void (*check)(enum mobility_state state, enum mobility_input input, const struct mobility_step *step))
+static void for_all(void (*check)(enum mobility_state state, enum mobility_input input,
+				  const struct mobility_step *step))
 {
 	for (enum mobility_state state = 0; state < MOBILITY_STATE_COUNT; state++)
 		for (enum mobility_input input = 0; input < MOBILITY_INPUT_COUNT; input++)
 			check(state, input, mobility_step(state, input));
 }
 
-static void check_list_ends(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+static void check_list_ends(enum mobility_state state, enum mobility_input input,
+			    const struct mobility_step *step)
 {
 	CU_ASSERT_EQUAL(step->effects[MOBILITY_EFFECTS_MAX - 1], MOBILITY_DO_NOTHING);
 	CU_ASSERT_TRUE(step->next < MOBILITY_STATE_COUNT);
@@ -89,7 +91,8 @@ static void every_list_of_effects_ends(void)
  * Forwarding is prepared on the way in and taken down on the way out: no device is left, none is
  * missing. What is found was armed and switched in an earlier life.
  */
-static void check_forwarding(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+static void check_forwarding(enum mobility_state state, enum mobility_input input,
+			     const struct mobility_step *step)
 {
 	if (input == MOBILITY_HELD && state == MOBILITY_ABSENT)
 		return;
@@ -99,16 +102,19 @@ static void check_forwarding(enum mobility_state state, enum mobility_input inpu
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_DISARM));
 	if (!mobility_is_forwarding(state) && mobility_is_forwarding(step->next))
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_SWITCH));
-	if (mobility_is_forwarding(state) && mobility_is_local(step->next) && step->next != MOBILITY_REGISTERING)
+	if (mobility_is_forwarding(state) && mobility_is_local(step->next) &&
+	    step->next != MOBILITY_REGISTERING)
 		CU_ASSERT_TRUE(does(step, MOBILITY_DO_RETURN));
 }
 
 /*
  * What is held leaves only when the VM is surely gone from here, and never stays held once it is.
  */
-static void check_release(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+static void check_release(enum mobility_state state, enum mobility_input input,
+			  const struct mobility_step *step)
 {
-	bool sure = input == MOBILITY_TAKEN || input == MOBILITY_UNPLUG || input == MOBILITY_TIMEOUT_HOLD;
+	bool sure = input == MOBILITY_TAKEN || input == MOBILITY_UNPLUG ||
+		    input == MOBILITY_TIMEOUT_HOLD;
 
 	if (does(step, MOBILITY_DO_RELEASE))
 		CU_ASSERT_TRUE(sure);
@@ -129,7 +135,8 @@ static void forwarding_is_armed_and_disarmed(void)
 }
 
 /* The old NVE says yes only when its own QEMU says that the VM leaves, or when nothing is here. */
-static void check_consent(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+static void check_consent(enum mobility_state state, enum mobility_input input,
+			  const struct mobility_step *step)
 {
 	bool leaving = state == MOBILITY_LEAVING || is_armed(state) || input == MOBILITY_LEAVE;
 	bool nothing_here = state == MOBILITY_ABSENT || input == MOBILITY_UNPLUG;
@@ -144,7 +151,8 @@ static void consent_needs_both_sides(void)
 }
 
 /* A VM that is gone leaves no record, pin or guard behind, wherever its life ended. */
-static void check_absent(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+static void check_absent(enum mobility_state state, enum mobility_input input,
+			 const struct mobility_step *step)
 {
 	if (step->next != MOBILITY_ABSENT || state == MOBILITY_ABSENT)
 		return;
@@ -160,9 +168,11 @@ static void absence_leaves_nothing(void)
 	for_all(check_absent);
 }
 
-static void check_guard(enum mobility_state state, enum mobility_input input, const struct mobility_step *step)
+static void check_guard(enum mobility_state state, enum mobility_input input,
+			const struct mobility_step *step)
 {
-	bool guarded = state == MOBILITY_PLUGGED || state == MOBILITY_COMMITTING || state == MOBILITY_SETTLING;
+	bool guarded = state == MOBILITY_PLUGGED || state == MOBILITY_COMMITTING ||
+		       state == MOBILITY_SETTLING;
 	bool still = step->next == MOBILITY_PLUGGED || step->next == MOBILITY_COMMITTING ||
 		     step->next == MOBILITY_SETTLING || step->next == MOBILITY_REGISTERING;
 
@@ -187,10 +197,12 @@ static void facts_come_to_rest(void)
 			enum mobility_state state = first;
 			unsigned steps = 0;
 
-			for (enum mobility_input input; (input = mobility_pending(state, &facts)) != MOBILITY_INPUT_COUNT;) {
+			for (enum mobility_input input;
+			     (input = mobility_pending(state, &facts)) != MOBILITY_INPUT_COUNT;) {
 				const struct mobility_step *step = mobility_step(state, input);
 
-				if (does(step, MOBILITY_DO_CONSENT) || does(step, MOBILITY_DO_REFUSE))
+				if (does(step, MOBILITY_DO_CONSENT) ||
+				    does(step, MOBILITY_DO_REFUSE))
 					facts.asked_for = false;
 				state = step->next;
 				CU_ASSERT_TRUE_FATAL(++steps < MOBILITY_STATE_COUNT);
@@ -200,7 +212,8 @@ static void facts_come_to_rest(void)
 
 /* --- whole lives --- */
 
-static enum mobility_state live(enum mobility_state state, const enum mobility_input *inputs, size_t count)
+static enum mobility_state live(enum mobility_state state, const enum mobility_input *inputs,
+				size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		state = mobility_step(state, inputs[i])->next;
@@ -217,17 +230,23 @@ static void a_hot_move_at_the_old_nve(void)
 	/* The NVA asks before QEMU says that it migrates, or after. */
 	CU_ASSERT_EQUAL(LIVE(RESIDENT, MOBILITY_ASKED_FOR, MOBILITY_LEAVE), MOBILITY_ARMED);
 	CU_ASSERT_EQUAL(LIVE(RESIDENT, MOBILITY_LEAVE, MOBILITY_ASKED_FOR), MOBILITY_ARMED);
-	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_TAKEN, MOBILITY_CONVERGED, MOBILITY_UNPLUG, MOBILITY_IDLE),
+	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_TAKEN, MOBILITY_CONVERGED,
+			     MOBILITY_UNPLUG, MOBILITY_IDLE),
 			MOBILITY_ABSENT);
-	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_UNPLUG, MOBILITY_TAKEN, MOBILITY_TIMEOUT_CAP), MOBILITY_ABSENT);
+	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_UNPLUG, MOBILITY_TAKEN,
+			     MOBILITY_TIMEOUT_CAP),
+			MOBILITY_ABSENT);
 }
 
 static void a_hot_move_at_the_new_nve(void)
 {
-	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_EXPECT, MOBILITY_PLUG, MOBILITY_RUN, MOBILITY_COMMITTED, MOBILITY_CONVERGED),
+	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_EXPECT, MOBILITY_PLUG, MOBILITY_RUN,
+			     MOBILITY_COMMITTED, MOBILITY_CONVERGED),
 			MOBILITY_RESIDENT);
 	/* Without the hook the tap is the first sign. */
-	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_PLUG, MOBILITY_RUN, MOBILITY_COMMITTED, MOBILITY_CONVERGED), MOBILITY_RESIDENT);
+	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_PLUG, MOBILITY_RUN, MOBILITY_COMMITTED,
+			     MOBILITY_CONVERGED),
+			MOBILITY_RESIDENT);
 }
 
 /* The agent ends and comes back in the blackout: whatever became of the VM, it goes on from there. */
@@ -259,17 +278,21 @@ static void a_next_life_goes_on_in_the_blackout(void)
 static void a_failed_move_ends_where_it_began(void)
 {
 	CU_ASSERT_EQUAL(LIVE(RESIDENT, MOBILITY_LEAVE, MOBILITY_STAY), MOBILITY_RESIDENT);
-	CU_ASSERT_EQUAL(LIVE(RESIDENT, MOBILITY_ASKED_FOR, MOBILITY_LEAVE, MOBILITY_STAY), MOBILITY_RESIDENT);
+	CU_ASSERT_EQUAL(LIVE(RESIDENT, MOBILITY_ASKED_FOR, MOBILITY_LEAVE, MOBILITY_STAY),
+			MOBILITY_RESIDENT);
 	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_STAY, MOBILITY_RUN), MOBILITY_RESIDENT);
 	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_RUN, MOBILITY_STAY), MOBILITY_RESIDENT);
-	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_CALLED_OFF, MOBILITY_STAY), MOBILITY_RESIDENT);
-	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_EXPECT, MOBILITY_PLUG, MOBILITY_UNPLUG), MOBILITY_ABSENT);
+	CU_ASSERT_EQUAL(LIVE(ARMED, MOBILITY_STOP, MOBILITY_CALLED_OFF, MOBILITY_STAY),
+			MOBILITY_RESIDENT);
+	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_EXPECT, MOBILITY_PLUG, MOBILITY_UNPLUG),
+			MOBILITY_ABSENT);
 	CU_ASSERT_EQUAL(LIVE(ABSENT, MOBILITY_EXPECT, MOBILITY_TIMEOUT_EXPECT), MOBILITY_ABSENT);
 }
 
 static void back_before_the_first_move_has_drained(void)
 {
-	CU_ASSERT_EQUAL(LIVE(FORWARDING, MOBILITY_EXPECT, MOBILITY_PLUG, MOBILITY_RUN), MOBILITY_COMMITTING);
+	CU_ASSERT_EQUAL(LIVE(FORWARDING, MOBILITY_EXPECT, MOBILITY_PLUG, MOBILITY_RUN),
+			MOBILITY_COMMITTING);
 	CU_ASSERT_EQUAL(LIVE(DRAINING, MOBILITY_PLUG, MOBILITY_RUN), MOBILITY_COMMITTING);
 	CU_ASSERT_EQUAL(LIVE(SETTLING, MOBILITY_LEAVE, MOBILITY_ASKED_FOR), MOBILITY_ARMED);
 }

@@ -27,7 +27,9 @@ static struct ip vtep(size_t family, size_t index)
 
 static struct fdb_entry behind_port(uint32_t ifindex, struct mac mac)
 {
-	return (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = ifindex, .mac = mac, .ours = true };
+	return (struct fdb_entry){
+		.layer = FDB_LAYER_BRIDGE, .ifindex = ifindex, .mac = mac, .ours = true
+	};
 }
 
 static struct fdb_entry behind_vtep(struct mac mac, struct ip ip)
@@ -65,8 +67,8 @@ static void an_empty_table_has_nothing(void)
 /* In the bridge layer a MAC is behind one port, whichever. */
 static void a_mac_is_behind_one_port(void)
 {
-	_cleanup_(fdb_table_freep) struct fdb_table *table =
-		table_of(ENTRIES(behind_port(TAP, vm), behind_port(OTHER_TAP, vm), behind_port(TAP, other)));
+	_cleanup_(fdb_table_freep) struct fdb_table *table = table_of(
+		ENTRIES(behind_port(TAP, vm), behind_port(OTHER_TAP, vm), behind_port(TAP, other)));
 	const struct fdb_entry *found = fdb_table_find(table, FDB_LAYER_BRIDGE, 0, vm);
 
 	CU_ASSERT_EQUAL(fdb_table_count(table), 2);
@@ -84,7 +86,8 @@ static void a_mac_is_behind_one_vtep_of_a_device(void)
 		const struct fdb_entry *found;
 
 		forward.ifindex = FORWARD;
-		table = table_of(ENTRIES(behind_vtep(vm, vtep(family, 0)), forward, behind_vtep(vm, vtep(family, 1))));
+		table = table_of(ENTRIES(behind_vtep(vm, vtep(family, 0)), forward,
+					 behind_vtep(vm, vtep(family, 1))));
 		CU_ASSERT_EQUAL(fdb_table_count(table), 2);
 		found = fdb_table_find(table, FDB_LAYER_VXLAN, VXLAN, vm);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(found);
@@ -103,7 +106,8 @@ static void the_zero_mac_has_a_list(void)
 		const struct fdb_entry *entries, *found;
 
 		again.port = 8472;
-		table = table_of(ENTRIES(behind_vtep(nobody, vtep(family, 2)), behind_vtep(nobody, vtep(family, 1)),
+		table = table_of(ENTRIES(behind_vtep(nobody, vtep(family, 2)),
+					 behind_vtep(nobody, vtep(family, 1)),
 					 behind_vtep(nobody, vtep(family, 0)), again));
 		CU_ASSERT_EQUAL_FATAL(fdb_table_count(table), 3);
 		entries = fdb_table_entries(table);
@@ -123,7 +127,8 @@ enum { MANY = 1009, STRIDE = 386 };
 
 static struct mac numbered(uint32_t number)
 {
-	return (struct mac) { { 0x02, 0, 0, (uint8_t) (number >> 16), (uint8_t) (number >> 8), (uint8_t) number } };
+	return (struct mac){ { 0x02, 0, 0, (uint8_t) (number >> 16), (uint8_t) (number >> 8),
+			       (uint8_t) number } };
 }
 
 static void expect_each_once_in_order(const struct fdb_table *table)
@@ -133,7 +138,8 @@ static void expect_each_once_in_order(const struct fdb_table *table)
 	CU_ASSERT_EQUAL_FATAL(fdb_table_count(table), MANY);
 	for (uint32_t i = 0; i < MANY; i++) {
 		CU_ASSERT_EQUAL(mac_cmp(entries[i].mac, numbered(i)), 0);
-		CU_ASSERT_PTR_EQUAL(fdb_table_find(table, FDB_LAYER_BRIDGE, TAP, numbered(i)), &entries[i]);
+		CU_ASSERT_PTR_EQUAL(fdb_table_find(table, FDB_LAYER_BRIDGE, TAP, numbered(i)),
+				    &entries[i]);
 	}
 	CU_ASSERT_PTR_NULL(fdb_table_find(table, FDB_LAYER_BRIDGE, TAP, numbered(MANY)));
 }
@@ -152,7 +158,10 @@ static void stays_sorted_whatever_comes(void)
 	}
 	expect_each_once_in_order(table);
 	for (uint32_t i = 0; i < MANY; i++)
-		CU_ASSERT_EQUAL(fdb_table_find(table, FDB_LAYER_BRIDGE, 0, numbered(i * STRIDE % MANY))->ifindex, MANY + i);
+		CU_ASSERT_EQUAL(fdb_table_find(table, FDB_LAYER_BRIDGE, 0,
+					       numbered(i * STRIDE % MANY))
+					->ifindex,
+				MANY + i);
 
 	fdb_table_clear(table);
 	CU_ASSERT_EQUAL(fdb_table_count(table), 0);

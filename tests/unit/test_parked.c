@@ -23,7 +23,8 @@ static size_t frame_of(uint32_t number, uint8_t frame[static FRAME_SIZE_MAX])
 
 static void add(struct parked *parked, uint32_t number)
 {
-	const struct virtio_net_hdr vnet = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = (uint16_t) number };
+	const struct virtio_net_hdr vnet = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					     .csum_start = (uint16_t) number };
 	uint8_t frame[FRAME_SIZE_MAX];
 	size_t size = frame_of(number, frame);
 

@@ -62,8 +62,10 @@ static void what_is_wrong_is_named_with_its_line(void)
 		{ "7 52:54:00:aa:00:10 198.51.100.10\n7 52:54:00:aa:00:10 198.51.100.11\n\n"
 		  "7 52:54:00:aa:00:01 198.51.100.1\n",
 		  "twice", 2 },
-		{ "100 52:54:00:aa:00:10                                                                            "
-		  "                                               198.51.100.10", "too long", 1 },
+		{ "100 52:54:00:aa:00:10                                                           "
+		  "                 "
+		  "                                               198.51.100.10",
+		  "too long", 1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -71,7 +73,8 @@ static void what_is_wrong_is_named_with_its_line(void)
 		const char *what = "";
 		unsigned line = 0;
 
-		CU_ASSERT_EQUAL(reservations_parse(cases[i].text, strlen(cases[i].text), &entries, &line, &what),
+		CU_ASSERT_EQUAL(reservations_parse(cases[i].text, strlen(cases[i].text), &entries,
+						   &line, &what),
 				-EBADMSG);
 		CU_ASSERT_EQUAL(line, cases[i].line);
 		CU_ASSERT_PTR_NOT_NULL(strstr(what, cases[i].says));
@@ -91,7 +94,8 @@ static void write_file(const char *path, const char *text)
 /* What changed is read again; what is wrong then is said once, and what was known stays. */
 static void the_file_is_read_again_when_it_changes(void)
 {
-	char path[] = "/tmp/rehome-reservations-XXXXXX", message[RESERVATIONS_MESSAGE_SIZE] = "", place[64];
+	char path[] = "/tmp/rehome-reservations-XXXXXX", message[RESERVATIONS_MESSAGE_SIZE] = "",
+	     place[64];
 	_cleanup_(reservations_freep) struct reservations *reservations = NULL;
 	int fd = mkstemp(path);
 

@@ -22,13 +22,16 @@ static struct vn *new_vn(void)
 {
 	struct vn *vn = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(vn_new(VNI, ip("192.0.2.1"), (struct vn_devices) { VXLAN, BRIDGE }, &vn), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		vn_new(VNI, ip("192.0.2.1"), (struct vn_devices){ VXLAN, BRIDGE }, &vn), 0);
 	return vn;
 }
 
 static struct mapping mapping(struct mac mac, const char *vtep, uint64_t generation)
 {
-	return (struct mapping) { .vni = VNI, .mac = mac, .vtep = ip(vtep), .generation = generation };
+	return (struct mapping){
+		.vni = VNI, .mac = mac, .vtep = ip(vtep), .generation = generation
+	};
 }
 
 static struct mapping found(const struct vn *vn, struct mac mac)
@@ -98,10 +101,12 @@ static void a_remote_mac_gets_both_layers(void)
 		_cleanup_(vn_freep) struct vn *vn = new_vn();
 
 		update(vn, vm, vteps[i], 1);
-		EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, vteps[i] }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+		EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, vteps[i] },
+		       { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
 		expect_none(vn);
 		withdraw(vn, vm, 1);
-		EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, vteps[i] });
+		EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
+		       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, vteps[i] });
 		expect_none(vn);
 	}
 }
@@ -148,9 +153,11 @@ static void a_pin_beats_the_directory(void)
 	CU_ASSERT_EQUAL(vn_collect(vn, changes, ROOM), 2);
 
 	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
-	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, TAP, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, TAP, NULL },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
 	CU_ASSERT_EQUAL(vn_unpin(vn, vm), 0);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" },
+	       { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
 	CU_ASSERT_EQUAL(vn_unpin(vn, other), 0);
 	expect_none(vn);
 }
@@ -192,7 +199,8 @@ static void a_port_that_went_takes_its_entries_along(void)
 	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
 	CU_ASSERT_EQUAL(vn_collect(vn, changes, ROOM), 1);
 	vn_port_gone(vn, TAP);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.2" },
+	       { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
 }
 
 static void the_flood_list_follows_the_members(void)
@@ -202,9 +210,11 @@ static void the_flood_list_follows_the_members(void)
 	struct ip two[] = { ip("192.0.2.1"), ip("192.0.2.4") };
 
 	CU_ASSERT_EQUAL(vn_set_members(vn, three, 3), 0);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" }, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "2001:db8::3" });
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" },
+	       { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "2001:db8::3" });
 	CU_ASSERT_EQUAL(vn_set_members(vn, two, 2), 0);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.4" }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" },
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.4" },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" },
 	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "2001:db8::3" });
 	expect_none(vn);
 }
@@ -215,7 +225,9 @@ static void a_snapshot_forgets_what_it_does_not_name(void)
 	struct fdb_change changes[ROOM];
 	struct mapping kept = mapping(other, "192.0.2.3", 1);
 	struct nvo3_message first = { .kind = NVO3_UPDATE, .snapshot = true };
-	struct nvo3_message last = { .kind = NVO3_UPDATE, .mappings = &kept, .mapping_count = 1, .snapshot_end = true };
+	struct nvo3_message last = {
+		.kind = NVO3_UPDATE, .mappings = &kept, .mapping_count = 1, .snapshot_end = true
+	};
 
 	update(vn, vm, "192.0.2.2", 9);
 	update(vn, other, "192.0.2.3", 4);
@@ -232,7 +244,8 @@ static void a_snapshot_forgets_what_it_does_not_name(void)
 	 */
 	CU_ASSERT_EQUAL(found(vn, other).generation, 1);
 	CU_ASSERT_FALSE(vn_find(vn, vm, &(struct mapping) { 0 }));
-	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
 }
 
 /* An NVA that lost its memory must not make us lose ours. */
@@ -259,7 +272,8 @@ static void a_grace_keeps_what_a_new_nva_does_not_know(void)
 
 	vn_end_grace(vn, NULL, NULL);
 	CU_ASSERT_FALSE(vn_find(vn, vm, &(struct mapping) { 0 }));
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" },
+	       { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
 	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
 	vn_end_grace(vn, NULL, NULL);
 	expect_none(vn);
@@ -268,8 +282,12 @@ static void a_grace_keeps_what_a_new_nva_does_not_know(void)
 static void another_vni_is_not_ours(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	struct mapping foreign = { .vni = VNI + 1, .mac = vm, .vtep = ip("192.0.2.2"), .generation = 1 };
-	struct nvo3_message message = { .kind = NVO3_UPDATE, .mappings = &foreign, .mapping_count = 1 };
+	struct mapping foreign = {
+		.vni = VNI + 1, .mac = vm, .vtep = ip("192.0.2.2"), .generation = 1
+	};
+	struct nvo3_message message = { .kind = NVO3_UPDATE,
+					.mappings = &foreign,
+					.mapping_count = 1 };
 
 	CU_ASSERT_EQUAL(vn_update(vn, &message, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(vn_mapping_count(vn), 0);
@@ -278,7 +296,8 @@ static void another_vni_is_not_ours(void)
 
 /* --- addresses --- */
 
-static void claim(struct vn *vn, struct mac mac, const char *vtep, const char *first, const char *second)
+static void claim(struct vn *vn, struct mac mac, const char *vtep, const char *first,
+		  const char *second)
 {
 	struct mapping one = mapping(mac, vtep, 1);
 	struct nvo3_message message = { .kind = NVO3_UPDATE, .mappings = &one, .mapping_count = 1 };
@@ -377,7 +396,10 @@ static void an_address_that_changes_hands_is_one_replace(void)
 
 	claim(vn, vm, "192.0.2.2", "10.0.0.1", NULL);
 	CU_ASSERT_EQUAL(neighbours(vn, changes), 1);
-	CU_ASSERT_EQUAL(vn_update(vn, &(struct nvo3_message) { .kind = NVO3_UPDATE, .snapshot_end = true }, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(
+		vn_update(vn, &(struct nvo3_message){ .kind = NVO3_UPDATE, .snapshot_end = true },
+			  NULL, NULL),
+		0);
 	both[1].ips[both[1].ip_count++] = ip("10.0.0.1");
 	CU_ASSERT_EQUAL(vn_update(vn, &message, NULL, NULL), 0);
 	expect_neighbour(vn, FDB_OP_REPLACE, "10.0.0.1", other);
@@ -394,7 +416,10 @@ static void an_address_that_was_free_in_between_is_news(void)
 	struct fdb_change changes[ROOM];
 	struct vn_news news[VN_NEWS_MAX];
 
-	CU_ASSERT_EQUAL(vn_update(vn, &(struct nvo3_message) { .kind = NVO3_UPDATE, .snapshot_end = true }, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(
+		vn_update(vn, &(struct nvo3_message){ .kind = NVO3_UPDATE, .snapshot_end = true },
+			  NULL, NULL),
+		0);
 	claim(vn, vm, "192.0.2.2", "10.0.0.1", NULL);
 	CU_ASSERT_EQUAL(neighbours(vn, changes), 1);
 	CU_ASSERT_EQUAL(vn_take_news(vn, news), 0);
@@ -459,7 +484,8 @@ static void without_suppression_there_are_no_neighbours(void)
 	struct fdb_change changes[ROOM];
 	struct mac owner;
 
-	CU_ASSERT_EQUAL_FATAL(vn_new(VNI, ip("192.0.2.1"), (struct vn_devices) { VXLAN, 0 }, &vn), 0);
+	CU_ASSERT_EQUAL_FATAL(vn_new(VNI, ip("192.0.2.1"), (struct vn_devices){ VXLAN, 0 }, &vn),
+			      0);
 	claim(vn, vm, "192.0.2.2", "10.0.0.1", NULL);
 	CU_ASSERT_EQUAL(neighbours(vn, changes), 0);
 	CU_ASSERT_EQUAL(vn_resolve(vn, ip("10.0.0.1"), &owner), 1);
@@ -478,14 +504,24 @@ static void what_is_there_already_is_not_made_again(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
 
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = vm, .ours = true });
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .mac = vm, .vtep = ip("192.0.2.2"), .ours = true });
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = other, .sticky = true, .ours = true });
+	note(vn, (struct fdb_entry){
+			 .layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = vm, .ours = true });
+	note(vn, (struct fdb_entry){ .layer = FDB_LAYER_VXLAN,
+				     .ifindex = VXLAN,
+				     .mac = vm,
+				     .vtep = ip("192.0.2.2"),
+				     .ours = true });
+	note(vn, (struct fdb_entry){ .layer = FDB_LAYER_BRIDGE,
+				     .ifindex = TAP,
+				     .mac = other,
+				     .sticky = true,
+				     .ours = true });
 	vn_noted(vn);
 	update(vn, vm, "192.0.2.2", 1);
 	expect_none(vn);
 	update(vn, other, "192.0.2.3", 1);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.3" }, { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.3" },
+	       { FDB_LAYER_BRIDGE, FDB_OP_REPLACE, VXLAN, NULL });
 }
 
 static void what_nobody_claims_goes_when_all_is_known(void)
@@ -493,9 +529,18 @@ static void what_nobody_claims_goes_when_all_is_known(void)
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
 	struct fdb_change changes[ROOM];
 
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = stranger, .ours = true });
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_NEIGHBOUR, .ifindex = BRIDGE, .mac = stranger, .ip = ip("fd00::9"), .ours = true });
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .vtep = ip("192.0.2.9"), .ours = true });
+	note(vn,
+	     (struct fdb_entry){
+		     .layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = stranger, .ours = true });
+	note(vn, (struct fdb_entry){ .layer = FDB_LAYER_NEIGHBOUR,
+				     .ifindex = BRIDGE,
+				     .mac = stranger,
+				     .ip = ip("fd00::9"),
+				     .ours = true });
+	note(vn, (struct fdb_entry){ .layer = FDB_LAYER_VXLAN,
+				     .ifindex = VXLAN,
+				     .vtep = ip("192.0.2.9"),
+				     .ours = true });
 	vn_noted(vn);
 	expect_none(vn);
 	vn_drop_unclaimed(vn);
@@ -511,7 +556,11 @@ static void an_operators_neighbour_is_left_alone(void)
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
 	struct fdb_change changes[ROOM];
 
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_NEIGHBOUR, .ifindex = BRIDGE, .mac = stranger, .ip = ip("10.0.0.1"), .fixed = true });
+	note(vn, (struct fdb_entry){ .layer = FDB_LAYER_NEIGHBOUR,
+				     .ifindex = BRIDGE,
+				     .mac = stranger,
+				     .ip = ip("10.0.0.1"),
+				     .fixed = true });
 	vn_noted(vn);
 	claim(vn, vm, "192.0.2.2", "10.0.0.1", NULL);
 	CU_ASSERT_EQUAL(neighbours(vn, changes), 0);
@@ -555,17 +604,22 @@ static void one_mac_need_not_wait(void)
 static void an_operators_entries_are_left_alone(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	const struct fdb_entry static_mac = { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true };
-	const struct fdb_entry static_vtep = {
-		.layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .mac = other, .vtep = ip("192.0.2.9"), .fixed = true
+	const struct fdb_entry static_mac = {
+		.layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true
 	};
+	const struct fdb_entry static_vtep = { .layer = FDB_LAYER_VXLAN,
+					       .ifindex = VXLAN,
+					       .mac = other,
+					       .vtep = ip("192.0.2.9"),
+					       .fixed = true };
 
 	note(vn, static_mac);
 	note(vn, static_vtep);
 	vn_noted(vn);
 	update(vn, vm, "192.0.2.2", 1);
 	update(vn, other, "192.0.2.2", 1);
-	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL },
+	       { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
 	CU_ASSERT_EQUAL(vn_theirs(vn, &(struct mac) { { 0 } }), 2);
 	update(vn, vm, "192.0.2.3", 2);
 	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_REPLACE, VXLAN, "192.0.2.3" });
@@ -585,8 +639,12 @@ static void an_operators_entries_are_left_alone(void)
 static void what_becomes_permanent_while_we_run_is_left_alone(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	const struct fdb_entry before = { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true };
-	const struct fdb_entry after = { .layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = other, .fixed = true };
+	const struct fdb_entry before = {
+		.layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true
+	};
+	const struct fdb_entry after = {
+		.layer = FDB_LAYER_BRIDGE, .ifindex = VXLAN, .mac = other, .fixed = true
+	};
 
 	vn_noted(vn);
 	CU_ASSERT_EQUAL(vn_note_theirs(vn, &before), 0);
@@ -595,10 +653,12 @@ static void what_becomes_permanent_while_we_run_is_left_alone(void)
 
 	/* The kernel keeps our mark when somebody changes an entry of ours: it is ours. */
 	update(vn, other, "192.0.2.2", 1);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" }, { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL });
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" },
+	       { FDB_LAYER_BRIDGE, FDB_OP_ADD, VXLAN, NULL });
 	CU_ASSERT_EQUAL(vn_note_theirs(vn, &after), 0);
 	withdraw(vn, other, 1);
-	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
 
 	/* A port takes what was at it along. */
 	vn_port_gone(vn, TAP);
@@ -609,8 +669,10 @@ static void a_vms_own_entry_on_its_own_port_is_taken_over(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
 
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true });
-	note(vn, (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = other, .fixed = true });
+	note(vn, (struct fdb_entry){
+			 .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = vm, .fixed = true });
+	note(vn, (struct fdb_entry){
+			 .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = other, .fixed = true });
 	vn_noted(vn);
 	CU_ASSERT_EQUAL(vn_pin(vn, vm, TAP), 0);
 	CU_ASSERT_EQUAL(vn_pin(vn, other, FORWARD), 0);
@@ -620,7 +682,9 @@ static void a_vms_own_entry_on_its_own_port_is_taken_over(void)
 static void somebody_elses_flood_destination_stays(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	const struct fdb_entry theirs = { .layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .vtep = ip("192.0.2.9"), .fixed = true };
+	const struct fdb_entry theirs = {
+		.layer = FDB_LAYER_VXLAN, .ifindex = VXLAN, .vtep = ip("192.0.2.9"), .fixed = true
+	};
 	struct ip members[] = { ip("192.0.2.9"), ip("192.0.2.2") };
 
 	note(vn, theirs);
@@ -645,8 +709,9 @@ struct kernel_tables {
 
 static bool same_key(const struct fdb_entry *a, const struct fdb_entry *b)
 {
-	return a->layer == b->layer && (a->layer == FDB_LAYER_NEIGHBOUR ? ip_cmp(a->ip, b->ip) == 0
-								       : mac_cmp(a->mac, b->mac) == 0);
+	return a->layer == b->layer &&
+	       (a->layer == FDB_LAYER_NEIGHBOUR ? ip_cmp(a->ip, b->ip) == 0
+						: mac_cmp(a->mac, b->mac) == 0);
 }
 
 static void audit(struct vn *vn, struct kernel_tables *kernel)
@@ -788,9 +853,11 @@ static void an_audit_leaves_packets_in_flight_alone(void)
 	CU_ASSERT_EQUAL(vn_collect(vn, changes, ROOM), 1);
 	CU_ASSERT_EQUAL(vn_hold(vn, vm, true), 0);
 	expect_none(vn);
-	kernel.entries[kernel.count++] = (struct fdb_entry) {
-		.layer = FDB_LAYER_BRIDGE, .ifindex = FORWARD, .mac = vm, .sticky = true, .ours = true
-	};
+	kernel.entries[kernel.count++] = (struct fdb_entry){ .layer = FDB_LAYER_BRIDGE,
+							     .ifindex = FORWARD,
+							     .mac = vm,
+							     .sticky = true,
+							     .ours = true };
 	audit(vn, &kernel);
 	expect_none(vn);
 }
@@ -804,7 +871,8 @@ static void an_audit_of_thousands_is_done_in_pieces(void)
 
 	vn_noted(vn);
 	for (unsigned i = 0; i < 5000; i++)
-		update(vn, (struct mac) { { 2, 0, 0, 0, (uint8_t) (i >> 8), (uint8_t) i } }, "192.0.2.2", 1);
+		update(vn, (struct mac){ { 2, 0, 0, 0, (uint8_t) (i >> 8), (uint8_t) i } },
+		       "192.0.2.2", 1);
 	while (vn_has_changes(vn))
 		(void) vn_collect(vn, changes, ROOM);
 	for (vn_audit_begin(vn); vn_audit_next(vn, asked, ROOM, &count); pieces++) {
@@ -837,7 +905,8 @@ static void on_changed(void *userdata, struct mac mac, const struct mapping *map
 static void changes_are_told(void)
 {
 	_cleanup_(vn_freep) struct vn *vn = new_vn();
-	struct mapping one = mapping(vm, "192.0.2.2", 1), gone = { .vni = VNI, .mac = vm, .generation = 1 };
+	struct mapping one = mapping(vm, "192.0.2.2", 1),
+		       gone = { .vni = VNI, .mac = vm, .generation = 1 };
 	struct nvo3_message add = { .kind = NVO3_UPDATE, .mappings = &one, .mapping_count = 1 };
 	struct nvo3_message remove = { .kind = NVO3_UPDATE, .removed = &gone, .removed_count = 1 };
 	struct seen seen = { 0 };
@@ -910,7 +979,8 @@ static void only_what_nobody_here_needs_is_forgotten(void)
 	(void) vn_collect(vn, changes, ROOM);
 	CU_ASSERT_TRUE(vn_forget(vn, vm));
 	CU_ASSERT_EQUAL(vn_mapping_count(vn), 0);
-	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL }, { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
+	EXPECT(vn, { FDB_LAYER_BRIDGE, FDB_OP_DELETE, VXLAN, NULL },
+	       { FDB_LAYER_VXLAN, FDB_OP_DELETE, VXLAN, "192.0.2.2" });
 	CU_ASSERT_FALSE(vn_forget(vn, vm));
 }
 
