@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lab import LabError, TimedOut, wait_until
 
-from . import ledger, leftovers, questions, tcp
+from . import drops, ledger, leftovers, questions, tcp
 from .events import require_one
 from .stream import Stream, artefacts
 
@@ -49,6 +49,7 @@ class Move:
     began_us: int
     seconds: float = 0.0
     early_drops: int = 0  # by the tap's full queue before STOP: the guest was too slow
+    drops: dict = field(default_factory=dict)  # drops.grown()
     stop: object = None  # events.Event
     resume: object = None
     tracks: dict = field(default_factory=dict)  # NVE name: its fdb.Track
@@ -138,11 +139,13 @@ def open_stream(room, load):
 
 def _stream_and_watch(room, move):
     before = _tcp_counters(room, move.load)
+    dropped = drops.counters(room, move.load)
     with open_stream(room, move.load) as stream:
         stream.run_for(SIDE_S)
         _watch(room, move)
         stream.run_for(SIDE_S)
         move.report = stream.finish()
+    move.drops = drops.grown(dropped, drops.counters(room, move.load))
     move.tcp = tcp.difference(before, _tcp_counters(room, move.load))
 
 
@@ -233,6 +236,7 @@ def record(room, move):
         "converged_each_ms": {name: _rounded(value) for name, value in converged.items()},
         "leftovers": len(move.leftover), "leftover_items": move.leftover,
         "migration_s": round(move.seconds, 3), "machine_drops": report["up"]["backlog_drops"],
+        "drops": move.drops,
         "invalid": to_guest, "invalid_from_guest": from_guest,
         **ledger.figures(move.ledger), **(_tcp(move) if load.tcp else {}), **move.flooded,
     }

@@ -58,6 +58,8 @@ One JSON object per move (--json):
                        anew, both times
   machine_drops        packets that the whole machine meanwhile dropped from full backlogs (/proc/net/softnet_stat):
                        not 0 on a machine that does other things; then a loss may be of the lab's making
+  drops                which counters of dropped or erroneous packets grew meanwhile, of any device or queue of the lab,
+                       and of the guest; a lane's, which is gone by then, are in dropped_by_agent
   invalid, invalid_from_guest   why this move's counts are the lab's fault (a full socket buffer, a rate that was
                        not held); such counts are left out of the summary
 The last object has "summary": true, and a cell each with totals, medians and maxima; downtime_packets is what the

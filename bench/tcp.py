@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """TCP's retransmissions and timeouts at both ends of a stream, of all its connections: the kernels' own counters."""
 
-import json
-import socket
+from .guest_info import guest_info
 
-from lab.image import PROBE_PORT
-
-INFO_TIMEOUT_S, INFO_MAX = 5, 4096
 _MIB = {"retransmissions": ("Tcp:", "RetransSegs"), "timeouts": ("TcpExt:", "TCPTimeouts")}
 
 
@@ -17,21 +13,9 @@ def _peer_counters(tenant):
     return {key: int(tables[group][name]) for key, (group, name) in _MIB.items()}
 
 
-def _guest_counters(tenant, address):
-    """The same of the guest's kernel, which its probe tells."""
-    with tenant.namespace():
-        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    with sock:
-        sock.settimeout(INFO_TIMEOUT_S)
-        sock.connect((address, PROBE_PORT))
-        sock.sendall(b"INFO\n")
-        with sock.makefile("rb") as answer:
-            return json.loads(answer.readline(INFO_MAX))["tcp"]
-
-
 def counters(tenant, address):
     """So far: of the kernel of TENANT, and of that of the guest at ADDRESS."""
-    return {"peer": _peer_counters(tenant), "guest": _guest_counters(tenant, address)}
+    return {"peer": _peer_counters(tenant), "guest": guest_info(tenant, address)["tcp"]}
 
 
 def difference(before, after):
