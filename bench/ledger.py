@@ -56,12 +56,14 @@ def figures(found):
     switched, _ = _found(move, "switched", "")
     _, released = _found(move, "released", _RELEASED)
     doubted, _ = _found(move, "not-exact", "")
+    trouble, _ = _found(move, "trouble", "")
     heard_us = int(heard.group(1)) if heard else None
     return {
         "stop_heard_us": heard_us,
         "switch_us": switched["at_us"] - stop["at_us"] - heard_us if stop and switched else None,
         **dict(zip(("pulled", "swallowed", "doubtful"), map(int, released.groups()) if released else (None,) * 3)),
         "not_exact": doubted["detail"] if doubted else None,
+        "trouble": trouble["detail"] if trouble else None,
         "dropped_by_agent": move["dropped"],
     }
 

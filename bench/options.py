@@ -43,6 +43,7 @@ One JSON object per move (--json):
                        entry for the way to the new NVE was installed (the agent's ledger; rehome only)
   pulled swallowed doubtful dropped_by_agent   packets: read back from the tap's queue; that QEMU certainly, perhaps
                        threw away and were sent again; that found no room (the same ledger)
+  trouble              why the tap's queue, or what QEMU threw away, may not have been read as a whole; null: none
   not_exact            with --guest-ring: why the guest's ring did not tell what QEMU threw away; null: it did
   longest_stall_ms retransmissions timeouts tcp_alive   with --tcp: 64 bytes echoed every 2 ms over a connection of this
                        move's own (TCP_INFO at the peer); a blackout of more than 200 ms, the least timeout of

@@ -279,6 +279,15 @@ void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us)
 		inflight->unlocked_us = unlocked_us;
 }
 
+/*
+ * A stall of the whole host of 0.2 s, and the burst that follows, can fill the tail: what QEMU
+ * swallowed is most likely still there, because it is older than what was in the tap's queue.
+ */
+static bool can_be_seen(int settled)
+{
+	return settled == 0 || settled == -ENOBUFS || settled == -ETIMEDOUT;
+}
+
 /* Asks the guest's ring, where it is known; the tail is settled. */
 static void ask_ring(struct inflight *inflight, struct swallowed_case *what)
 {
@@ -332,22 +341,23 @@ static void recover(struct inflight *inflight, uint64_t until_us, bool returning
 		.until_us = until_us,
 		.late = was_late(inflight),
 	};
-	int r;
+	int settled, r = 0;
 
 	if (!inflight->tail || !inflight->stopped_us || inflight->recovered)
 		return;
 	what.queues = tap_queue_count(inflight->tap);
-	r = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
-	if (r == 0) {
-		ask_ring(inflight, &what);
+	settled = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
+	if (can_be_seen(settled)) {
+		if (settled != -ETIMEDOUT)
+			ask_ring(inflight, &what);
 		if (returning && see_what_was_kept(inflight, &first))
 			what.first_since = &first;
 		r = swallowed_recover(inflight->tail, &what, &inflight->parked, &found);
 	}
 	counters->swallowed = found.certain;
 	counters->doubtful = found.doubtful;
-	if (r < 0)
-		counters->tap_error = r;
+	if (r < 0 || settled < 0)
+		counters->tap_error = r < 0 ? r : settled;
 	/*
 	 * It is closed at the end: closing a packet socket awaits an RCU grace period, and packets
 	 * are waiting.

@@ -62,7 +62,7 @@ struct inflight_counters {
 	uint32_t park_us;	/* the whole of inflight_park() */
 	uint32_t release_us;	/* how long what was held took to leave, in ... */
 	uint32_t rounds;	/* ... so many rounds (kernel_forward.c) */
-	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -EOVERFLOW ... */
+	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -ENOBUFS ... */
 	bool exact;		/* the guest's ring told what QEMU swallowed: nothing is doubtful, ... */
 	int ring_error;		/* ... or why not: -ENOENT not known where it is, or of guest_ring.h */
 	uint32_t ring_us;	/* how long reading the ring took, with the VM stopped, and ... */

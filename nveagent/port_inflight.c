@@ -134,6 +134,12 @@ static void note_exactness(struct port *port, const struct inflight_counters *co
 			  why_not_exact(counters->ring_error));
 }
 
+static const char *tap_trouble(int error)
+{
+	return error == -ENOBUFS ? "a burst left no room to keep all that was given to it"
+				 : strerror(-error);
+}
+
 static void note_release(struct port *port)
 {
 	struct inflight_counters counters;
@@ -151,7 +157,7 @@ static void note_release(struct port *port)
 		  counters.unheld ? "; no sch_tbf: may be overtaken" : "");
 	note_exactness(port, &counters);
 	if (counters.tap_error)
-		port_note(port, "trouble", "the tap's queue: %s", strerror(-counters.tap_error));
+		port_note(port, "trouble", "the tap's queue: %s", tap_trouble(counters.tap_error));
 }
 
 /* In slices, because another VM may stop meanwhile. Peers are told when all of it has gone. */

@@ -20,10 +20,10 @@ struct ring {
 	struct parked_frame *frames;
 	bool *found;
 	size_t count;
-	size_t first;	/* all before it are found */
-	size_t to_find; /* of those that the tail has, too */
+	size_t next;	    /* behind the one found last: the likely one */
+	size_t to_find;	    /* of those that the tail has, too */
 	uint64_t oldest_us; /* when the oldest one found left by the tap */
-	size_t place;	/* in the order they were parked: of the one found last; count before that */
+	size_t place; /* in the order they were parked: of the one found last; count before that */
 };
 
 /* A frame that QEMU swallowed. */
@@ -62,22 +62,28 @@ static int ring_of(const struct parked *parked, struct ring *ring)
 	return 0;
 }
 
+static bool is_that(const struct ring *ring, size_t i, const struct tail_frame *frame)
+{
+	const struct parked_frame *candidate = &ring->frames[i];
+
+	return !ring->found[i] && candidate->size == frame->size &&
+	       memcmp(candidate->data, frame->data, frame->size) == 0;
+}
+
 /*
- * True when @frame was still in the ring. With one queue the first frame not found yet is the
- * one.
+ * True when @frame was still in the ring. With one queue it is the next one, but behind a gap in
+ * the tail.
  */
 static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 {
-	while (ring->first < ring->count && ring->found[ring->first])
-		ring->first++;
-	for (size_t i = ring->first; i < ring->count; i++) {
-		const struct parked_frame *candidate = &ring->frames[i];
+	for (size_t n = 0; n < ring->count; n++) {
+		size_t i = (ring->next + n) % ring->count;
 
-		if (ring->found[i] || candidate->size != frame->size ||
-		    memcmp(candidate->data, frame->data, frame->size) != 0)
+		if (!is_that(ring, i, frame))
 			continue;
 		ring->found[i] = true;
-		ring->to_find -= !is_group(candidate);
+		ring->next = i + 1;
+		ring->to_find -= !is_group(&ring->frames[i]);
 		ring->place = ring->count - 1 - i;
 		ring->oldest_us = frame->at_us;
 		return true;

@@ -265,13 +265,12 @@ static int list_frames(struct tail *tail)
 
 int tail_settle(struct tail *tail, uint64_t since_us)
 {
-	int r = await_last(tail);
+	int waited = await_last(tail);
+	int r = list_frames(tail);
 
-	if (r == 0)
-		r = list_frames(tail);
-	if (r == 0 && tail->full_until_us > since_us)
-		r = -EOVERFLOW;
-	return r;
+	if (r < 0)
+		return r;
+	return tail->full_until_us > since_us ? -ENOBUFS : waited;
 }
 
 bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame)

@@ -28,7 +28,7 @@
 enum {
 	TAIL_BLOCK_SIZE = 256 << 10,	/* a GSO bundle of 64 KiB fits */
 	TAIL_BLOCKS = 64,		/* 16 MiB */
-	TAIL_BLOCKS_FREE = 24,		/* always kept for the kernel by tail_trim(): 60 MB/s */
+	TAIL_BLOCKS_FREE = 32,		/* always kept for the kernel by tail_trim(): 80 MB/s */
 	TAIL_KEEP_US = 1000000,		/* frames younger than that are kept if there is room */
 	TAIL_RETIRE_MS = 20,		/* after that the kernel closes a block that has frames */
 	TAIL_FRAMES_MAX = 8192,		/* that tail_list() gives */
@@ -60,9 +60,9 @@ int tail_widen(struct tail *tail);
 void tail_trim(struct tail *tail);
 
 /*
- * Waits until every frame captured so far can be seen; call it when no more are coming. Returns 0,
- * -ETIMEDOUT after TAIL_SETTLE_MS, -EOVERFLOW when the ring was full, so that frames may be missing
- * that left after @since_us (CLOCK_REALTIME), or -ENOMEM.
+ * Waits until every frame captured so far can be seen; call it when no more are coming. Returns 0
+ * or -ENOMEM; or -ETIMEDOUT after TAIL_SETTLE_MS, -ENOBUFS when the ring was full: then frames may
+ * be missing that left after @since_us (CLOCK_REALTIME), and those that are there can be seen.
  */
 int tail_settle(struct tail *tail, uint64_t since_us);
 

@@ -15,6 +15,7 @@
 
 enum {
 	FRAME_SIZE = 200,
+	LARGE = 1400,
 	EXPERIMENTAL = 0x88b5, /* IEEE 802 local experimental 1 */
 	FRAMES = 10,
 };
@@ -321,6 +322,60 @@ static void a_long_queue_moves_the_limit(void)
 	end(&scene);
 }
 
+/* The number of the next frame for the VM in the ring, which is a large one. */
+static uint32_t next_large(struct scene *scene, uint8_t frame[static LARGE])
+{
+	size_t size;
+
+	do
+		size = tap_read(scene->tap, frame, LARGE);
+	while (size > 0 && memcmp(frame, vm.octet, MAC_SIZE) != 0);
+	CU_ASSERT_EQUAL_FATAL(size, LARGE);
+	return frame_number(frame);
+}
+
+static bool is_full(void *userdata)
+{
+	return tail_settle(userdata, 0) == -ENOBUFS;
+}
+
+/*
+ * A burst that the guest did not keep up with fills the tail, and QEMU reads one more after STOP:
+ * that one is older than all that found no room.
+ */
+static void a_full_tail_still_tells(void)
+{
+	enum {
+		BURST = 5 * TAIL_BLOCKS * (TAIL_BLOCK_SIZE / LARGE) / 4,
+		TAKEN = BURST / 2,
+	};
+	struct scene scene = begin();
+	struct parked_frame frame = { 0 };
+	uint8_t data[LARGE];
+	size_t at = 0;
+
+	CU_ASSERT_TRUE_FATAL(run("ip link set tap0 txqueuelen 20000"));
+	for (uint32_t number = 0; number < BURST; number++) {
+		numbered_frame(vm, sender, EXPERIMENTAL, number, LARGE, data);
+		CU_ASSERT_EQUAL_FATAL(raw_port_send(scene.port, NULL, data, LARGE), 0);
+	}
+	for (uint32_t number = 0; number < BURST; number++) {
+		CU_ASSERT_EQUAL_FATAL(next_large(&scene, data), number);
+		if (number >= TAKEN)
+			CU_ASSERT_EQUAL_FATAL(
+				parked_add(&scene.parked, &no_vnet, data, LARGE, false), 0);
+	}
+	CU_ASSERT_TRUE(eventually(is_full, scene.tail));
+
+	recover_when(&scene, clock_realtime_us(), UINT64_MAX, 1, true, 1, 1);
+	for (uint32_t number = TAKEN - 2; number < BURST; number++) {
+		CU_ASSERT_TRUE_FATAL(parked_next(&scene.parked, &at, &frame));
+		CU_ASSERT_EQUAL(frame_number(frame.data), number);
+	}
+	CU_ASSERT_FALSE(parked_next(&scene.parked, &at, &frame));
+	end(&scene);
+}
+
 static void nothing_was_swallowed(void)
 {
 	struct scene scene = scene_with(0);
@@ -544,7 +599,7 @@ NETNS_MAIN("swallowed", needs,
 	   UNIT_TEST(doubts_nothing_older_than_its_limit),
 	   UNIT_TEST(the_limit_cuts_between_two_frames),
 	   UNIT_TEST(a_long_queue_moves_the_limit),
-	   UNIT_TEST(nothing_was_swallowed),
+	   UNIT_TEST(a_full_tail_still_tells), UNIT_TEST(nothing_was_swallowed),
 	   UNIT_TEST(what_left_later_does_not_count),
 	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
 	   UNIT_TEST(the_guests_ring_leaves_no_doubt),
