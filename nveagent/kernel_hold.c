@@ -330,7 +330,7 @@ int kernel_hold_read(struct kernel_hold *hold, struct kernel_hold_counters *ret_
 		.dropped = queue.dropped,
 		.queued = queue.queued,
 		.queued_bytes = queue.queued_bytes,
-		.fillers = hold->fillers,
+		.fillers = hold->fillers - (hold->holds ? FILLERS_WAITING : 0),
 	};
 	return 0;
 }

@@ -66,7 +66,7 @@ enum {
 
 struct kernel_hold_counters {
 	uint64_t dropped, queued, queued_bytes; /* packets, and bytes of those that wait */
-	uint64_t fillers; /* frames of our own that were sent; the device counts each as a drop */
+	uint64_t fillers; /* frames of our own that have left; the device counts each as a drop */
 };
 int kernel_hold_read(struct kernel_hold *hold, struct kernel_hold_counters *ret_counters);
 
