@@ -256,6 +256,21 @@ class _SourceAgentEnded(_SourceAgentRestarted):
         return 0
 
 
+class _SourceAgentRestartedInPrecopy(_AgentKilled):
+    """The source's agent is killed when it has said yes to the move, and starts anew before the guest stops."""
+
+    event, data = MIGRATION, '"active"'
+    bound = "0: it is asked again; else packets from STOP until it was ready again"
+
+    def agent_host(self):
+        return self.source
+
+    @staticmethod
+    def bound_ms(move):
+        late_ms = (move.fault.over_us - move.stop_us) / 1000
+        return late_ms + UNTIL_SWITCH_MS if late_ms > 0 else 0
+
+
 class _UnderlayCut(Fault):
     """A host's cable is out for CUT_S from STOP on. The migration, too, uses the underlay."""
 
@@ -322,6 +337,7 @@ FAULTS = {
     "job-aborted-at-pre-switchover": _JobAbortedAtPreSwitchover,
     "dest-agent-killed": _DestAgentKilled,
     "dest-agent-down-at-resume": _DestAgentDownAtResume,
+    "source-agent-restarted-in-precopy": _SourceAgentRestartedInPrecopy,
     "source-agent-restarted-in-blackout": _SourceAgentRestarted,
     "source-agent-ended-in-blackout": _SourceAgentEnded,
     "underlay-cut-in-blackout": _UnderlayCut,

@@ -141,6 +141,10 @@ void moves_member_left(struct directory *directory, struct vni *vni, const struc
 	}
 }
 
+/*
+ * An NVE that was started anew while its VM leaves has forgotten that it said yes, and would not be
+ * ready for the VM's stop. A second answer changes nothing.
+ */
 void moves_ask_again(struct directory *directory, const struct nve *nve)
 {
 	const struct member *member;
@@ -148,7 +152,7 @@ void moves_ask_again(struct directory *directory, const struct nve *nve)
 
 	TAILQ_FOREACH(member, &nve->members, of_nve)
 		TAILQ_FOREACH(move, &member->vni->moves, of_vni)
-			if (move->state == MOVE_ASKED && move->from == nve)
+			if (move->from == nve)
 				ask_owner(directory, move);
 }
 

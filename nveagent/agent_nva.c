@@ -86,6 +86,13 @@ static void on_committed(struct agent *agent, const struct nvo3_message *message
 	port_input(port, MOBILITY_COMMITTED);
 }
 
+/* Asked again, because our session or our life is a new one. */
+static bool has_consented(const struct port *port, const struct consent *consent)
+{
+	return port->state == MOBILITY_ARMED && port->consent_id == consent->id &&
+	       ip_cmp(port->other, consent->vtep) == 0;
+}
+
 static void consider(struct agent *agent, const struct consent *consent)
 {
 	struct port *port = port_find(agent, consent->vni, consent->mac);
@@ -97,8 +104,7 @@ static void consider(struct agent *agent, const struct consent *consent)
 		.granted = true,
 	};
 
-	if (!port) {
-		/* Nothing is here; the directory is behind. */
+	if (!port || has_consented(port, consent)) { /* nothing is here: the directory is behind */
 		(void) nva_link_send(agent->nva, &yes);
 		return;
 	}

@@ -58,10 +58,15 @@ static void note_wish(struct check *check, struct record *record, unsigned nve,
 		*wanted_us = now_us(check);
 }
 
+/* A yes is for good: who starts anew is asked again, and may have forgotten it. */
 static void note_answer(struct record *record, const struct nvo3_message *message)
 {
-	if (message->kind == NVO3_CONSENTED)
-		record->consented = message->granted;
+	if (message->kind == NVO3_CONSENTED && message->granted) {
+		record->consented = true;
+		record->consent_id = message->id;
+	} else if (message->kind == NVO3_CONSENTED && message->id != record->consent_id) {
+		record->consented = false;
+	}
 	if (message->kind == NVO3_ABORT && message->generation == 0)
 		record->consented = false;
 }
@@ -97,6 +102,7 @@ void check_owner_forget(struct check *check)
 	for (size_t i = 0; i < SIM_ENDPOINTS_MAX; i++) {
 		memset(check->records[i].wanted_us, 0, sizeof(check->records[i].wanted_us));
 		check->records[i].handover.from = 0;
+		check->records[i].consent_id = 0;
 	}
 }
 

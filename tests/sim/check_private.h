@@ -13,6 +13,7 @@ struct record {
 	uint64_t heard;			 /* the newest one that an NVE was told */
 	uint8_t owner;			 /* in the directory */
 	bool learned, consented;
+	uint64_t consent_id; /* the question that was answered so; 0: not known */
 	uint64_t wanted_us[SIM_NVES_MAX]; /* since when that NVE has wanted it; 0: it does not */
 	struct {
 		uint8_t from; /* 0: nobody is waited for */

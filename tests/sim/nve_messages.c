@@ -64,6 +64,13 @@ static void on_granted(struct nve *nve, const struct nvo3_message *message)
 	}
 }
 
+/* Asked again, because our session or our life is a new one. */
+static bool has_consented(const struct port *port, const struct consent *consent)
+{
+	return port->state == MOBILITY_ARMED && port->consent_id == consent->id &&
+	       ip_cmp(port->other, consent->vtep) == 0;
+}
+
 static void consider(struct nve *nve, const struct consent *consent)
 {
 	struct port *port = port_of(nve, consent->vni, consent->mac);
@@ -75,7 +82,7 @@ static void consider(struct nve *nve, const struct consent *consent)
 		.granted = true,
 	};
 
-	if (!port) {
+	if (!port || has_consented(port, consent)) {
 		agent_send(nve, &yes);
 		return;
 	}

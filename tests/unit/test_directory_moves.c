@@ -363,18 +363,28 @@ static void an_intent_said_again_is_answered_under_its_new_id(void)
 	CU_ASSERT_EQUAL(message->id, world->last_id);
 }
 
+/* It may have been started anew, and have forgotten that it said yes. */
 static void an_owner_that_comes_back_is_asked_again(void)
 {
-	WORLD(world);
-	struct pair pair;
-	const struct nvo3_message *message;
+	static const enum state states[] = { ASKED, GRANTED };
 
-	prepare(world, ASKED, &pair);
-	disconnect(world, pair.other);
-	(void) connect_as(world, "hv1", "192.0.2.1", 1);
-	(void) take(world, pair.other, NVO3_WELCOME);
-	message = take(world, pair.other, NVO3_CONSENT);
-	CU_ASSERT_EQUAL(message->id, pair.consent_id);
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		WORLD(world);
+		struct pair pair;
+		const struct nvo3_message *message;
+
+		prepare(world, states[i], &pair);
+		disconnect(world, pair.other);
+		(void) connect_as(world, "hv1", "192.0.2.1", 1);
+		(void) take(world, pair.other, NVO3_WELCOME);
+		message = take(world, pair.other, NVO3_CONSENT);
+		CU_ASSERT_EQUAL(message->id, pair.consent_id);
+		if (states[i] == ASKED)
+			continue;
+		answer_consent(world, pair.other, pair.consent_id, true);
+		answer_consent(world, pair.other, pair.consent_id, false);
+		CU_ASSERT_TRUE(is_quiet(world)); /* it stands */
+	}
 }
 
 static void an_abort_reaches_the_other_side(void)
