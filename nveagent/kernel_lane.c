@@ -311,20 +311,33 @@ static int prepare(struct kernel_lane *lane)
 	return build_take(lane);
 }
 
+/* Without a device; NULL when out of memory. */
+static struct kernel_lane *lane_alloc(struct kernel *kernel, const struct vni_devices *devices,
+				      struct mac mac, struct ip new_vtep)
+{
+	struct kernel_lane *lane = calloc(1, sizeof(*lane));
+
+	if (lane)
+		*lane = (struct kernel_lane){
+			.kernel = kernel,
+			.devices = *devices,
+			.mac = mac,
+			.new_vtep = new_vtep,
+		};
+	return lane;
+}
+
 int kernel_lane_new(struct kernel *kernel, const struct vni_devices *devices, struct mac mac,
 		    struct ip new_vtep, const struct kernel_lane *twin,
 		    struct kernel_lane **ret_lane)
 {
-	_cleanup_(kernel_lane_freep) struct kernel_lane *lane = calloc(1, sizeof(*lane));
+	_cleanup_(kernel_lane_freep) struct kernel_lane *lane =
+		lane_alloc(kernel, devices, mac, new_vtep);
 	int r;
 
 	if (!lane)
 		return -ENOMEM;
 
-	lane->kernel = kernel;
-	lane->devices = *devices;
-	lane->mac = mac;
-	lane->new_vtep = new_vtep;
 	lane->source_port = twin ? twin->source_port : 0;
 	r = prepare(lane);
 	if (r < 0)
@@ -350,15 +363,11 @@ static int adopt(struct kernel_lane *lane)
 int kernel_lane_adopt(struct kernel *kernel, const struct vni_devices *devices, struct mac mac,
 		      struct ip new_vtep, uint32_t ifindex, struct kernel_lane **ret_lane)
 {
-	struct kernel_lane *lane = calloc(1, sizeof(*lane));
+	struct kernel_lane *lane = lane_alloc(kernel, devices, mac, new_vtep);
 	int r;
 
 	if (!lane)
 		return -ENOMEM;
-	lane->kernel = kernel;
-	lane->devices = *devices;
-	lane->mac = mac;
-	lane->new_vtep = new_vtep;
 	lane->ifindex = ifindex;
 	r = adopt(lane);
 	if (r < 0) {
