@@ -7,11 +7,11 @@
  *                          │                     │ (directory_lease.c)
  *                          │ resync_end_us       │
  *                          ▼                     ▼
- *             what this session has not      everything of it is
- *             confirmed is removed           removed; unknown again
+ *             what the NVE has not           everything of it is
+ *             confirmed by then is removed   removed; unknown again
  *
- * A member that has no session, or has not subscribed in this one, is still shown to the others
- * (its VMs run), but is sent nothing and waited for by nobody: when it comes back it gets a
+ * A member that has no session, or has not subscribed in its present one, is still shown to the
+ * others (its VMs run), but is sent nothing and waited for by nobody: when it comes back it gets a
  * snapshot.
  */
 #include <errno.h>

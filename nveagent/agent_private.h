@@ -74,7 +74,7 @@ struct agent_vn {
 	size_t port_count;
 	struct late *late;		/* what still comes for endpoints that left */
 	int conntrack_zone;		/* of its VMs' connections; AGENT_CONNTRACK_NONE */
-	bool current;			/* what the directory has of it is known: a whole snapshot of this session has come */
+	bool current;			/* a whole snapshot of the session with the NVA has come */
 	bool behind;			/* the kernel refused something; the next reconcile brings it in */
 	struct loop_timer *reconcile;	/* until what the kernel refused is tried again */
 	unsigned retry;			/* of which parts */

@@ -73,7 +73,7 @@ uint32_t nva_link_features(const struct nva_link *link);
 /* Of the session, or of the next attempt; borrowed. */
 const struct nva_endpoint *nva_link_endpoint(const struct nva_link *link);
 
-/* A number no request of this session has had yet. */
+/* A number that no request of the present session has had yet. */
 uint64_t nva_link_next_id(struct nva_link *link);
 
 /*

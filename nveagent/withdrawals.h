@@ -31,16 +31,16 @@ DEFINE_CLEANUP(struct withdrawals, withdrawals_free)
 
 /* 0 or -ENOMEM. */
 int withdrawals_add(struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
-/* A session begins. */
+/* A session with the NVA begins. */
 void withdrawals_begin_session(struct withdrawals *withdrawals);
 /* It is served here again. */
 void withdrawals_remove(struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
 bool withdrawals_has(const struct withdrawals *withdrawals, uint32_t vni, struct mac mac);
 
 /*
- * @vn holds the whole snapshot of this session: what was withdrawn in an earlier one and is not
- * shown at @vtep any more is done with. Calls @again, which may remove that one, for each mapping
- * that still is; it counts as withdrawn in this session then.
+ * @vn holds the whole snapshot of the session with the NVA: what was withdrawn in an earlier one
+ * and is not shown at @vtep any more is done with. Calls @again, which may remove that one, for each
+ * mapping that still is; it counts as withdrawn in the present session then.
  */
 void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, struct ip vtep,
 		       void (*again)(void *userdata, const struct mapping *mapping),
