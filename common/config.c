@@ -9,9 +9,9 @@
  *                                     `-- "[name argument]": open_section() makes the target
  *
  * libinih splits "key = value", drops comments and trims blanks. Its Debian build reports neither
- * line numbers nor sections without keys, and cuts long lines and section names silently, so the
- * lines are counted and measured here, and a section's line is read here and shown to libinih as an
- * empty one.
+ * line numbers nor sections without keys, cuts long lines and section names silently, and takes a #
+ * behind a value for a part of it, so the lines are counted, measured and rid of that here, and a
+ * section's line is read here and shown to libinih as an empty one.
  *
  * The first error ends the reading: feed_line() then tells libinih that the file is over.
  */
@@ -201,6 +201,16 @@ static int read_line(struct reader *reader, char *text, size_t size)
 	return c == '\n' || length > 0;
 }
 
+/* From a # behind a blank on; libinih does the same from a ; on. */
+static void drop_comment(char *text)
+{
+	for (char *at = strchr(text, '#'); at; at = strchr(at + 1, '#'))
+		if (at > text && isspace((unsigned char) at[-1])) {
+			*at = '\0';
+			return;
+		}
+}
+
 /* What libinih calls for each line: fgets() without the newline, which it would trim. */
 static char *feed_line(char *text, int size, void *userdata)
 {
@@ -219,6 +229,7 @@ static char *feed_line(char *text, int size, void *userdata)
 			return NULL;
 		*start = '\0';
 	}
+	drop_comment(start);
 
 	/* An indented line would continue the value above it. */
 	memmove(text, start, strlen(start) + 1);

@@ -5,8 +5,8 @@
  * A program describes its sections and keys in tables; unknown sections and keys, repeated keys and
  * values that do not parse are errors that name the file and the line. Sections may carry an
  * argument: "[vni 100]"; whether two with one argument are allowed is for their open() to say. One
- * without argument stands in the file once. What follows " ;" in a line is a comment. Lines are
- * shorter than 200 bytes, which is what Debian's libinih holds.
+ * without argument stands in the file once. What follows " ;" or " #" in a line is a comment. Lines
+ * are shorter than 200 bytes, which is what Debian's libinih holds.
  */
 #ifndef REHOME_COMMON_CONFIG_H
 #define REHOME_COMMON_CONFIG_H

@@ -140,9 +140,9 @@ static const char sample[] = "\xef\xbb\xbf# The agent of one host\n"
 			     "peers = 192.0.2.10:7365, [2001:db8::10]:7365 ; both families\n"
 			     "\n"
 			     "  [vni 100]   # indented, as its key is\r\n"
-			     "  bridge=br100\r\n"
+			     "  bridge=br100 # as on each host\r\n"
 			     "[vni\t200]\n"
-			     "bridge : br200\n"
+			     "bridge : br200\t#; of both\n"
 			     "; no key: its bridge is made\n"
 			     "[ vni   300 ]\n"
 			     "[vni]";
@@ -178,6 +178,16 @@ static void reads_sections_and_keys(void)
 	expect_lines(&settings.networks[1], 8, 9);
 	expect_lines(&settings.networks[2], 11, 0);
 	expect_lines(&settings.networks[3], 12, 0);
+}
+
+/* As in a URI; only behind a blank it begins a comment. */
+static void keeps_a_hash_inside_a_value(void)
+{
+	char message[CONFIG_MESSAGE_SIZE];
+	struct settings settings;
+
+	CU_ASSERT_EQUAL_FATAL(read_text("[agent]\nname = a#b # c # d\n", &settings, message), 0);
+	CU_ASSERT_STRING_EQUAL(settings.name, "a#b");
 }
 
 static void reads_an_empty_file(void)
@@ -310,7 +320,8 @@ static void cuts_a_long_message(void)
 	CU_ASSERT_EQUAL(strnlen(message, sizeof(message)), sizeof(message) - 1);
 }
 
-UNIT_MAIN("config", UNIT_TEST(reads_sections_and_keys), UNIT_TEST(reads_an_empty_file),
+UNIT_MAIN("config", UNIT_TEST(reads_sections_and_keys),
+	  UNIT_TEST(keeps_a_hash_inside_a_value), UNIT_TEST(reads_an_empty_file),
 	  UNIT_TEST(survives_every_truncation), UNIT_TEST(says_what_is_wrong_and_where),
 	  UNIT_TEST(refuses_binary_data), UNIT_TEST(refuses_a_line_that_would_be_cut),
 	  UNIT_TEST(says_why_a_file_cannot_be_read), UNIT_TEST(cuts_a_long_message))
