@@ -3,16 +3,15 @@
  * control.h - the NVA's control socket: one JSON object per line, one line back for each.
  *
  *   {"op":"status"}              -> {"ok":true, "name":..., "nves":[...], "vnis":[...],
- *   "counters":{...}, "store":{...}}
- *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}         without "vni": of all
- *   VNIs
+ *                                   "counters":{...}, "store":{...}}
+ *   {"op":"mappings","vni":100}  -> {"ok":true, "mappings":[...]}; without "vni": of all VNIs
  *   {"op":"reassign","vni":100,"mac":"...","to":"hv2"}, or with "vm" for "mac"; "dry_run":true
  *                                -> {"ok":true, "mappings":[...]}, once that is durable
  *   {"op":"export"}              -> an export (control_transfer.h), after which it closes
- *   {"op":"import"}              -> {"ok":true}; then the lines of an export, and one answer to all of them:
- *                                   {"ok":true, "taken":..., "kept":...}
- *   anything else                -> {"ok":false, "error":"..."}           as for a client over
- *   the cap, unasked
+ *   {"op":"import"}              -> {"ok":true}; then the lines of an export, and one answer to
+ *                                   all of them: {"ok":true, "taken":..., "kept":...}
+ *   anything else                -> {"ok":false, "error":"..."}; so is, unasked, what a client
+ *                                   over the cap is told
  */
 #ifndef REHOME_NVA_CONTROL_H
 #define REHOME_NVA_CONTROL_H
@@ -27,8 +26,7 @@ enum {
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_LINE_MAX = 4096,
 	CONTROL_INPUT_MAX = 2 * CONTROL_LINE_MAX, /* read ahead of the line that is answered */
-	CONTROL_OUTPUT_PAUSE =
-		1 << 20, /* a client that does not read its answers is not read from */
+	CONTROL_OUTPUT_PAUSE = 1 << 20,	/* bytes; who does not read its answers is not read from */
 };
 
 struct control;

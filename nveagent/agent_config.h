@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* agent_config.h - the agent's configuration file; nveagent.conf(5) describes each key. */
+/* agent_config.h - the agent's configuration file; docs/operations.md describes each key. */
 #ifndef REHOME_NVEAGENT_AGENT_CONFIG_H
 #define REHOME_NVEAGENT_AGENT_CONFIG_H
 
