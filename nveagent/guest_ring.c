@@ -27,9 +27,12 @@ struct element {
 	uint32_t id, length;
 };
 
-/* Until @at_us the next element was @position; @at_us: CLOCK_REALTIME. */
+/*
+ * Until @at_us the next element was @position; the guest had all that had left by the tap before
+ * @caught_up_us (0: not known). CLOCK_REALTIME.
+ */
 struct look {
-	uint64_t at_us, position;
+	uint64_t at_us, caught_up_us, position;
 	bool has_witness;
 	struct delivered_witness witness; /* the newest element */
 };
@@ -40,6 +43,8 @@ struct guest_ring {
 	struct look looks[GUEST_RING_LOOKS]; /* number % GUEST_RING_LOOKS */
 	uint64_t look_count;
 	uint64_t position; /* of the next element, as of the newest look */
+	uint64_t empty_us; /* when the tap's queue was seen empty; 0: not since @caught_up_us */
+	uint64_t caught_up_us;
 	bool stopped;
 	int error; /* of the last look of all */
 	struct delivered_witness last[LAST_WITNESSES];
@@ -209,17 +214,32 @@ static bool find_witness(const struct guest_ring *ring, uint64_t position,
 	       read_offers(ring, position, &offers) == 0 && !offers.offered[element.id];
 }
 
-void guest_ring_look(struct guest_ring *ring, uint64_t now_us)
+/* Before the ring's index is read. */
+static void note_empty(struct guest_ring *ring, uint64_t now_us, bool empty)
+{
+	if (ring->empty_us && now_us >= ring->empty_us + GUEST_RING_DELIVERY_US) {
+		ring->caught_up_us = ring->empty_us;
+		ring->empty_us = 0;
+	}
+	if (empty && !ring->empty_us)
+		ring->empty_us = now_us;
+}
+
+void guest_ring_look(struct guest_ring *ring, uint64_t now_us, bool empty)
 {
 	uint64_t position = 0;
 	struct look *look;
 
-	if (ring->stopped || read_position(ring, &position) < 0)
+	if (ring->stopped)
+		return;
+	note_empty(ring, now_us, empty);
+	if (read_position(ring, &position) < 0)
 		return;
 	if (ring->look_count == 0 || position != ring->position)
 		ring->look_count++;
 	look = &ring->looks[(ring->look_count - 1) % GUEST_RING_LOOKS];
 	look->at_us = now_us;
+	look->caught_up_us = ring->caught_up_us;
 	if (ring->look_count == 1 || position != ring->position)
 		look->has_witness = find_witness(ring, position, &look->witness);
 	look->position = ring->position = position;
@@ -270,6 +290,11 @@ static uint64_t first_look(const struct guest_ring *ring)
 	return ring->look_count > GUEST_RING_LOOKS ? ring->look_count - GUEST_RING_LOOKS : 0;
 }
 
+static bool is_floor(const struct look *look, uint64_t since_us)
+{
+	return look->caught_up_us >= since_us || look->at_us >= since_us + GUEST_RING_LAG_US;
+}
+
 /*
  * The oldest look after which each frame that was delivered is known: an older one could be taken
  * for a known one with the same bytes. NULL: none.
@@ -277,7 +302,7 @@ static uint64_t first_look(const struct guest_ring *ring)
 static const struct look *find_floor(const struct guest_ring *ring, uint64_t since_us)
 {
 	for (uint64_t n = first_look(ring); n < ring->look_count; n++)
-		if (since_us > 0 && look_at(ring, n)->at_us >= since_us + GUEST_RING_LAG_US)
+		if (since_us > 0 && is_floor(look_at(ring, n), since_us))
 			return look_at(ring, n);
 	return NULL;
 }

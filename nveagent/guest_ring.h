@@ -14,6 +14,11 @@
  * every GUEST_RING_LOOK_US: a witness from then, and the lengths of the elements since, which the
  * used ring keeps.
  *
+ * Judging needs a place in the ring from which on every frame that was delivered is known. When the
+ * tap's queue is empty QEMU has read all that ever left by it, and GUEST_RING_DELIVERY_US later the
+ * guest has it: what follows is of frames that left since. A guest that is always behind is given
+ * GUEST_RING_LAG_US.
+ *
  * A look is seven reads of the guest's memory, microseconds without any part of QEMU. The guest may
  * write to what is being read: whatever comes out is bounded here, and made sense of, or not, in
  * delivered.c.
@@ -35,6 +40,7 @@ enum {
 	GUEST_RING_LOOK_US = 20000, /* 12,800 packets/s fill a ring of 256 meanwhile */
 	GUEST_RING_LOOKS = 16,	    /* kept, of those that saw something new */
 	GUEST_RING_LAG_US = 100000, /* a frame that left before that has been delivered */
+	GUEST_RING_DELIVERY_US = 10000, /* from QEMU's read of its tap to the guest's ring: one callback */
 };
 
 /* A split virtqueue: guest physical addresses. */
@@ -57,8 +63,11 @@ DEFINE_CLEANUP(struct guest_ring, guest_ring_free)
 /* True when it was opened with that place. */
 bool guest_ring_is_at(const struct guest_ring *ring, const struct guest_ring_place *place);
 
-/* Looks, while the guest runs. @now_us: CLOCK_REALTIME. Ends by itself once it was stopped. */
-void guest_ring_look(struct guest_ring *ring, uint64_t now_us);
+/*
+ * Looks, while the guest runs. @now_us: CLOCK_REALTIME. @empty: the tap's queue was, at @now_us or
+ * since. Ends by itself once it was stopped.
+ */
+void guest_ring_look(struct guest_ring *ring, uint64_t now_us, bool empty);
 
 /* The guest has stopped: looks for the last time. Call it before the guest can run again. */
 void guest_ring_stop(struct guest_ring *ring);

@@ -36,10 +36,12 @@
 #include "nveagent/tap_queue.h"
 
 enum {
-	UNLOCKED_US = 300,		  /* QEMU says so a moment after it released its lock */
-	GRACE_US = 20000,		  /* longer than a softirq runs; after that no grace period need be asked for */
+	UNLOCKED_US = 300, /* QEMU says so a moment after it released its lock */
+	GRACE_US =
+		20000, /* longer than a softirq runs; after that no grace period need be asked for */
 	ROOM_PACKETS = 256, /* in a tap's queue for what QEMU has not read yet */
-	GO_ON_US = 5000,    /* from QEMU's word that the guest goes on until it has what QEMU kept for it */
+	GO_ON_US =
+		5000, /* from QEMU's word that the guest goes on until it has what QEMU kept for it */
 	GO_ON_LOOK_US = 50,
 };
 
@@ -50,20 +52,20 @@ enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_RELEASING, STAGE_FORWARDING, STAGE
 struct inflight {
 	enum stage stage;
 	struct mac mac;
-	uint32_t tap_ifindex;		/* 0: gone when armed */
-	struct kernel *kernel;		/* borrowed */
+	uint32_t tap_ifindex;  /* 0: gone when armed */
+	struct kernel *kernel; /* borrowed */
 	struct kernel_forward *forward;
-	struct tap_queue *tap;		/* NULL: nothing to pull */
-	struct tail *tail;		/* what the tap was given last; NULL: not known */
-	struct guest_ring *ring;	/* NULL: not known */
-	bool recovered;			/* and what QEMU swallowed of it has been parked */
-	struct raw_port *port;		/* on the forward device, past its queue */
+	struct tap_queue *tap;	 /* NULL: nothing to pull */
+	struct tail *tail;	 /* what the tap was given last; NULL: not known */
+	struct guest_ring *ring; /* NULL: not known */
+	bool recovered;		 /* and what QEMU swallowed of it has been parked */
+	struct raw_port *port;	 /* on the forward device, past its queue */
 	struct parked parked;
-	uint64_t stopped_us; /* CLOCK_REALTIME: QEMU's STOP */
-	uint64_t drained_us; /* CLOCK_REALTIME: when the tap's queue was last begun to be read */
-	uint64_t emptied_us; /* and when it was first found empty */
-	uint64_t unlocked_us;		/* and when QEMU's main loop could go on; 0: not known */
-	uint64_t taken_us;		/* CLOCK_MONOTONIC of t0 */
+	uint64_t stopped_us;  /* CLOCK_REALTIME: QEMU's STOP */
+	uint64_t drained_us;  /* CLOCK_REALTIME: when the tap's queue was last begun to be read */
+	uint64_t emptied_us;  /* and when it was first found empty */
+	uint64_t unlocked_us; /* and when QEMU's main loop could go on; 0: not known */
+	uint64_t taken_us;    /* CLOCK_MONOTONIC of t0 */
 	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
 };
 
@@ -385,12 +387,14 @@ void inflight_know_ring(struct inflight *inflight, const struct guest_ring_place
 uint64_t inflight_tend(struct inflight *inflight)
 {
 	bool armed = inflight->stage == STAGE_ARMED;
+	uint64_t now;
 
 	if (inflight->tail && armed)
 		tail_trim(inflight->tail);
 	if (!inflight->ring || !armed)
 		return TAIL_TRIM_MS * UINT64_C(1000);
-	guest_ring_look(inflight->ring, clock_realtime_us());
+	now = clock_realtime_us();
+	guest_ring_look(inflight->ring, now, !tap_queue_is_readable(inflight->tap));
 	return GUEST_RING_LOOK_US;
 }
 

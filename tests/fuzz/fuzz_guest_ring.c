@@ -94,10 +94,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	frames.count = cut_frames(data, size, list);
 
 	memcpy(ram, data, half);
-	guest_ring_look(ring, 1 + GUEST_RING_LAG_US);
+	guest_ring_look(ring, 1 + GUEST_RING_LAG_US, half & 1);
 	for (size_t i = 0; i < half; i += half / 4 + 1) {
 		ram[i]++;
-		guest_ring_look(ring, 2 * GUEST_RING_LAG_US + i);
+		guest_ring_look(ring, 2 * GUEST_RING_LAG_US + i, i & 1);
 	}
 	memcpy(ram, data + half, size - half);
 	guest_ring_stop(ring);

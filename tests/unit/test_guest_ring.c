@@ -53,6 +53,7 @@ struct scene {
 	size_t left; /* the tap */
 	size_t given;
 	uint64_t now_us;
+	bool empty; /* the tap's queue */
 };
 
 static const struct mac guest = { { 0x52, 0x54, 0, 0xaa, 0, 0x10 } };
@@ -135,7 +136,7 @@ static void give(struct scene *scene)
 
 static void look(struct scene *scene)
 {
-	guest_ring_look(scene->ring, scene->now_us);
+	guest_ring_look(scene->ring, scene->now_us, scene->empty);
 }
 
 /* @count frames leave and are given; the driver refills when half the ring is used. */
@@ -356,6 +357,42 @@ static void a_short_watch_is_not_enough(void)
 	end(scene, 0, 0);
 }
 
+/* The tap's queue was empty: GUEST_RING_DELIVERY_US later the guest has had all that left before. */
+static void an_empty_queue_makes_it_long_enough(void)
+{
+	struct scene *scene = begin(0);
+	struct tail_frames frames = { scene->frames, 0, scene->now_us };
+	size_t result = NONE;
+
+	scene->empty = true;
+	look(scene);
+	scene->empty = false;
+	scene->now_us += GUEST_RING_DELIVERY_US - GAP_US;
+	look(scene);
+	leave(scene);
+	give(scene);
+	guest_ring_stop(scene->ring);
+	frames.count = scene->left;
+	CU_ASSERT_EQUAL(guest_ring_undelivered(scene->ring, &frames, guest, &result), -EAGAIN);
+	scene_free(scene);
+
+	scene = begin(0);
+	frames = (struct tail_frames){ scene->frames, 0, scene->now_us };
+	scene->empty = true;
+	look(scene);
+	scene->empty = false;
+	scene->now_us += GUEST_RING_DELIVERY_US;
+	look(scene);
+	leave(scene);
+	give(scene);
+	leave(scene);
+	guest_ring_stop(scene->ring);
+	frames.count = scene->left;
+	CU_ASSERT_EQUAL(guest_ring_undelivered(scene->ring, &frames, guest, &result), 0);
+	CU_ASSERT_EQUAL(result, 1);
+	scene_free(scene);
+}
+
 static void what_comes_after_the_stop_does_not_count(void)
 {
 	struct scene *scene = begin(0);
@@ -538,6 +575,7 @@ UNIT_MAIN("guest_ring", UNIT_TEST(reads_the_newest_buffers), UNIT_TEST(remembers
 	  UNIT_TEST(indices_wrap), UNIT_TEST(nothing_given_means_all_is_missing),
 	  UNIT_TEST(a_guest_may_be_far_behind), UNIT_TEST(nothing_since_but_perhaps_before),
 	  UNIT_TEST(sees_what_it_goes_on_with), UNIT_TEST(a_short_watch_is_not_enough),
+	  UNIT_TEST(an_empty_queue_makes_it_long_enough),
 	  UNIT_TEST(what_comes_after_the_stop_does_not_count), UNIT_TEST(follows_a_chain),
 	  UNIT_TEST(lies_lead_nowhere), UNIT_TEST(an_index_far_ahead_is_no_ring),
 	  UNIT_TEST(a_place_outside_cannot_be_read),
