@@ -263,7 +263,10 @@ class World:
                                  f"{self.port(vtep, name)}") from None
 
     def plug(self, host, name, netns=None, quiet=True):
-        """A tenant on the host's br100; QUIET: it says nothing by itself, as when IPv6 is off."""
+        """
+        A tenant on the host's br100, whose agent listens to it when this returns; QUIET: it says nothing by itself, as
+        when IPv6 is off.
+        """
         netns = netns or name
         run("ip", "netns", "add", netns)
         inside(netns, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1" if quiet else
@@ -273,6 +276,15 @@ class World:
         run("ip", "-n", host, "link", "set", f"p-{netns}", "master", "br100", "up")
         run("ip", "-n", netns, "link", "set", "eth0", "up")
         wait_until(lambda: "LOWER_UP" in run("ip", "-n", netns, "link", "show", "eth0").stdout, "carrier")
+        if host in self.processes:
+            wait_until(lambda: self.listens(host, f"p-{netns}"), f"agent of {host} listens to {netns}")
+
+    @staticmethod
+    def listens(host, device):
+        """Whether somebody has a packet socket on the device, packet(7)."""
+        index = inside(host, "cat", f"/sys/class/net/{device}/ifindex").stdout.strip()
+        sockets = inside(host, "cat", "/proc/net/packet").stdout.splitlines()[1:]
+        return any(row.split()[4] == index for row in sockets)  # sk RefCnt Type Proto Iface ...
 
     def give(self, netns, *addresses):
         for address in addresses:
