@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab import LabError, wait_until
 
 NAME = "qemu-events"
-EVENT_TIMEOUT_S = 10
+EVENT_TIMEOUT_S = 30
 POLL_S = 0.001  # of the client's log; who waits for an event wants to act at it
 _EVENT = re.compile(r"^event (\S+) at (\d+)\.(\d{6}) for domain '([^']*)': (.*)$", re.MULTILINE)
 

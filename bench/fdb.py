@@ -15,7 +15,7 @@ from lab import wait_until
 
 NAME = "fdb-monitor"
 HERE = "here"  # the MAC's port is on this host
-WATCH_TIMEOUT_S = 10
+WATCH_TIMEOUT_S = 30
 _MARK = "02:00:00:00:0f:db"  # a MAC of nobody, to see that the monitor listens
 _NOTICE = re.compile(r"^Timestamp: (.+) (\d+) usec\n(Deleted )?([0-9a-f:]{17}) dev (\S+)(.*)$", re.MULTILINE)
 _DST = re.compile(r" dst (\S+)")

@@ -11,7 +11,7 @@ import time
 
 from lab import LabError, TimedOut, wait_until
 
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 30
 REPORT_TIMEOUT_S = 60  # its stragglers, and a guest that is slow to answer
 SHORTFALL = 0.01  # of the packets that a rate asks for: beyond it, the rate was not held
 SHORTFALL_FROM_GUEST = 0.05  # an emulated guest's clock is less even, above all where it stops

@@ -5,7 +5,7 @@ import signal
 
 from support import Case, say
 
-READY_TIMEOUT_S = 20
+READY_TIMEOUT_S = 60
 
 
 class AgentRestart(Case):

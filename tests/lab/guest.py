@@ -12,7 +12,7 @@ from .errors import CommandFailed, LabError, TimedOut
 from .image import PROBE_PORT
 from .wait import wait_until
 
-BOOT_TIMEOUT_S = 60
+BOOT_TIMEOUT_S = 120
 MIGRATION_TIMEOUT_S = 120
 CONSOLE = "var/log/libvirt/console-{}.log"
 

@@ -16,7 +16,7 @@ from .wait import wait_until
 
 PRIVATE = ("/etc/libvirt", "/etc/frr", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-DAEMON_STOP_TIMEOUT_S = 10
+DAEMON_STOP_TIMEOUT_S = 30
 
 # DAD would keep an address unusable for a second; all else is as the kernel has it.
 _PREPARE = """
@@ -74,7 +74,7 @@ class Daemon:
             raise LabError(f"{self.host.name}: {self.name} (`{shlex.join(self.argv)}`) ended with "
                            f"{self._process.returncode}; the end of {self.log}:\n{self.output()[-2000:]}")
 
-    def wait_output(self, text, timeout=10.0):
+    def wait_output(self, text, timeout=20.0):
         """Waits until the daemon has written TEXT since it started."""
         def seen():
             if text in self.output():

@@ -8,7 +8,7 @@ import uuid
 from .image import cache_dir
 from .wait import wait_until
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 HOOK = "etc/libvirt/hooks/qemu.d/rehome"
 CAPABILITIES = "var/cache/libvirt/qemu/capabilities"
 

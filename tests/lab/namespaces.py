@@ -28,8 +28,8 @@ from .wait import wait_until
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 CLONE_NEWPID = 0x20000000  # linux/sched.h
-START_TIMEOUT_S = 10
-STOP_TIMEOUT_S = 10
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 30
 
 # Runs as pid 1: `wait` also reaps what has lost its parent.
 _INIT = "exec 3<&0; cat <&3 >/dev/null & wait $!"

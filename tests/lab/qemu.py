@@ -9,7 +9,7 @@ from .qmp import Qmp
 from .wait import wait_until
 
 PROGRAM = "qemu-system-x86_64"
-MONITOR_TIMEOUT_S = 20
+MONITOR_TIMEOUT_S = 60
 
 
 def add_tap(host, tap, bridge, queues=1, mtu=1500):

@@ -22,7 +22,7 @@ enum {
 	NETNS_SKIP = 77,	   /* meson's exit status for "skipped" */
 	NETNS_COMMAND_MAX = 1024,
 	NETNS_OUTPUT_MAX = 65536,
-	NETNS_DEADLINE_MS = 10000, /* for anything that must become true */
+	NETNS_DEADLINE_MS = 30000, /* for anything that must become true */
 };
 
 /*

@@ -14,7 +14,7 @@
 
 enum {
 	SCENE_SKIP = 77, /* meson's exit status for a skipped test */
-	SCENE_TIMEOUT_MS = 15000,
+	SCENE_TIMEOUT_MS = 30000,
 	SCENE_FRAME_MAX = 2048,
 };
 

@@ -6,7 +6,7 @@
 #include "common/closer.h"
 #include "tests/unit/unit.h"
 
-enum { DEADLINE_MS = 10000 };
+enum { DEADLINE_MS = 30000 };
 
 /* A pipe's reader sees its end once nobody has the other one open any more. */
 static bool reader_sees_the_end(int reader)

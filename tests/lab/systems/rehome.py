@@ -13,7 +13,7 @@ from ..guest import uri_host
 from . import overlay
 
 NVA_PORT = 7365
-READY_TIMEOUT_S = 15
+READY_TIMEOUT_S = 60
 CONFIG = "/run/rehome-{}.conf"
 PROGRAMS = {name: f"{folder}/{name}" for folder, name in
             (("nva", "nva"), ("nveagent", "nveagent"), ("nvectl", "nvectl"), ("hook", "rehome-hook"))}
