@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One move under load, as a record of figures.
 
-The stream runs a second before the move and a second after the last NVE has the guest's new place. All times are
-of one clock (one machine): QEMU's events, the kernel's FDB notices, the agents' ledgers.
+The stream runs a second (Load.before_s) before the move and a second after the last NVE has the guest's new place. All
+times are of one clock (one machine): QEMU's events, the kernel's FDB notices, the agents' ledgers.
 """
 
 import contextlib
@@ -37,6 +37,7 @@ class Load:
     way: str = "p2p"  # of lab.guest.WAYS
     during: object = None  # called once the migration has begun
     guest_ring: bool = False  # the agents may ask QEMU for the guest's receive ring: as the Room was made
+    before_s: float = SIDE_S  # how long it streams before the migration begins
     questions: bool = False  # tenants ask by ARP and ND before and after, and what is flooded is counted
 
 
@@ -141,7 +142,7 @@ def _stream_and_watch(room, move):
     before = _tcp_counters(room, move.load)
     dropped = drops.counters(room, move.load)
     with open_stream(room, move.load) as stream:
-        stream.run_for(SIDE_S)
+        stream.run_for(move.load.before_s)
         _watch(room, move)
         stream.run_for(SIDE_S)
         move.report = stream.finish()

@@ -17,6 +17,7 @@ BUILD = os.environ["REHOME_BUILD"]
 KEEP_LOGS = "REHOME_KEEP_LOGS" in os.environ  # the lab's directory then stays, also when all is well
 PPS = 500  # what sanitized daemons, an emulated guest and everything else on two cores hold
 FRAME_SIZE = 128
+BEFORE_S = 0.2  # of a stream that flows already: 100 packets each way, so that the move does not begin with its first
 CONVERGED_MS = 1000  # that it is done at all; bench/move has the figures
 DOUBLED_PER_QUEUE = 2  # the second one only where STOP was heard late: docs/decisions/0005
 AGREE_TIMEOUT_S = 20
@@ -49,14 +50,14 @@ class Case(unittest.TestCase):
     @contextlib.contextmanager
     def counted(self, room, doubled, *flows):
         """
-        Context: one stream per (tenant, address, further arguments of Stream) in FLOWS, from a second before to a second
-        after the block; each is counted as assert_counts() says, with at most DOUBLED packets twice.
+        Context: one stream per (tenant, address, further arguments of Stream) in FLOWS, from before the block to a second
+        after it; each is counted as assert_counts() says, with at most DOUBLED packets twice.
         """
         with contextlib.ExitStack() as running:
             streams = [running.enter_context(
                 Stream(room.lab, tenant, room.probe, address, **{"pps": PPS, "frame_size": FRAME_SIZE, **more}))
                 for tenant, address, more in flows]
-            streams[-1].run_for(1)
+            streams[-1].run_for(BEFORE_S)
             yield streams
             streams[-1].run_for(1)
             reports = [stream.finish() for stream in streams]
@@ -87,7 +88,7 @@ class Case(unittest.TestCase):
     def nothing_lost(self, room, family):
         """Context: packets stream to and from the guest, and each arrives once and in order; TCP stays alive."""
         with Stream(room.lab, room.tenant(), room.probe, room.address(family), PPS, FRAME_SIZE, tcp=True) as stream:
-            stream.run_for(1)
+            stream.run_for(BEFORE_S)
             yield
             stream.run_for(1)
             report = stream.finish()
@@ -148,7 +149,7 @@ class Case(unittest.TestCase):
 
     def assert_moves(self, room, family=4, **load):
         """Moves the guest to the other host under load (more keys of bench.measure.Load); what every move must be."""
-        load = {"pps": PPS, "family": family, "frame_size": FRAME_SIZE, **load}
+        load = {"pps": PPS, "family": family, "frame_size": FRAME_SIZE, "before_s": BEFORE_S, **load}
         told = account.as_object(room, measure(room, Load(**load)))
         said = "\n".join(account.lines(told, 1))
         say(said)

@@ -13,7 +13,7 @@ from bench.stream import Stream
 from lab import Lab, incoming_uri, systems, wait_until
 from lab.guest import uri_host
 from lab.systems import overlay
-from support import AGREE_TIMEOUT_S, BUILD, FRAME_SIZE, PPS, Case, say
+from support import AGREE_TIMEOUT_S, BEFORE_S, BUILD, FRAME_SIZE, PPS, Case, say
 
 MIGRATION_PORT = 4900
 MOVES = 3
@@ -69,7 +69,7 @@ class BareQemu(Case):
         self.add_port(lab, target)
         tracks = [watch.begin(self.mac) for watch in self.watches if watch.host is not target.host]
         with Stream(lab, lab.tenants["ts-peer"], f"{BUILD}/tests/lab/probe", address, PPS, FRAME_SIZE, True) as stream:
-            stream.run_for(1)
+            stream.run_for(BEFORE_S)
             told = self.migrate(lab, source, target)
             wait_until(lambda: all(track.settled_us(target.host.vtep) for track in tracks), "new place in all FDBs")
             stream.run_for(1)

@@ -36,7 +36,9 @@ struct run {
 	struct probe_peer *peer; /* owned */
 	int signal_fd;		 /* owned */
 	uint16_t frame;		 /* the size really used, after the family's minimum */
-	int error;		 /* 0, or why `down` is not complete */
+	bool flowing;		 /* packets have gone each way that was asked for: said */
+	uint64_t next_progress_us;
+	int error; /* 0, or why `down` is not complete */
 	struct probe_summary down, up;
 };
 
@@ -59,7 +61,9 @@ static const struct argp_option option_table[] = {
 	{ "tcp", 'c', NULL, 0, "also keep a TCP connection that echoes 64 bytes every 2 ms", 0 },
 	{ "json", 'j', NULL, 0, "print the report as one JSON object", 0 },
 	{ "progress", 'g', NULL, 0,
-	  "say on stderr when the streams begin, and each second how far they are", 0 },
+	  "say on stderr when the streams begin, how far they are as soon as packets have gone "
+	  "both ways, and that again each second",
+	  0 },
 	{ 0 },
 };
 
@@ -196,6 +200,24 @@ static void show_progress(struct run *run, uint64_t now_us)
 	fputc('\n', stderr);
 }
 
+static bool is_flowing(const struct run *run)
+{
+	return probe_peer_sent(run->peer) > 0 &&
+	       (probe_peer_received(run->peer) > 0 || run->config.up_pps == 0);
+}
+
+/* Each second; and once between, so that whoever waits for the streams need not wait for that. */
+static void tell_progress(struct run *run, uint64_t now_us)
+{
+	if (now_us >= run->next_progress_us)
+		run->next_progress_us += 1000000;
+	else if (run->flowing || !is_flowing(run))
+		return;
+	else
+		run->flowing = true;
+	show_progress(run, now_us);
+}
+
 static bool is_signalled(const struct run *run)
 {
 	struct signalfd_siginfo info;
@@ -206,21 +228,18 @@ static bool is_signalled(const struct run *run)
 /* Streams until the time is over or a signal comes. */
 static int stream(struct run *run)
 {
-	uint64_t started_us = probe_peer_started_us(run->peer), next_progress_us = started_us;
+	uint64_t started_us = probe_peer_started_us(run->peer);
 	uint64_t end_ns = run->options.seconds
 				  ? (started_us + run->options.seconds * UINT64_C(1000000)) * 1000
 				  : 0;
 	int r = 0;
 
+	run->next_progress_us = started_us;
 	if (run->options.progress)
 		fprintf(stderr, "probe: streaming\n");
 	while (r == 0 && !is_signalled(run)) {
-		uint64_t now_us = probe_now_us();
-
-		if (run->options.progress && now_us >= next_progress_us) {
-			next_progress_us += 1000000;
-			show_progress(run, now_us);
-		}
+		if (run->options.progress)
+			tell_progress(run, probe_now_us());
 		r = probe_peer_tick(run->peer, end_ns);
 	}
 	return r == -ETIME ? 0 : r;
