@@ -86,6 +86,8 @@ static void up(struct scene *scene)
 	scene->tap = open_tap("tap0");
 	CU_ASSERT_FATAL(scene->tap >= 0);
 	CU_ASSERT_FATAL(scene_run("ip link set tap0 master br0 && ip link set tap0 up"));
+	CU_ASSERT_FATAL(scene_await_forwarding("e0p") && scene_await_forwarding("e1p") &&
+			scene_await_forwarding("tap0"));
 	scene->a = scene_socket("e0");
 	scene->b = scene_socket("e1");
 	CU_ASSERT_FATAL(scene->a >= 0 && scene->b >= 0);

@@ -21,7 +21,7 @@ from scripted_agent import ScriptedAgent, lines, reply, silent, until_peer_leave
 
 HOOK = ""
 TIMEOUT_MS = 300
-LATEST_S = TIMEOUT_MS / 1000 + 1.2  # below the hook's own watchdog (2 s), on a busy machine
+LATEST_S = 10  # a hook that its own watchdog had to end (after 2 s) says so: this is for one that hangs
 UUID = "6a6c1f6e-8f0b-4c1e-9a53-0f6f0c3a7d11"
 XML = f"""<domain type='qemu'>
   <name>vm1</name>
@@ -77,11 +77,11 @@ class Case(unittest.TestCase):
         self.assertEqual(out, b"")
         self.assertNotIn(b"internal fault", err)
         self.assertLess(took, LATEST_S)
-        return child.returncode, err.decode(), took
+        return child.returncode, err.decode()
 
     def call(self, operation="migrate", xml=XML, extra="-", vm="vm1"):
         child = self.start(vm, operation, OPERATIONS.get(operation, "begin"), extra)
-        status, err, _ = self.finish(child, xml)
+        status, err = self.finish(child, xml)
         return status, err
 
     def assert_one_line(self, err):
@@ -165,8 +165,9 @@ class BadAgent(Case):
 
     def test_silence_takes_the_deadline_not_less(self):
         with ScriptedAgent(self.socket, silent):
-            took = self.finish(self.start("vm1", "migrate", "begin", "-"))[2]
-        self.assertGreaterEqual(took, TIMEOUT_MS / 1000 * 0.9)
+            began = time.monotonic()
+            self.finish(self.start("vm1", "migrate", "begin", "-"))
+        self.assertGreaterEqual(time.monotonic() - began, TIMEOUT_MS / 1000)
 
     def test_never_accepts(self):
         import socket
@@ -227,7 +228,7 @@ class BadXml(Case):
         child = self.start("vm1", "migrate", "begin", "-")
         child.stdin.write(b" " * (3 << 20))
         child.stdin.flush()
-        status, err, _ = self.finish(child, b"")
+        status, err = self.finish(child, b"")
         self.assertEqual(status, 0)
         self.assertIn("larger than 1048576 bytes", err)
         self.check(XML + b" " * (1 << 20), "larger than 1048576 bytes")
@@ -302,7 +303,7 @@ class Surroundings(Case):
 
     def test_too_few_arguments(self):
         for arguments in ((), ("vm1",), ("vm1", "reconnect"), ("vm1", "reconnect", "begin")):
-            status, err, _ = self.finish(self.start(*arguments))
+            status, err = self.finish(self.start(*arguments))
             self.assertEqual(status, 0)
             self.assert_one_line(err)
 

@@ -112,6 +112,7 @@ static void up(struct scene *scene)
 					  "set vm%dp master br0 && "
 					  "ip link set vm%d up && ip link set vm%dp up",
 					  i, i, i, i, i));
+	CU_ASSERT_FATAL(scene_await_forwarding("vm0p") && scene_await_forwarding("vm1p"));
 	scene->vm0 = scene_socket("vm0");
 	scene->vm1 = scene_socket("vm1");
 	CU_ASSERT_FATAL(scene->vm0 >= 0 && scene->vm1 >= 0);

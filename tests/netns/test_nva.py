@@ -25,7 +25,7 @@ NVA = CLIENT = ""
 PORT = 7365
 MAC = "52:54:00:00:00:01"
 VM_IPS = ("10.0.0.1", "fd00::1")
-DEADLINE_S = 30  # for what should take milliseconds
+DEADLINE_S = 60  # for what should take milliseconds
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "example-nve.py"
 
 
@@ -254,7 +254,7 @@ class Moves(Case):
         new.expect(rf'committed id=4 vni=100 mac={MAC} text="nothing was granted, and NVE hv1 serves it"')
 
     def test_consent_times_out(self):
-        self.nva(consent_timeout=1)
+        self.nva(consent_timeout=3)
         old, new = self.members(("hv1", "192.0.2.1", "::1"), ("hv2", "192.0.2.2", "::1"))
         old.say(f"register 1 100 {MAC} 1")
         old.expect(r"registered .* yes")
@@ -327,9 +327,9 @@ class Sessions(Case):
     def test_silence_is_death(self):
         nva = self.nva()
         alive, dead = self.members(("hv1", "192.0.2.1", "::1"), ("hv2", "192.0.2.2", "127.0.0.1"))
+        began = time.monotonic()
         dead.process.send_signal(signal.SIGSTOP)
         self.addCleanup(dead.process.send_signal, signal.SIGCONT)
-        began = time.monotonic()
         nva.log.until(r"Session of hv2 .* ends: it has been silent too long")
         self.assertGreater(time.monotonic() - began, 10)
         alive.say("ping 5")
@@ -359,9 +359,9 @@ class Sessions(Case):
         lost, other = self.members(("hv1", "192.0.2.1", "::1"), ("hv2", "192.0.2.2", "::1"))
         lost.say(f"register 1 100 {MAC} 1")
         other.expect(rf"update .* mapping={MAC}/1/192.0.2.1/")
+        began = time.monotonic()
         lost.process.kill()
         nva.log.until("Session of hv1 .* ends")
-        began = time.monotonic()
         other.expect("members vni=100 member=192.0.2.2")
         other.expect(rf"update .* removed={MAC}/1")
         self.assertGreater(time.monotonic() - began, 1.5)
@@ -419,7 +419,7 @@ class Sessions(Case):
         for salt in range(1, 9):  # 65536 mappings of 16 addresses are 23 MB
             writer.say(f"many 100 65536 {salt}")
         ended = None
-        for _ in range(60):
+        for _ in range(150):
             with contextlib.suppress(TimeoutError):
                 ended = nva.log.until(r"Session of hv2 .* ends: (.*)", 2)
                 break

@@ -79,6 +79,13 @@ bool scene_is_running(void *device)
 	       (request.ifr_flags & IFF_RUNNING);
 }
 
+bool scene_await_forwarding(const char *port)
+{
+	return scene_run("timeout %d sh -c 'until bridge link show dev %s | "
+			 "grep -q \"state forwarding\"; do :; done'",
+			 SCENE_TIMEOUT_MS / 1000, port);
+}
+
 int scene_socket(const char *device)
 {
 	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);

@@ -29,6 +29,8 @@ bool scene_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 uint32_t scene_ifindex(const char *device); /* 0 when there is none */
 bool scene_is_running(void *device); /* its name: up, with a carrier; fits scene_loop_until() */
+/* Until a bridge port forwards: the kernel sees to that a moment after it has its carrier. */
+bool scene_await_forwarding(const char *port);
 
 /* A raw packet socket on @device that hears what the device receives. Returns it or -1. */
 int scene_socket(const char *device);
