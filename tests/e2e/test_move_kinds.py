@@ -10,7 +10,7 @@ from support import Case
 
 VHOST = "/dev/vhost-net"
 ARMED_TIMEOUT_S = 20
-SLOW = ("--bandwidth", "16")  # MiB/s: the first pass takes seconds, so that memory is left to be fetched afterwards
+SLOW = ("--bandwidth", "6")  # MiB/s: the first pass takes many seconds, so that memory is left to be fetched afterwards
 # (family, kind); the underlay makes no difference to libvirt, so that each is seen over one
 OTHERS = {
     4: ((4, {"extra": ("--parallel", "--parallel-connections", "2")}), (6, {"way": "direct"})),

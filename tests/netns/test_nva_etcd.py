@@ -170,7 +170,8 @@ class ClusterCase(unittest.TestCase):
         shutil.rmtree(cls.directory)
 
     def setUp(self):
-        self.etcd.call(0, "kv/deleterange", key=self.etcd.encode("/rehome/"), range_end=self.etcd.encode("/rehome0"))
+        wait_until(lambda: self.etcd.try_call(0, "kv/deleterange", key=self.etcd.encode("/rehome/"),
+                                              range_end=self.etcd.encode("/rehome0")), "etcd to have forgotten all")
         self.nvas = []
         self.addCleanup(self.end)
         for number in range(len(NAMES)):
