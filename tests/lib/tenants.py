@@ -317,6 +317,18 @@ def announcement4(mac, address):
     return arp(0x0806, 1, (mac, socket.inet_aton(address)), (b"\0" * 6, socket.inet_aton(address)))
 
 
+def speak(tenant, *addresses):
+    """
+    A tenant of the lab announces ADDRESSES (default: its own), once: by a GARP (which takes `arping -U` a second) and an
+    unsolicited NA.
+    """
+    with tenant.namespace(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind(("eth0", 0))
+        mac = wire.getsockname()[4]
+        for address in addresses or (tenant.ip4, tenant.ip6):
+            wire.send(na(mac, address) if ":" in address else announcement4(mac, address))
+
+
 class Case(unittest.TestCase):
     """Makes worlds, and shows their logs when a test fails."""
 
@@ -339,6 +351,12 @@ class Case(unittest.TestCase):
         for name in world.processes if not self._outcome.success else ():
             print(f"--- {name}\n{world.log(name)}", flush=True)
         world.close()
+
+    @staticmethod
+    def announce(name, address):
+        """A GARP of the tenant, as by `arping -U`, which takes a second."""
+        with contextlib.closing(Wire(name)) as wire:
+            wire.send(announcement4(mac_bytes(MACS[name]), address))
 
     def wire(self, netns, device="eth0"):
         wire = Wire(netns, device)

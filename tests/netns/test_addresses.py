@@ -155,14 +155,14 @@ class Ageing(Case):
             world.plug("hv1", name)
             world.give(name, IP4[name], IP6[name])
             wires[name] = self.wire(name)
-            inside(name, "arping", "-U", "-c", 1, "-I", "eth0", IP4[name], check=False)
+            self.announce(name, IP4[name])
             wires[name].send(na(mac_bytes(MACS[name]), IP6[name]))
             world.knows(name, IP4[name], IP6[name])
         world.take("t1", IP6["t1"])
 
         def leave_and_look():
             def announced():
-                inside("t3", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t3"], check=False)
+                self.announce("t3", IP4["t3"])
                 return world.mapping("hv2", "t3")
             world.plug("hv1", "t3")
             wait_until(announced, "t3 in the directory")
@@ -187,7 +187,7 @@ class Ageing(Case):
                 world.take(before, ip4)
                 world.take(before, ip6)
             world.give(name, ip4, ip6)
-            inside(name, "arping", "-U", "-c", 1, "-I", "eth0", ip4, check=False)
+            self.announce(name, ip4)
             wires[name].send(na(mac_bytes(MACS[name]), ip6))
             world.knows(name, ip4, ip6, vtep=host, at="hv2")
             if before:
@@ -201,7 +201,7 @@ class Ageing(Case):
         world.plug("hv1", "t1")
         world.give("t1", IP4["t1"], IP6["t1"])
         wire = self.wire("t1")
-        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+        self.announce("t1", IP4["t1"])
         wire.send(na(mac_bytes(MACS["t1"]), IP6["t1"]))
         world.knows("t1", IP4["t1"], IP6["t1"])
         world.stop("hv1")
@@ -256,7 +256,7 @@ class Flood(Case):
         world.give("t2", IP4["t2"])
         flood = json.loads(inside("t1", self.programs[3], "eth0", MACS["t1"], 100000, 2, world.processes["hv1"].pid).stdout)
         print(flood, flush=True)
-        inside("t2", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t2"], check=False)
+        self.announce("t2", IP4["t2"])
         world.knows("t2", IP4["t2"])
         counters = world.ask("hv1", "nva", "status")["nva"]["counters"]
         self.assertLess(counters["registered"], 40)
@@ -306,7 +306,7 @@ class Flood(Case):
         world.plug("hv1", "t2")
         world.give("t2", IP4["t2"])
         print(inside("t1", self.programs[3], "eth0", "any", 20000, 1, world.processes["hv1"].pid).stdout, flush=True)
-        inside("t2", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t2"], check=False)
+        self.announce("t2", IP4["t2"])
         world.knows("t2", IP4["t2"])
         ports = [port for port in world.ask("hv1", "ports")["ports"] if port["device"] == "p-t1"]
         self.assertEqual(len(ports), 20)

@@ -30,7 +30,7 @@ class Arrival(Case):
                 world = self.world(underlay)
                 world.plug("hv1", "t1")
                 world.give("t1", IP4["t1"])
-                inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+                self.announce("t1", IP4["t1"])
                 world.knows("t1", IP4["t1"])
                 # It boots again, here.
                 run("ip", "-n", "t1", "addr", "flush", "dev", "eth0")
@@ -112,7 +112,7 @@ class Arrival(Case):
         world.plug("hv1", "t1")
         world.plug("hv2", "t2")
         world.give("t1", IP4["t1"], IP6["t1"])
-        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+        self.announce("t1", IP4["t1"])
         self.wire("t1").send(na(mac_bytes(MACS["t1"]), IP6["t1"], 0xa0))
         world.knows("t1", IP4["t1"], IP6["t1"])
 
@@ -143,7 +143,7 @@ class Arrival(Case):
         world = self.world()
         world.plug("hv1", "t1")
         world.give("t1", IP4["t1"])
-        inside("t1", "arping", "-U", "-c", 1, "-I", "eth0", IP4["t1"], check=False)
+        self.announce("t1", IP4["t1"])
         world.knows("t1", IP4["t1"])
         world.plug("hv2", "t1", netns="t1b")
         self.check_rarp(self.wire("t1b"), "t1")
@@ -300,4 +300,4 @@ class VmArrival(Case):
 
 
 if __name__ == "__main__":
-    main(("arping", "nft", "tshark"), 3)
+    main(("nft", "tshark"), 3)

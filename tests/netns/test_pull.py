@@ -14,9 +14,11 @@ import pathlib
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[0:0] = [str(TESTS), str(TESTS / "lib")]
 from lab import Lab, wait_until  # noqa: E402
 from lab.systems.rehome import Rehome  # noqa: E402
+from tenants import speak  # noqa: E402
 
 BUILD = ""
 SKIP = 77
@@ -42,8 +44,7 @@ class Pull(unittest.TestCase):
         tenants = (self.here, self.there, self.third)
         for tenant in tenants:
             if not {tenant.ip4, tenant.ip6} <= known:
-                tenant.run(["arping", "-U", "-I", "eth0", "-c1", tenant.ip4], check=False)
-                tenant.run(["ndisc6", "-1", "-r1", "-w1", "-s", tenant.ip6, "2001:db8:100::99", "eth0"], check=False)
+                speak(tenant)
         return all({tenant.ip4, tenant.ip6} <= known for tenant in tenants)
 
     def held(self, tenant):
@@ -96,7 +97,7 @@ class WithoutAgeing(Pull):
         self.third.run(["ip", "link", "set", "dev", "eth0", "address", mac])
         self.third.run(["ip", "address", "add", f"{ip4}/24", "dev", "eth0"])
         self.third.run(["ip", "address", "add", f"{ip6}/64", "dev", "eth0", "nodad"])
-        self.third.run(["arping", "-U", "-I", "eth0", "-c1", ip4], check=False)
+        speak(self.third, ip4)
         for address in (ip4, ip6):
             wait_until(lambda address=address: self.here.ping(address), f"an answer of {address} at its new place")
         vtep = self.third.host.vtep
