@@ -39,6 +39,7 @@
 #include "nveagent/ledger.h"
 #include "nveagent/loop.h"
 #include "nveagent/nva_link.h"
+#include "nveagent/pace.h"
 #include "nveagent/port.h"
 #include "nveagent/query.h"
 #include "nveagent/vn.h"
@@ -117,6 +118,7 @@ struct agent {
 	struct loop_timer *relearn;	/* runs when a learned MAC was refused */
 	struct loop_timer *grace;	/* a new NVA is being told everything */
 	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
+	struct pace pace;		/* of what goes into the kernel by slices */
 	unsigned releasing;		/* ports whose held packets are on their way: nobody may overtake them */
 	uint64_t nva_warned_us;		/* when it was last said that there is no session */
 	uint64_t nva_since_us;		/* CLOCK_MONOTONIC of the last change of the session */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "nveagent/agent_private.h"
 
@@ -16,9 +17,18 @@ static void on_reconcile(void *userdata)
 	agent_vn_resync(vn, parts | RESYNC_TABLES);
 }
 
+static size_t flush_slice(struct agent_vn *vn);
+
+/* Further slices, at a pace that the kernel can keep. */
 static void on_more(void *userdata)
 {
-	agent_vn_flush(userdata);
+	struct agent_vn *vn = userdata;
+	uint64_t began_us = clock_monotonic_us(), rest_us;
+	size_t count = flush_slice(vn);
+
+	rest_us = pace_worked(&vn->agent->pace, clock_monotonic_us() - began_us, count);
+	if (rest_us)
+		loop_rest(vn->agent->loop, rest_us);
 }
 
 static int make_devices(struct agent *agent, const struct vni_config *config,
@@ -251,20 +261,28 @@ void agent_vn_settle(struct agent_vn *vn, struct mac mac)
 	apply(vn, changes, vn_collect_mac(vn->vn, mac, changes));
 }
 
+/* Returns how many changes it made. */
+static size_t flush_slice(struct agent_vn *vn)
+{
+	struct fdb_change changes[AGENT_SLICE];
+	size_t count = vn_collect(vn->vn, changes, ARRAY_SIZE(changes));
+
+	apply(vn, changes, count);
+	agent_suppress_tell(vn->suppressor);
+	if (vn_has_changes(vn->vn))
+		(void) loop_timer_start(vn->more, 0);
+	else
+		agent_directory_confirm(vn->agent);
+	return count;
+}
+
 /*
  * A large update goes in by slices, a slice each time the loop comes round: a VM's switch never
  * waits for more than one.
  */
 void agent_vn_flush(struct agent_vn *vn)
 {
-	struct fdb_change changes[AGENT_SLICE];
-
-	apply(vn, changes, vn_collect(vn->vn, changes, ARRAY_SIZE(changes)));
-	agent_suppress_tell(vn->suppressor);
-	if (vn_has_changes(vn->vn))
-		(void) loop_timer_start(vn->more, 0);
-	else
-		agent_directory_confirm(vn->agent);
+	(void) flush_slice(vn);
 }
 
 void agent_vn_flush_soon(struct agent_vn *vn)

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 /* As libevent has them: the lowest number first. */
 enum loop_priority { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITY_COUNT };
@@ -15,6 +18,7 @@ struct loop {
 	struct event_base *base;
 	struct event *sigterm, *sigint;
 	unsigned urgent_run; /* urgent callbacks since the last other one */
+	int urgent_fds;	     /* an epoll descriptor of what is urgent, for loop_rest() */
 };
 
 struct loop_watch {
@@ -72,8 +76,9 @@ struct loop *loop_new(void)
 
 	if (!loop)
 		return NULL;
+	loop->urgent_fds = epoll_create1(EPOLL_CLOEXEC);
 	loop->base = new_base();
-	if (!loop->base)
+	if (loop->urgent_fds < 0 || !loop->base)
 		return NULL;
 	loop->sigterm = signal_watch(loop, SIGTERM);
 	loop->sigint = signal_watch(loop, SIGINT);
@@ -92,6 +97,8 @@ struct loop *loop_free(struct loop *loop)
 		event_free(loop->sigint);
 	if (loop->base)
 		event_base_free(loop->base);
+	if (loop->urgent_fds >= 0)
+		close(loop->urgent_fds);
 	free(loop);
 	return NULL;
 }
@@ -104,6 +111,17 @@ int loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
 	event_base_loopbreak(loop->base);
+}
+
+void loop_rest(struct loop *loop, uint64_t us)
+{
+	struct pollfd urgent = { .fd = loop->urgent_fds, .events = POLLIN };
+	const struct timespec timeout = {
+		.tv_sec = (time_t) (us / 1000000),
+		.tv_nsec = (long) (us % 1000000 * 1000),
+	};
+
+	(void) ppoll(&urgent, 1, &timeout, NULL); /* a signal, too, is something to go on with */
 }
 
 static short event_bits(unsigned interest)
@@ -148,8 +166,20 @@ struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, u
 	return TAKE_PTR(watch);
 }
 
+static int wake_from_rest(struct loop_watch *watch, int operation)
+{
+	struct epoll_event wanted = {
+		.events = (watch->interest & LOOP_READ ? EPOLLIN : 0u) |
+			  (watch->interest & LOOP_WRITE ? EPOLLOUT : 0u),
+	};
+
+	return epoll_ctl(watch->loop->urgent_fds, operation, event_get_fd(watch->event), &wanted);
+}
+
 int loop_watch_set_urgent(struct loop_watch *watch)
 {
+	if (!watch->urgent && wake_from_rest(watch, EPOLL_CTL_ADD) < 0)
+		return -errno;
 	watch->urgent = true;
 	return rank(watch) < 0 ? -EINVAL : 0;
 }
@@ -168,13 +198,15 @@ int loop_watch_set(struct loop_watch *watch, unsigned interest)
 	if (event_add(watch->event, NULL) < 0)
 		return -ENOMEM;
 	watch->interest = interest;
-	return 0;
+	return watch->urgent && wake_from_rest(watch, EPOLL_CTL_MOD) < 0 ? -errno : 0;
 }
 
 struct loop_watch *loop_watch_free(struct loop_watch *watch)
 {
 	if (!watch)
 		return NULL;
+	if (watch->urgent)
+		(void) wake_from_rest(watch, EPOLL_CTL_DEL);
 	if (watch->event)
 		event_free(watch->event);
 	free(watch);

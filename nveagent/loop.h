@@ -37,10 +37,20 @@ DEFINE_CLEANUP(struct loop, loop_free)
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/*
+ * Leaves the CPU to others for @us, but returns at once when something urgent is ready. For what
+ * keeps the loop busy for long: a daemon under SCHED_RR that never sleeps also keeps the kernel's
+ * own workers of its CPU from running, among them those it depends on.
+ */
+void loop_rest(struct loop *loop, uint64_t us);
+
 /* Watches @fd, which stays the caller's. @name: for logs, borrowed. NULL when out of memory. */
 struct loop_watch *loop_watch_new(struct loop *loop, const char *name, int fd, unsigned interest,
 				  loop_fd_handler handler, void *userdata);
-/* What is ready on @watch is dealt with before all that is not urgent. 0, or -EINVAL while its handler runs. */
+/*
+ * What is ready on @watch is dealt with before all that is not urgent. 0, -EINVAL while its handler
+ * runs, or -ENOMEM, -ENOSPC.
+ */
 int loop_watch_set_urgent(struct loop_watch *watch);
 /* @interest 0: the handler is not called until it is set again. 0, -EINVAL or -ENOMEM. */
 int loop_watch_set(struct loop_watch *watch, unsigned interest);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 enum { USUAL = 5, ROUNDS = 20 };
@@ -134,7 +135,78 @@ static void who_never_stops_does_not_starve_the_others(void)
 	(void) longest_wait(true, false, true);
 }
 
+/* --- rests --- */
+
+enum { SHORT_US = 2000, LONG_US = 60 * 1000000 };
+
+struct resting {
+	struct loop *loop;
+	struct loop_watch *watch;
+	int fds[2];
+};
+
+static void on_nothing(void *userdata, unsigned ready)
+{
+	CU_FAIL("a rest calls nobody");
+}
+
+static void begin_resting(struct resting *resting, bool urgent, unsigned interest)
+{
+	resting->loop = loop_new();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(resting->loop);
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, resting->fds), 0);
+	resting->watch = loop_watch_new(resting->loop, "test", resting->fds[0], interest,
+					on_nothing, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(resting->watch);
+	if (urgent)
+		CU_ASSERT_EQUAL(loop_watch_set_urgent(resting->watch), 0);
+	CU_ASSERT_EQUAL(write(resting->fds[1], "", 1), 1);
+}
+
+static void end_resting(struct resting *resting)
+{
+	resting->watch = loop_watch_free(resting->watch);
+	close(resting->fds[0]);
+	close(resting->fds[1]);
+	resting->loop = loop_free(resting->loop);
+}
+
+static bool rests_all_of(struct loop *loop, uint64_t us)
+{
+	uint64_t began_us = clock_monotonic_us();
+
+	loop_rest(loop, us);
+	return clock_monotonic_us() - began_us >= us;
+}
+
+static void what_is_urgent_ends_a_rest(void)
+{
+	struct resting resting;
+
+	begin_resting(&resting, true, LOOP_READ);
+	CU_ASSERT_FALSE(rests_all_of(resting.loop, LONG_US));
+	/* Not while nobody wants to hear it, nor once it is watched no more. */
+	CU_ASSERT_EQUAL(loop_watch_set(resting.watch, 0), 0);
+	CU_ASSERT_TRUE(rests_all_of(resting.loop, SHORT_US));
+	CU_ASSERT_EQUAL(loop_watch_set(resting.watch, LOOP_READ), 0);
+	CU_ASSERT_FALSE(rests_all_of(resting.loop, LONG_US));
+	resting.watch = loop_watch_free(resting.watch);
+	CU_ASSERT_TRUE(rests_all_of(resting.loop, SHORT_US));
+	end_resting(&resting);
+}
+
+static void what_is_usual_waits_for_its_end(void)
+{
+	struct resting resting;
+
+	begin_resting(&resting, false, LOOP_READ);
+	CU_ASSERT_TRUE(rests_all_of(resting.loop, SHORT_US));
+	end_resting(&resting);
+}
+
 UNIT_MAIN("loop",
+	UNIT_TEST(what_is_urgent_ends_a_rest),
+	UNIT_TEST(what_is_usual_waits_for_its_end),
 	UNIT_TEST(what_is_urgent_waits_for_nothing_else),
 	UNIT_TEST(what_is_usual_waits_for_its_turn),
 	UNIT_TEST(who_never_stops_does_not_starve_the_others))
