@@ -28,46 +28,16 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "nveagent/inflight_private.h"
 #include "nveagent/kernel_forward.h"
-#include "nveagent/parked.h"
 #include "nveagent/raw_port.h"
-#include "nveagent/swallowed.h"
-#include "nveagent/tail.h"
-#include "nveagent/tap_queue.h"
 
 enum {
-	UNLOCKED_US = 300, /* QEMU says so a moment after it released its lock */
-	GRACE_US =
-		20000, /* longer than a softirq runs; after that no grace period need be asked for */
+	GRACE_US = 20000,   /* longer than a softirq runs: no grace period need be asked for */
 	ROOM_PACKETS = 256, /* in a tap's queue for what QEMU has not read yet */
-	GO_ON_US =
-		5000, /* from QEMU's word that the guest goes on until it has what QEMU kept for it */
-	GO_ON_LOOK_US = 50,
 };
 
 #define NO_LIMIT_US UINT64_C(3600000000) /* kernel_hold.c has a limit of its own */
-
-enum stage { STAGE_ARMED, STAGE_PARKED, STAGE_RELEASING, STAGE_FORWARDING, STAGE_RETURNED };
-
-struct inflight {
-	enum stage stage;
-	struct mac mac;
-	uint32_t tap_ifindex;  /* 0: gone when armed */
-	struct kernel *kernel; /* borrowed */
-	struct kernel_forward *forward;
-	struct tap_queue *tap;	 /* NULL: nothing to pull */
-	struct tail *tail;	 /* what the tap was given last; NULL: not known */
-	struct guest_ring *ring; /* NULL: not known */
-	bool recovered;		 /* and what QEMU swallowed of it has been parked */
-	struct raw_port *port;	 /* on the forward device, past its queue */
-	struct parked parked;
-	uint64_t stopped_us;  /* CLOCK_REALTIME: QEMU's STOP */
-	uint64_t drained_us;  /* CLOCK_REALTIME: when the tap's queue was last begun to be read */
-	uint64_t emptied_us;  /* and when it was first found empty */
-	uint64_t unlocked_us; /* and when QEMU's main loop could go on; 0: not known */
-	uint64_t taken_us;    /* CLOCK_MONOTONIC of t0 */
-	struct inflight_counters counters; /* our part; the kernel's is read when asked for */
-};
 
 /* --- parking --- */
 
@@ -269,146 +239,6 @@ uint32_t inflight_ifindex(const struct inflight *inflight)
 
 /* --- switching --- */
 
-/* swallowed.h tells why. Not knowing when QEMU's main loop went on is as bad as being late. */
-static bool was_late(const struct inflight *inflight)
-{
-	return inflight->emptied_us + UNLOCKED_US >= inflight->unlocked_us;
-}
-
-void inflight_unlocked(struct inflight *inflight, uint64_t unlocked_us)
-{
-	if (!inflight->unlocked_us && inflight->stage == STAGE_PARKED)
-		inflight->unlocked_us = unlocked_us;
-}
-
-/*
- * A stall of the whole host of 0.2 s, and the burst that follows, can fill the tail: what QEMU
- * swallowed is most likely still there, because it is older than what was in the tap's queue.
- */
-static bool can_be_seen(int settled)
-{
-	return settled == 0 || settled == -ENOBUFS || settled == -ETIMEDOUT;
-}
-
-/* Asks the guest's ring, where it is known; the tail is settled. */
-static void ask_ring(struct inflight *inflight, struct swallowed_case *what)
-{
-	struct inflight_counters *counters = &inflight->counters;
-	uint64_t started = clock_monotonic_us();
-	struct tail_frames frames = { 0 };
-	int r;
-
-	if (!inflight->ring)
-		return;
-	r = tail_list(inflight->tail, &frames);
-	if (r == 0)
-		r = guest_ring_undelivered(inflight->ring, &frames, inflight->mac,
-					   &what->undelivered);
-	tail_frames_clear(&frames);
-	what->exact = counters->exact = r == 0;
-	counters->ring_error = r;
-	counters->judge_us = (uint32_t) (clock_monotonic_us() - started);
-}
-
-/*
- * The guest goes on here. What QEMU read when its lock was released it still has, and gives it to
- * the guest before it reads its tap again: what that was, if anything. False: not known.
- */
-static bool see_what_was_kept(const struct inflight *inflight, struct delivered_witness *ret_first)
-{
-	uint64_t deadline = clock_monotonic_us() + GO_ON_US;
-	int r = -ENOENT;
-
-	while (inflight->ring && inflight->counters.exact && was_late(inflight)) {
-		r = guest_ring_first_since(inflight->ring, ret_first);
-		if (r != -EAGAIN || clock_monotonic_us() >= deadline)
-			break;
-		pause_us(GO_ON_LOOK_US);
-	}
-	return r == 0;
-}
-
-/*
- * Adds what QEMU took from the tap, before @until_us, and threw away, in its place among what was
- * pulled. @returning: to the guest here.
- */
-static void recover(struct inflight *inflight, uint64_t until_us, bool returning)
-{
-	struct inflight_counters *counters = &inflight->counters;
-	struct swallowed_counters found = { 0 };
-	struct delivered_witness first;
-	struct swallowed_case what = {
-		.mac = inflight->mac,
-		.stopped_us = inflight->stopped_us,
-		.until_us = until_us,
-		.late = was_late(inflight),
-	};
-	int settled, r = 0;
-
-	if (!inflight->tail || !inflight->stopped_us || inflight->recovered)
-		return;
-	what.queues = tap_queue_count(inflight->tap);
-	settled = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
-	if (can_be_seen(settled)) {
-		if (settled != -ETIMEDOUT)
-			ask_ring(inflight, &what);
-		if (returning && see_what_was_kept(inflight, &first))
-			what.first_since = &first;
-		r = swallowed_recover(inflight->tail, &what, &inflight->parked, &found);
-	}
-	counters->swallowed = found.certain;
-	counters->doubtful = found.doubtful;
-	if (r < 0 || settled < 0)
-		counters->tap_error = r < 0 ? r : settled;
-	/*
-	 * It is closed at the end: closing a packet socket awaits an RCU grace period, and packets
-	 * are waiting.
-	 */
-	inflight->recovered = true;
-}
-
-void inflight_know_ring(struct inflight *inflight, const struct guest_ring_place *place)
-{
-	int r;
-
-	if (!inflight->tail || inflight->stage != STAGE_ARMED ||
-	    tap_queue_count(inflight->tap) != 1 ||
-	    (inflight->ring && guest_ring_is_at(inflight->ring, place)))
-		return;
-	inflight->ring = guest_ring_free(inflight->ring);
-	r = guest_ring_open(tap_queue_owner(inflight->tap), place, &inflight->ring);
-	if (r == 0)
-		r = tail_widen(inflight->tail);
-	if (r < 0)
-		inflight->ring = guest_ring_free(inflight->ring);
-	inflight->counters.ring_error = r;
-}
-
-uint64_t inflight_tend(struct inflight *inflight)
-{
-	bool armed = inflight->stage == STAGE_ARMED;
-	uint64_t now;
-
-	if (inflight->tail && armed)
-		tail_trim(inflight->tail);
-	if (!inflight->ring || !armed)
-		return TAIL_TRIM_MS * UINT64_C(1000);
-	now = clock_realtime_us();
-	guest_ring_look(inflight->ring, now, !tap_queue_is_readable(inflight->tap));
-	return GUEST_RING_LOOK_US;
-}
-
-/* The VM stands still, and may not for long. */
-static void stop_ring(struct inflight *inflight)
-{
-	uint64_t started = clock_monotonic_us();
-
-	if (!inflight->ring)
-		return;
-	guest_ring_stop(inflight->ring);
-	inflight->counters.ring_us = (uint32_t) (clock_monotonic_us() - started);
-}
-
 int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 {
 	uint64_t started = clock_monotonic_us();
@@ -427,7 +257,7 @@ int inflight_park(struct inflight *inflight, uint64_t stopped_us)
 
 	drain(inflight);
 	inflight->emptied_us = clock_realtime_us();
-	stop_ring(inflight);
+	inflight_stop_ring(inflight);
 	inflight->counters.park_us = (uint32_t) (clock_monotonic_us() - started);
 	return 0;
 }
@@ -438,7 +268,7 @@ static void complete_parking(struct inflight *inflight)
 	if (clock_monotonic_us() - inflight->taken_us < GRACE_US)
 		await_all_cpus();
 	drain(inflight);
-	recover(inflight, UINT64_MAX, false);
+	inflight_recover(inflight, UINT64_MAX, false);
 }
 
 int inflight_release(struct inflight *inflight, uint64_t budget_us)
@@ -495,7 +325,7 @@ static int give_back(struct inflight *inflight)
 
 	make_room(inflight);
 	/* The guest may run again: its queue is QEMU's to read. */
-	recover(inflight, inflight->drained_us, true);
+	inflight_recover(inflight, inflight->drained_us, true);
 	raw_port_pin(port);
 	inflight->counters.returned += send_parked(inflight, port, true);
 	raw_port_settle(port);
