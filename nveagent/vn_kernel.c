@@ -144,11 +144,11 @@ static size_t settle_place(struct vn *vn, struct place *place, struct fdb_change
 
 /* --- an address --- */
 
-struct vn_answer vn_look_at(const struct vn *vn, struct ip ip)
+struct vn_answer vn_look_at(const struct vn *vn, uint32_t first)
 {
 	struct vn_answer answer = { 0 };
 
-	for (uint32_t number = claim_find(vn, ip); number; number = claim_next(vn, number)) {
+	for (uint32_t number = first; number; number = claim_next(vn, number)) {
 		const struct claim *claim = claim_at(vn, number);
 
 		if (claim->place && answer.owners++ == 0)
@@ -178,7 +178,7 @@ struct fdb_entry vn_neighbour_entry(const struct vn *vn, uint32_t number)
 
 static size_t settle_claim(struct vn *vn, uint32_t number, struct fdb_change *changes)
 {
-	struct vn_answer answer = vn_look_at(vn, claim_ip(claim_at(vn, number)));
+	struct vn_answer answer = vn_look_at(vn, claim_first(vn, number));
 	enum told told = answer.holder ? claim_at(vn, answer.holder)->told : TOLD_NOTHING;
 
 	if (answer.holder != answer.owner && is_ours(told)) {
@@ -202,7 +202,7 @@ static size_t settle_claim(struct vn *vn, uint32_t number, struct fdb_change *ch
 
 void vn_neighbour_gone(struct vn *vn, struct ip ip)
 {
-	uint32_t holder = vn_look_at(vn, ip).holder;
+	uint32_t holder = vn_look_at(vn, claim_find(vn, ip)).holder;
 
 	if (!holder || !is_ours(claim_at(vn, holder)->told))
 		return;

@@ -72,6 +72,7 @@ struct claim {
 	uint32_t released : 1; /* in vn->released */
 	uint32_t told : 2;     /* enum told */
 	uint32_t known : 1;    /* as of a place */
+	uint32_t alone : 1;    /* there has been no other claim of the address since it was made */
 };
 
 static_assert(MAPPING_FLAGS < 1 << VN_FLAG_BITS, "a digest is of all flags");
@@ -150,11 +151,15 @@ void place_drop_if_empty(struct vn *vn, uint32_t number);
 void place_each(struct vn *vn, void (*each)(struct vn *vn, uint32_t number, void *userdata),
 		void *userdata);
 
-/* The first claim of an address, and the next one of the same after @number; 0: none. */
+/*
+ * The first claim of an address, or of that of claim @number, and the next one of the same after
+ * @number; 0: none.
+ */
 uint32_t claim_find(const struct vn *vn, struct ip ip);
+uint32_t claim_first(const struct vn *vn, uint32_t number);
 uint32_t claim_next(const struct vn *vn, uint32_t number);
-/* A claim of @ip by nobody yet; 0: no memory. */
-uint32_t claim_add(struct vn *vn, struct ip ip);
+/* One more claim of @ip, whose first is @first (0: none), by nobody yet; 0: no memory. */
+uint32_t claim_add(struct vn *vn, struct ip ip, uint32_t first);
 void claim_each(struct vn *vn, void (*each)(struct vn *vn, uint32_t number, void *userdata),
 		void *userdata);
 struct ip claim_ip(const struct claim *claim);
@@ -184,7 +189,8 @@ struct vn_answer {
 	uint32_t owner;	 /* the claim, if it is the only one */
 	uint32_t holder; /* the claim that knows what the kernel was told; 0: nothing */
 };
-struct vn_answer vn_look_at(const struct vn *vn, struct ip ip);
+/* @first: of its claims. */
+struct vn_answer vn_look_at(const struct vn *vn, uint32_t first);
 struct fdb_entry vn_neighbour_entry(const struct vn *vn, uint32_t claim);
 struct fdb_entry vn_flood_entry(const struct vn *vn, struct ip vtep);
 

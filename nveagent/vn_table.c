@@ -158,11 +158,19 @@ uint32_t claim_find(const struct vn *vn, struct ip ip)
 	return same_key(vn, pool_index_first(&vn->claims, claim_hash(&key, vn->claims.seed)), &key);
 }
 
+/* Most addresses have one claim: what is in the kernel is found without the index then. */
+uint32_t claim_first(const struct vn *vn, uint32_t number)
+{
+	const struct claim *claim = claim_at(vn, number);
+
+	return claim->alone ? number : claim_find(vn, claim_ip(claim));
+}
+
 uint32_t claim_next(const struct vn *vn, uint32_t number)
 {
 	const struct claim *claim = claim_at(vn, number);
 
-	return same_key(vn, claim->next, claim);
+	return claim->alone ? 0 : same_key(vn, claim->next, claim);
 }
 
 void claim_touch(struct vn *vn, uint32_t number)
@@ -207,17 +215,15 @@ void claim_drop_if_empty(struct vn *vn, uint32_t number)
 	vn->released_at = (vn->released_at + 1) % VN_RELEASED_MAX;
 }
 
-/* A claim of @ip by nobody, if there is one: it may know what the kernel was told. */
-static uint32_t find_unclaimed(const struct vn *vn, struct ip ip)
+/* From @number on a claim by nobody, if there is one: it may know what the kernel was told. */
+static uint32_t find_unclaimed(const struct vn *vn, uint32_t number)
 {
-	uint32_t number = claim_find(vn, ip);
-
 	while (number && (claim_at(vn, number)->place || claim_at(vn, number)->told == TOLD_TAKEN))
 		number = claim_next(vn, number);
 	return number;
 }
 
-uint32_t claim_add(struct vn *vn, struct ip ip)
+uint32_t claim_add(struct vn *vn, struct ip ip, uint32_t first)
 {
 	uint32_t number = pool_take(&vn->claim_pool);
 
@@ -229,14 +235,15 @@ uint32_t claim_add(struct vn *vn, struct ip ip)
 		return 0;
 	}
 	claim_at(vn, number)->known = true;
+	claim_at(vn, number)->alone = !first;
+	if (first)
+		claim_at(vn, first)->alone = false; /* of several, none is */
 	return number;
 }
 
 /* Another MAC had, or has, the address: guests elsewhere may still believe that. */
-static void note_news(struct vn *vn, struct ip ip, struct mac mac)
+static void note_news(struct vn *vn, struct ip ip, uint32_t other, struct mac mac)
 {
-	uint32_t other = claim_find(vn, ip);
-
 	if (vn->synced && other && claim_at(vn, other)->told != TOLD_TAKEN &&
 	    vn->news_count < VN_NEWS_MAX)
 		vn->news[vn->news_count++] = (struct vn_news){ ip, mac };
@@ -244,12 +251,12 @@ static void note_news(struct vn *vn, struct ip ip, struct mac mac)
 
 static int claim_make(struct vn *vn, uint32_t place, struct ip ip)
 {
-	uint32_t number = find_unclaimed(vn, ip);
+	uint32_t first = claim_find(vn, ip), number = find_unclaimed(vn, first);
 	struct claim *claim;
 
-	note_news(vn, ip, place_at(vn, place)->mac);
+	note_news(vn, ip, first, place_at(vn, place)->mac);
 	if (!number)
-		number = claim_add(vn, ip);
+		number = claim_add(vn, ip, first);
 	if (!number)
 		return -ENOMEM;
 	claim = claim_at(vn, number);

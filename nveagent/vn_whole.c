@@ -68,8 +68,8 @@ static int note_vxlan(struct vn *vn, const struct fdb_entry *actual)
 
 static int note_neighbour(struct vn *vn, const struct fdb_entry *actual)
 {
-	uint32_t holder = vn_look_at(vn, actual->ip).holder;
-	uint32_t number = holder ? holder : claim_add(vn, actual->ip);
+	uint32_t first = claim_find(vn, actual->ip), holder = vn_look_at(vn, first).holder;
+	uint32_t number = holder ? holder : claim_add(vn, actual->ip, first);
 
 	if (!number)
 		return -ENOMEM;
@@ -271,7 +271,7 @@ static void audit_vxlan(struct vn *vn, uint32_t number, const struct fdb_entry *
 
 static void audit_neighbour(struct vn *vn, const struct fdb_entry *actual, struct ip ip)
 {
-	uint32_t number = vn_look_at(vn, ip).holder;
+	uint32_t number = vn_look_at(vn, claim_find(vn, ip)).holder;
 	struct claim *claim = number ? claim_at(vn, number) : NULL;
 	struct fdb_entry wanted;
 
