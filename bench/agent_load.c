@@ -6,6 +6,8 @@
  *                                               each into the kernel: the entries that the agent
  *                                               would make, in the fewest system calls. Prints the
  *                                               seconds.
+ *   agent_load paced BRIDGE VXLAN COUNT 4|6     the same with rests, as the agent makes them, so that the
+ *                                               kernel's workers of this CPU have their turn (pace.h).
  *   agent_load flood DEVICE MAC PPS SECONDS     sends ARP requests and NS for ever new targets. Prints how
  *                                               many frames were sent.
  */
@@ -24,9 +26,11 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "net/frames.h"
+#include "nveagent/pace.h"
 
 enum {
 	BATCH_SIZE = 1 << 17, /* bytes of a sendmsg(); twice as many gain nothing */
+	PACED_BATCH_SIZE = 1 << 13,
 	MESSAGE_MAX = 128,
 	ANSWER_SIZE = 1 << 16,
 	FLOOD_BURST = 64,
@@ -38,8 +42,11 @@ struct batch {
 	int fd;
 	uint8_t data[BATCH_SIZE];
 	size_t size;
+	size_t limit; /* of @size */
+	size_t count;
 	struct nlmsghdr *last;
 	uint32_t sequence;
+	struct pace *pace; /* may be NULL */
 };
 
 static int read_ack(struct batch *batch)
@@ -65,15 +72,30 @@ static int read_ack(struct batch *batch)
 }
 
 /* Only the last message is acknowledged; an error of any is told all the same. */
+static int send_batch(struct batch *batch)
+{
+	batch->last->nlmsg_flags |= NLM_F_ACK;
+	return send(batch->fd, batch->data, batch->size, 0) < 0 ? -errno : read_ack(batch);
+}
+
+static void rest(struct pace *pace, uint64_t worked_us, size_t count)
+{
+	uint64_t us = pace_worked(pace, worked_us, count);
+	const struct timespec pause = { .tv_nsec = (long) us * 1000 };
+
+	if (us)
+		(void) nanosleep(&pause, NULL);
+}
+
 static int flush(struct batch *batch)
 {
-	if (!batch->size)
-		return 0;
-	batch->last->nlmsg_flags |= NLM_F_ACK;
-	if (send(batch->fd, batch->data, batch->size, 0) < 0)
-		return -errno;
-	batch->size = 0;
-	return read_ack(batch);
+	uint64_t began_us = clock_monotonic_us();
+	int r = batch->count ? send_batch(batch) : 0;
+
+	if (batch->pace)
+		rest(batch->pace, clock_monotonic_us() - began_us, batch->count);
+	batch->size = batch->count = 0;
+	return r;
 }
 
 static void put(struct nlmsghdr *header, uint16_t type, const void *data, size_t size)
@@ -96,7 +118,7 @@ struct entry {
 static int add(struct batch *batch, const struct entry *entry)
 {
 	struct nlmsghdr *header;
-	int r = batch->size + MESSAGE_MAX > sizeof(batch->data) ? flush(batch) : 0;
+	int r = batch->size + MESSAGE_MAX > batch->limit ? flush(batch) : 0;
 
 	if (r < 0)
 		return r;
@@ -111,6 +133,7 @@ static int add(struct batch *batch, const struct entry *entry)
 	if (!ip_is_none(entry->destination))
 		put(header, NDA_DST, entry->destination.octet, ip_size(entry->destination));
 	batch->last = header;
+	batch->count++;
 	batch->size += NLMSG_ALIGN(header->nlmsg_len);
 	return 0;
 }
@@ -163,7 +186,7 @@ static int add_mapping(struct batch *batch, const struct devices *devices, uint3
 	return r;
 }
 
-static int netlink(char **words)
+static int program(char **words, size_t limit, struct pace *pace)
 {
 	static struct batch batch;
 	struct devices devices = {
@@ -175,6 +198,8 @@ static int netlink(char **words)
 	uint64_t began_us;
 	int r = 0;
 
+	batch.limit = limit;
+	batch.pace = pace;
 	batch.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (batch.fd < 0 || !devices.bridge || !devices.vxlan)
 		return -ENODEV;
@@ -186,6 +211,18 @@ static int netlink(char **words)
 	printf("%.6f\n", (double) (clock_monotonic_us() - began_us) / 1e6);
 	close(batch.fd);
 	return r;
+}
+
+static int netlink(char **words)
+{
+	return program(words, BATCH_SIZE, NULL);
+}
+
+static int paced(char **words)
+{
+	struct pace pace = { 0 };
+
+	return program(words, PACED_BATCH_SIZE, &pace);
 }
 
 /* --- flood --- */
@@ -247,7 +284,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(char **words);
-	} modes[] = { { "netlink", netlink }, { "flood", flood } };
+	} modes[] = { { "netlink", netlink }, { "paced", paced }, { "flood", flood } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes) && argc == 6; i++)
 		if (strcmp(modes[i].name, argv[1]) == 0) {
@@ -257,7 +294,7 @@ int main(int argc, char **argv)
 				fprintf(stderr, "agent_load %s: %s\n", argv[1], strerror(-r));
 			return r < 0;
 		}
-	fprintf(stderr, "usage: agent_load netlink BRIDGE VXLAN COUNT 4|6 | flood DEVICE MAC PPS "
-			"SECONDS\n");
+	fprintf(stderr, "usage: agent_load netlink|paced BRIDGE VXLAN COUNT 4|6 | flood DEVICE MAC "
+			"PPS SECONDS\n");
 	return 2;
 }

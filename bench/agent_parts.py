@@ -11,19 +11,19 @@ from lab import LabError, wait_until
 
 from .agent_scene import NEW_NVE, REALTIME, UPDATE_MAPPINGS, VNI, FakeQemu, bridge, ip, run
 
-RESULTS = ("program_100k_s", "ratio_to_bare_netlink", "bytes_per_mapping", "switch_delay_ms", "switch_resync_ms",
-           "flood_cpu_share")
+RESULTS = ("program_100k_s", "ratio_to_bare_netlink", "ratio_to_paced_netlink", "bytes_per_mapping", "switch_delay_ms",
+           "switch_resync_ms", "flood_cpu_share")
 LOST = 60000  # of each kind: the agent's socket holds some 40,000
 UUID = "6a6c1f6e-8f0b-4c1e-9a53-0f6f0c3a7d11"
 VM, TENANT = "52:54:00:aa:00:10", "52:54:00:aa:00:15"
 TRIES_MAX = 5  # times as many changes as are wanted during one
 
 
-def bare(scene, options):
-    """Seconds of the bare loop."""
+def bare(scene, options, mode="netlink"):
+    """Seconds of the bare loop; of the one that rests with mode "paced"."""
     scene.add_devices()
     try:
-        return float(run(*REALTIME, scene.program("bench/agent_load"), "netlink", f"br{VNI}", f"vx{VNI}",
+        return float(run(*REALTIME, scene.program("bench/agent_load"), mode, f"br{VNI}", f"vx{VNI}",
                          str(options.mappings), str(scene.underlay)))
     finally:
         scene.remove_devices()
@@ -39,14 +39,18 @@ def synced(scene, options):
 
 
 def program(scene, options, say):
-    loops, syncs = [], []
+    loops, paced, syncs = [], [], []
     for number in range(options.rounds):
         loops.append(bare(scene, options))
+        paced.append(bare(scene, options, "paced"))
         syncs.append(synced(scene, options))
-        say(f"{number + 1} of {options.rounds}: bare loop {loops[-1]:.3f} s, agent {syncs[-1]:.3f} s")
+        say(f"{number + 1} of {options.rounds}: bare loop {loops[-1]:.3f} s, with rests {paced[-1]:.3f} s, "
+            f"agent {syncs[-1]:.3f} s")
     return {"program_100k_s": round(statistics.median(syncs), 3), "bare_netlink_s": round(statistics.median(loops), 3),
             "ratio_to_bare_netlink": round(statistics.median(a / b for a, b in zip(loops, syncs)), 3),
-            "program_each_s": syncs, "bare_each_s": loops}
+            "paced_netlink_s": round(statistics.median(paced), 3),
+            "ratio_to_paced_netlink": round(statistics.median(a / b for a, b in zip(paced, syncs)), 3),
+            "program_each_s": syncs, "bare_each_s": loops, "paced_each_s": paced}
 
 
 def memory(scene, options, say):
