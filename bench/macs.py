@@ -17,6 +17,7 @@ have them: the agent with SCHED_RR, FRR's with a nice value of -5. Nothing else 
 on one bridge port, which would rather not have such a port.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -111,12 +112,10 @@ class _Scene:
         self.programs, self._senders = None, {}
 
     def __enter__(self):
-        self.lab.__enter__()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self.lab)
             self._furnish()
-        except BaseException as error:
-            self.lab.__exit__(type(error), error, error.__traceback__)
-            raise
+            undo.pop_all()
         return self
 
     def __exit__(self, *error):

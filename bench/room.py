@@ -33,12 +33,10 @@ class Room:
         self.events, self.fdbs = {}, {}
 
     def __enter__(self):
-        self.lab.__enter__()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self.lab)
             self._furnish()
-        except BaseException as error:
-            self.lab.__exit__(type(error), error, error.__traceback__)
-            raise
+            undo.pop_all()
         return self
 
     def __exit__(self, kind, error, trace):
