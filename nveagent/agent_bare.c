@@ -101,15 +101,20 @@ void agent_bare_add(struct agent *agent, struct json_object *object,
 	control_reply(request, control_ok());
 }
 
-void agent_bare_remove(struct agent *agent, struct json_object *object,
-		       struct control_request *request)
+/* The port that a request names; NULL if there is none. */
+static struct port *named_port(struct agent *agent, struct json_object *object)
 {
-	struct port *port = NULL;
 	struct mac mac;
 	uint32_t vni;
 
-	if (agent_read_key(object, &vni, &mac) == 0)
-		port = port_find(agent, vni, mac);
+	return agent_read_key(object, &vni, &mac) == 0 ? port_find(agent, vni, mac) : NULL;
+}
+
+void agent_bare_remove(struct agent *agent, struct json_object *object,
+		       struct control_request *request)
+{
+	struct port *port = named_port(agent, object);
+
 	if (!port || !port->qemu) {
 		control_reply_error(request, "no port of that vni and mac was added by hand");
 		return;
@@ -127,12 +132,8 @@ void agent_bare_remove(struct agent *agent, struct json_object *object,
 void agent_bare_switch(struct agent *agent, struct json_object *object,
 		       struct control_request *request)
 {
-	struct port *port = NULL;
-	struct mac mac;
-	uint32_t vni;
+	struct port *port = named_port(agent, object);
 
-	if (agent_read_key(object, &vni, &mac) == 0)
-		port = port_find(agent, vni, mac);
 	if (!port) {
 		control_reply_error(request, "there is no port of that vni and mac here");
 		return;
@@ -140,7 +141,7 @@ void agent_bare_switch(struct agent *agent, struct json_object *object,
 	port->facts.stopped = true;
 	if (port->state == MOBILITY_ARMED)
 		port_input(port, MOBILITY_STOP);
-	port = port_find(agent, vni, mac);
+	port = named_port(agent, object); /* it may be gone */
 	if (port && mobility_is_forwarding(port->state))
 		control_reply(request, control_ok());
 	else

@@ -41,32 +41,36 @@ static void refused(struct port *port, const struct nvo3_message *message)
 
 /* --- a message a function --- */
 
-static void on_registered(struct agent *agent, const struct nvo3_message *message)
+/* The port whose newest request @message grants. One that is refused is told so here: NULL. */
+static struct port *granted(struct agent *agent, const struct nvo3_message *message)
 {
 	struct port *port = asker(agent, message);
 
 	if (!port)
-		return;
+		return NULL;
 	if (!message->granted) {
 		refused(port, message);
-		return;
+		return NULL;
 	}
 	port->generation = message->generation;
-	port_input(port, MOBILITY_REGISTERED);
+	return port;
+}
+
+static void on_registered(struct agent *agent, const struct nvo3_message *message)
+{
+	struct port *port = granted(agent, message);
+
+	if (port)
+		port_input(port, MOBILITY_REGISTERED);
 }
 
 static void on_granted(struct agent *agent, const struct nvo3_message *message)
 {
-	struct port *port = asker(agent, message);
+	struct port *port = granted(agent, message);
 	char vtep[IP_TEXT_SIZE];
 
 	if (!port)
 		return;
-	if (!message->granted) {
-		refused(port, message);
-		return;
-	}
-	port->generation = message->generation;
 	port->other = message->vtep;
 	port_note(port, "granted", "by %s, generation %" PRIu64, ip_text(message->vtep, vtep),
 		  message->generation);
@@ -74,16 +78,10 @@ static void on_granted(struct agent *agent, const struct nvo3_message *message)
 
 static void on_committed(struct agent *agent, const struct nvo3_message *message)
 {
-	struct port *port = asker(agent, message);
+	struct port *port = granted(agent, message);
 
-	if (!port)
-		return;
-	if (!message->granted) {
-		refused(port, message);
-		return;
-	}
-	port->generation = message->generation;
-	port_input(port, MOBILITY_COMMITTED);
+	if (port)
+		port_input(port, MOBILITY_COMMITTED);
 }
 
 /* Asked again, because our session or our life is a new one. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* nve_messages.c - what the NVA says: nveagent/agent_nva.c. */
+/* nve_messages.c - what the NVA says: nveagent/agent_nva.c and agent_directory.c. */
 #include <string.h>
 
 #include "tests/sim/check.h"
