@@ -252,31 +252,16 @@ struct part {
 	size_t removed, changed;
 };
 
-static size_t at_most(size_t count, size_t max)
-{
-	return count < max ? count : max;
-}
-
 /* The next message of its share; *part moves on. */
 static bool fill_part(struct directory *directory, const struct pull *pull, struct part *part,
 		      struct nvo3_message *message)
 {
 	const struct vni *vni = pull->member->vni;
-	size_t removed = at_most(pull->removed.count - part->removed, NVO3_UPDATE_GOOD_MAX);
-	size_t changed =
-		at_most(pull->changed.count - part->changed, NVO3_UPDATE_GOOD_MAX - removed);
+	size_t removed = pull->removed.count - part->removed;
+	size_t changed = pull->changed.count - part->changed;
 
-	*message = (struct nvo3_message){
-		.kind = NVO3_UPDATE,
-		.vni = vni->number,
-		.removed = malloc((removed + 1) * sizeof(struct mapping)),
-		.mappings = malloc((changed + 1) * sizeof(struct mapping)),
-	};
-	if (!message->removed || !message->mappings) {
-		directory->out_of_memory = true;
-		nvo3_message_clear(message);
+	if (!update_begin(directory, vni->number, &removed, &changed, message))
 		return false;
-	}
 	for (size_t i = 0; i < removed; i++)
 		message->removed[message->removed_count++] =
 			removal_mapping(&pull->removed.items[part->removed + i], vni->number);

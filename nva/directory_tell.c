@@ -219,6 +219,24 @@ static size_t at_most(size_t count, size_t max)
 	return count < max ? count : max;
 }
 
+bool update_begin(struct directory *directory, uint32_t vni, size_t *removed, size_t *changed,
+		  struct nvo3_message *ret_message)
+{
+	struct nvo3_message message = { .kind = NVO3_UPDATE, .vni = vni };
+
+	*removed = at_most(*removed, NVO3_UPDATE_GOOD_MAX);
+	*changed = at_most(*changed, NVO3_UPDATE_GOOD_MAX - *removed);
+	message.removed = malloc((*removed + 1) * sizeof(struct mapping));
+	message.mappings = malloc((*changed + 1) * sizeof(struct mapping));
+	if (!message.removed || !message.mappings) {
+		directory->out_of_memory = true;
+		nvo3_message_clear(&message);
+		return false;
+	}
+	*ret_message = message;
+	return true;
+}
+
 static void take_removed(struct vni *vni, struct nvo3_message *message, size_t from, size_t count)
 {
 	for (size_t i = from; i < from + count; i++)
@@ -251,21 +269,11 @@ struct told {
 static bool fill_update(struct directory *directory, struct vni *vni, struct told *told,
 			struct nvo3_message *message)
 {
-	size_t removed = at_most(vni->removed.count - told->removed, NVO3_UPDATE_GOOD_MAX);
-	size_t changed =
-		at_most(vni->changed.count - told->changed, NVO3_UPDATE_GOOD_MAX - removed);
+	size_t removed = vni->removed.count - told->removed;
+	size_t changed = vni->changed.count - told->changed;
 
-	*message = (struct nvo3_message){
-		.kind = NVO3_UPDATE,
-		.vni = vni->number,
-		.removed = malloc((removed + 1) * sizeof(struct mapping)),
-		.mappings = malloc((changed + 1) * sizeof(struct mapping)),
-	};
-	if (!message->removed || !message->mappings) {
-		directory->out_of_memory = true;
-		nvo3_message_clear(message);
+	if (!update_begin(directory, vni->number, &removed, &changed, message))
 		return false;
-	}
 	take_removed(vni, message, told->removed, removed);
 	take_changed(directory, vni, message, told->changed, changed);
 	told->removed += removed;

@@ -65,6 +65,12 @@ void tell_members_to(struct directory *directory, struct member *member);
 /* A line for the daemon's log; over DIRECTORY_NOTICES_MAX it is left out. */
 __attribute__((format(printf, 2, 3))) void notice(struct directory *directory, const char *format,
 						  ...);
+/*
+ * An UPDATE with room for *removed and *changed mappings, which become as many as one UPDATE does well
+ * to have. False without memory.
+ */
+bool update_begin(struct directory *directory, uint32_t vni, size_t *removed, size_t *changed,
+		  struct nvo3_message *ret_message);
 void outputs_clear(struct directory *directory);
 
 /* --- directory_snapshot.c: the whole of a VNI for a new subscriber --- */
