@@ -534,3 +534,28 @@ struct scene *scene_free(struct scene *scene)
 	free(scene);
 	return NULL;
 }
+
+void scene_expect_perfect(struct scene *scene, const char *what)
+{
+	struct scene_result result;
+
+	(void) scene_await_all(scene);
+	result = scene_judge(scene);
+	CU_ASSERT_EQUAL(result.lost, 0);
+	CU_ASSERT_EQUAL(result.doubled, 0);
+	CU_ASSERT_EQUAL(result.disordered, 0);
+	if (result.lost || result.doubled || result.disordered)
+		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what,
+		       result.old_count, result.new_count, result.lost, result.doubled,
+		       result.disordered);
+}
+
+struct inflight *scene_arm(struct scene *scene)
+{
+	struct inflight *inflight = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0",
+					   scene->vm, ip_of(scene->underlay->third), &inflight),
+			      0);
+	return inflight;
+}

@@ -106,8 +106,12 @@ struct scene_result {
 	size_t lost, doubled, disordered;
 };
 struct scene_result scene_judge(const struct scene *scene);
+/* Waits for all of it: nothing may be lost, doubled or out of order. @what: of it, for the record. */
+void scene_expect_perfect(struct scene *scene, const char *what);
 
 /* The VM has its bridge entry at the old NVE, and remote NVEs send there. */
 void scene_place_at_old(struct scene *scene);
+/* The old NVE is ready to send on what comes for the VM; the caller's to free. */
+struct inflight *scene_arm(struct scene *scene);
 
 #endif

@@ -35,31 +35,6 @@ struct record {
 	uint64_t pulled, stragglers, switch_us_max, park_us_max, release_us_max;
 };
 
-static struct inflight *armed(struct scene *scene)
-{
-	struct inflight *inflight = NULL;
-
-	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0",
-					   scene->vm, ip_of(scene->underlay->third), &inflight),
-			      0);
-	return inflight;
-}
-
-static void expect_perfect(struct scene *scene, const char *what)
-{
-	struct scene_result result;
-
-	(void) scene_await_all(scene);
-	result = scene_judge(scene);
-	CU_ASSERT_EQUAL(result.lost, 0);
-	CU_ASSERT_EQUAL(result.doubled, 0);
-	CU_ASSERT_EQUAL(result.disordered, 0);
-	if (result.lost || result.doubled || result.disordered)
-		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what,
-		       result.old_count, result.new_count, result.lost, result.doubled,
-		       result.disordered);
-}
-
 /* No device, entry, queue or filter of ours. */
 static void expect_nothing_left(struct scene *scene)
 {
@@ -92,7 +67,7 @@ static struct inflight *stop_under_traffic(struct scene *scene)
 	struct inflight *inflight;
 
 	scene_send(scene, FRAMES, BEFORE_STOP);
-	inflight = armed(scene);
+	inflight = scene_arm(scene);
 	scene_await_limit(scene);
 	scene_stop_old(scene);
 	scene_go(scene, BEFORE_STOP + MISSED);
@@ -126,7 +101,7 @@ static void switch_once(struct scene *scene, struct record *record)
 	started = clock_monotonic_us() - started;
 	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0); /* idempotent */
 	scene_await_limit(scene);
-	expect_perfect(scene, "switch");
+	scene_expect_perfect(scene, "switch");
 
 	CU_ASSERT_EQUAL(inflight_read(inflight, &counters), 0);
 	expect_counters(&counters);
@@ -152,7 +127,7 @@ static void return_once(struct scene *scene, struct record *record)
 	started = clock_monotonic_us() - started;
 	CU_ASSERT_EQUAL(inflight_return(inflight), 0); /* idempotent */
 	scene_await_limit(scene);
-	expect_perfect(scene, "return");
+	scene_expect_perfect(scene, "return");
 
 	CU_ASSERT_EQUAL(inflight_read(inflight, &counters), 0);
 	expect_counters(&counters);
@@ -176,7 +151,7 @@ static void return_much(struct scene *scene, struct record *record)
 
 	CU_ASSERT_TRUE_FATAL(run("ip link set tap0 txqueuelen %d", NEW_TAP_PACKETS));
 	scene_send(scene, FRAMES, BEFORE_STOP);
-	inflight = armed(scene);
+	inflight = scene_arm(scene);
 	scene_await_limit(scene);
 	scene_stop_old(scene);
 	scene_go(scene, BEFORE_STOP + MISSED_FEW);
@@ -189,7 +164,7 @@ static void return_much(struct scene *scene, struct record *record)
 	CU_ASSERT_EQUAL(inflight_return(inflight), 0);
 	started = clock_monotonic_us() - started;
 	scene_run_old(scene);
-	expect_perfect(scene, "return of much");
+	scene_expect_perfect(scene, "return of much");
 	CU_ASSERT_EQUAL(inflight_read(inflight, &counters), 0);
 	expect_counters(&counters);
 	take_record(record, &counters, started);
@@ -281,7 +256,7 @@ static bool four_have_come(void *userdata)
 static void take_groups_along(const struct underlay *underlay)
 {
 	_cleanup_(scene_freep) struct scene *scene = scene_new(underlay, &steady);
-	_cleanup_(inflight_freep) struct inflight *inflight = armed(scene);
+	_cleanup_(inflight_freep) struct inflight *inflight = scene_arm(scene);
 	_cleanup_(raw_port_freep) struct raw_port *bridge = NULL;
 	static const uint32_t expected[] = { 1, 2, 4, 6 };
 
@@ -320,7 +295,7 @@ static bool tap_is_gone(void *userdata)
 static void lets_the_tap_go_with_its_qemu(void)
 {
 	_cleanup_(scene_freep) struct scene *scene = scene_new(&underlays[0], &saturating);
-	_cleanup_(inflight_freep) struct inflight *inflight = armed(scene);
+	_cleanup_(inflight_freep) struct inflight *inflight = scene_arm(scene);
 	struct inflight_counters counters;
 
 	scene_stop_old(scene);
@@ -521,7 +496,7 @@ static bool rogue_frames_are_dropped(void *userdata)
 static void lets_nothing_in_by_the_forward_device(void)
 {
 	_cleanup_(scene_freep) struct scene *scene = scene_new(&underlays[0], &saturating);
-	_cleanup_(inflight_freep) struct inflight *inflight = armed(scene);
+	_cleanup_(inflight_freep) struct inflight *inflight = scene_arm(scene);
 	_cleanup_(raw_port_freep) struct raw_port *rogue = NULL;
 	uint8_t frame[MOVE_FRAME_SIZE];
 
@@ -540,7 +515,7 @@ static void lets_nothing_in_by_the_forward_device(void)
 	/* What comes the right way afterwards arrives alone. */
 	scene_send(scene, FRAMES, FRAMES);
 	scene_await_limit(scene);
-	expect_perfect(scene, "rogue");
+	scene_expect_perfect(scene, "rogue");
 	CU_ASSERT_EQUAL(atomic_load(&scene->shared->old_log.count), FRAMES);
 }
 

@@ -23,23 +23,13 @@ static const struct scene_traffic steady = {
 	.burst_pause_us = SCENE_BURST * 1000000 / 50000,
 };
 
-static struct inflight *armed(struct scene *scene)
-{
-	struct inflight *inflight = NULL;
-
-	CU_ASSERT_EQUAL_FATAL(inflight_arm(scene->old.kernel, &scene->old.devices, "tap0",
-					   scene->vm, ip_of(scene->underlay->third), &inflight),
-			      0);
-	return inflight;
-}
-
 /* The VM has stopped; @missed frames came to its tap, and the switch has been made. */
 static struct inflight *parked(struct scene *scene, uint32_t missed)
 {
 	struct inflight *inflight;
 
 	scene_send(scene, FRAMES, BEFORE_STOP);
-	inflight = armed(scene);
+	inflight = scene_arm(scene);
 	scene_await_limit(scene);
 	CU_ASSERT_TRUE_FATAL(scene_await_read(scene, BEFORE_STOP));
 	scene_stop_old(scene);
@@ -79,21 +69,6 @@ static void bury(struct inflight *dead)
 	CU_FAIL_FATAL("too many");
 }
 
-static void expect_perfect(struct scene *scene, const char *what)
-{
-	struct scene_result result;
-
-	(void) scene_await_all(scene);
-	result = scene_judge(scene);
-	CU_ASSERT_EQUAL(result.lost, 0);
-	CU_ASSERT_EQUAL(result.doubled, 0);
-	CU_ASSERT_EQUAL(result.disordered, 0);
-	if (result.lost || result.doubled || result.disordered)
-		printf("\n    %s: old %zu new %zu lost %zu doubled %zu disordered %zu\n", what,
-		       result.old_count, result.new_count, result.lost, result.doubled,
-		       result.disordered);
-}
-
 /* Ends it, with the VM at the old NVE again, for the next run. */
 static void end(struct scene *scene, struct inflight *inflight)
 {
@@ -125,7 +100,7 @@ static void hold_over(struct scene *scene)
 	scene_go(scene, FRAMES);
 	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0);
 	scene_await_limit(scene);
-	expect_perfect(scene, "held over");
+	scene_expect_perfect(scene, "held over");
 	inflight_find_tap(inflight, "tap0");
 	end(scene, inflight);
 }
@@ -149,7 +124,7 @@ static void hold_over_and_return(struct scene *scene)
 	scene_go(scene, FRAMES);
 	CU_ASSERT_EQUAL(inflight_return(inflight), 0);
 	scene_await_limit(scene);
-	expect_perfect(scene, "returned");
+	scene_expect_perfect(scene, "returned");
 	CU_ASSERT_EQUAL(atomic_load(&scene->new_log->count), 0);
 	end(scene, inflight);
 }
@@ -172,7 +147,7 @@ static void die_amid_release(struct scene *scene)
 	inflight = adopted(scene);
 	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0);
 	scene_await_limit(scene);
-	expect_perfect(scene, "died amid the release");
+	scene_expect_perfect(scene, "died amid the release");
 	inflight_find_tap(inflight, "tap0");
 	end(scene, inflight);
 }
@@ -192,7 +167,7 @@ static void leave_once(struct scene *scene)
 	CU_ASSERT_PTR_NULL(inflight_leave(inflight));
 	scene_go(scene, FRAMES);
 	scene_await_limit(scene);
-	expect_perfect(scene, "left");
+	scene_expect_perfect(scene, "left");
 	inflight = adopted(scene);
 	CU_ASSERT_EQUAL(inflight_release(inflight, RELEASE_US), 0);
 	inflight_find_tap(inflight, "tap0");
@@ -210,10 +185,10 @@ static void what_is_not_in_use_is_swept(void)
 	_cleanup_(scene_freep) struct scene *scene = scene_new(&underlays[0], &steady);
 	_cleanup_free_ struct kernel_left *left = calloc(KERNEL_LEFT_MAX, sizeof(*left));
 
-	bury(armed(scene));
+	bury(scene_arm(scene));
 	CU_ASSERT_EQUAL(kernel_find_left(scene->old.kernel, &scene->old.devices, left), 0);
 	CU_ASSERT_EQUAL(kernel_sweep(scene->old.kernel, &scene->old.devices), 2);
-	CU_ASSERT_PTR_NULL(inflight_leave(armed(scene)));
+	CU_ASSERT_PTR_NULL(inflight_leave(scene_arm(scene)));
 	CU_ASSERT_FALSE(shows("ip -o link", "rhf", NULL));
 	CU_ASSERT_PTR_NULL(inflight_leave(NULL));
 }

@@ -591,14 +591,19 @@ class Example(Case):
         self.example("127.0.0.1", "192.0.2.9", "10.0.0.99").until("^refused: .* belongs to NVE hv1 ")
 
 
-def main():
-    global NVA, CLIENT
+def enter_namespaces(*more):
+    """Begins this program anew in a network namespace of its own; MORE: further options of unshare."""
     if os.geteuid() != 0:
         print("SKIP: a network namespace needs root")
         sys.exit(77)
     if os.environ.get("REHOME_TEST_NETNS") != "own":
         environment = {**os.environ, "REHOME_TEST_NETNS": "own"}
-        os.execvpe("unshare", ["unshare", "--net", sys.executable, *sys.argv], environment)
+        os.execvpe("unshare", ["unshare", "--net", *more, sys.executable, *sys.argv], environment)
+
+
+def main():
+    global NVA, CLIENT
+    enter_namespaces()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     NVA, CLIENT = (os.path.abspath(path) for path in sys.argv[1:3])
     del sys.argv[1:3]

@@ -719,9 +719,8 @@ def main():
     if not shutil.which("etcd"):
         print("SKIP: there is no etcd")
         sys.exit(77)
-    if os.geteuid() == 0 and os.environ.get("REHOME_TEST_NETNS") != "own":
-        environment = {**os.environ, "REHOME_TEST_NETNS": "own", "no_proxy": "*"}
-        os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
+    os.environ["no_proxy"] = "*"
+    test_nva.enter_namespaces("--mount")
     NVECTL, NVEAGENT = (os.path.abspath(sys.argv.pop(3)) for _ in range(2))
     test_nva.main()
 

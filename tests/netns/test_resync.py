@@ -191,9 +191,7 @@ class Resync(Case):
 
 def main():
     global NVEAGENT, NVECTL
-    if os.geteuid() == 0 and os.environ.get("REHOME_TEST_NETNS") != "own":
-        environment = {**os.environ, "REHOME_TEST_NETNS": "own"}
-        os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
+    test_nva.enter_namespaces("--mount")
     NVEAGENT, NVECTL = (os.path.abspath(sys.argv.pop(3)) for _ in range(2))
     test_nva.main()
 
