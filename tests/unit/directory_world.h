@@ -174,6 +174,13 @@ static inline bool is_quiet(struct world *world)
 	return true;
 }
 
+/* Both NVEs of a move hear that everybody has confirmed. */
+static inline void take_converged(struct world *world, uint32_t old_nve, uint32_t new_nve)
+{
+	(void) take(world, old_nve, NVO3_CONVERGED);
+	(void) take(world, new_nve, NVO3_CONVERGED);
+}
+
 /* --- inputs --- */
 
 static inline int send_result(struct world *world, uint32_t nve, const struct nvo3_message *message)

@@ -816,8 +816,7 @@ static void the_dead_do_not_block(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world));
 	disconnect(world, dying);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 }
 
 static void who_comes_late_must_confirm_its_snapshot(void)
@@ -838,8 +837,7 @@ static void who_comes_late_must_confirm_its_snapshot(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world));
 	ack(world, late);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 }
 
 /* The one that confirmed first has to do it again after it was away. */
@@ -861,8 +859,7 @@ static void a_confirmation_ends_with_its_session(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world));
 	ack(world, first);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 }
 
 /* What it then sends to the new place would overtake what the old NVE holds of it. */
@@ -941,8 +938,7 @@ static void a_member_that_leaves_no_longer_blocks(void)
 	move_it(world, a, b);
 	ack(world, a);
 	ack(world, b);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 }
 
 static void who_never_confirms_is_given_up(void)

@@ -72,6 +72,14 @@ static void pull_mac(struct world *world, uint32_t nve, struct mac mac)
 	forget(world);
 }
 
+/* @owner serves mac1, as @other knows, and @puller holds it. */
+static void serve_and_pull(struct world *world, uint32_t owner, uint32_t other, uint32_t puller)
+{
+	serve(world, owner, mac1, "10.0.0.1");
+	ack(world, other);
+	pull_mac(world, puller, mac1);
+}
+
 /* @to takes the VM over from @from; both are left to confirm what they are told. */
 static void move(struct world *world, uint32_t from, uint32_t to, struct mac mac, const char *ip,
 		 uint64_t generation)
@@ -186,9 +194,7 @@ static void a_move_waits_for_who_was_told_of_it(void)
 	uint32_t c = join_pulling(world, "hv3", "192.0.2.3");
 	uint32_t d = join_pulling(world, "hv4", "2001:db8::4");
 
-	serve(world, a, mac1, "10.0.0.1");
-	ack(world, b);
-	pull_mac(world, c, mac1);
+	serve_and_pull(world, a, b, c);
 	move(world, a, b, mac1, "10.0.0.1", 2);
 	CU_ASSERT_EQUAL(take(world, a, NVO3_UPDATE)->mapping_count, 1);
 	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->mapping_count, 1);
@@ -198,8 +204,7 @@ static void a_move_waits_for_who_was_told_of_it(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world)); /* c has not confirmed */
 	ack(world, c);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 	CU_ASSERT_TRUE(is_quiet(world));
 	(void) d;
 }
@@ -219,8 +224,7 @@ static void a_puller_that_left_is_not_waited_for(void)
 	deliver(world);
 	forget(world);
 	disconnect(world, c);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 	pass(world, SECONDS(WORLD_LEASE_S)); /* its interests end with it */
 	ack(world, a);
 	ack(world, b);
@@ -272,8 +276,7 @@ static void the_old_nve_goes_on_knowing(void)
 	CU_ASSERT_TRUE(is_quiet(world));
 	ack(world, a);
 	ack(world, b);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 
 	move(world, b, c, mac1, "10.0.0.1", 3);
 	got = take(world, a, NVO3_UPDATE); /* where what it sends on must go now */
@@ -285,8 +288,7 @@ static void the_old_nve_goes_on_knowing(void)
 	ack(world, c);
 	CU_ASSERT_TRUE(is_quiet(world));
 	ack(world, a);
-	(void) take(world, b, NVO3_CONVERGED);
-	(void) take(world, c, NVO3_CONVERGED);
+	take_converged(world, b, c);
 }
 
 /* What is not told to all yet is not answered either: it would overtake what the old NVE holds. */
@@ -379,8 +381,7 @@ static void a_move_waits_for_a_puller_that_is_back(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world));
 	ack(world, c);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 }
 
 /*
@@ -394,9 +395,7 @@ static void a_move_that_ended_at_once_waits_too(void)
 	uint32_t b = join(world, "hv2", "2001:db8::2");
 	uint32_t c = join_pulling(world, "hv3", "192.0.2.3");
 
-	serve(world, a, mac1, "10.0.0.1");
-	ack(world, b);
-	pull_mac(world, c, mac1);
+	serve_and_pull(world, a, b, c);
 	move(world, a, b, mac1, "10.0.0.1", 2);
 	send_endpoint(world, b, NVO3_WITHDRAW, mac1, 2);
 	deliver(world);
@@ -405,8 +404,7 @@ static void a_move_that_ended_at_once_waits_too(void)
 	ack(world, b);
 	CU_ASSERT_TRUE(is_quiet(world)); /* c holds generation 1 yet */
 	ack(world, c);
-	(void) take(world, a, NVO3_CONVERGED);
-	(void) take(world, b, NVO3_CONVERGED);
+	take_converged(world, a, b);
 }
 
 /*
@@ -420,9 +418,7 @@ static void a_move_waits_for_who_was_told_of_the_end(void)
 	uint32_t b = join(world, "hv2", "2001:db8::2");
 	uint32_t c = join_pulling(world, "hv3", "192.0.2.3");
 
-	serve(world, a, mac1, "10.0.0.1");
-	ack(world, b);
-	pull_mac(world, c, mac1);
+	serve_and_pull(world, a, b, c);
 	send_endpoint(world, a, NVO3_WITHDRAW, mac1, 1);
 	CU_ASSERT_EQUAL(take(world, b, NVO3_UPDATE)->removed_count, 1);
 	CU_ASSERT_EQUAL(take(world, a, NVO3_UPDATE)->removed_count, 1);
