@@ -254,6 +254,20 @@ void kernel_hold_empty(struct kernel_hold *hold)
 	begin(hold);
 }
 
+/*
+ * A frame that was on its way here when the bridge's entry changed. One that came after the last
+ * look may have found too little in the bucket, and would wait for a next one that never comes.
+ */
+static int let_latecomers_pass(struct kernel_hold *hold)
+{
+	struct tc_queue_counters counters;
+	int r = set_queue(hold, &queue_pass);
+
+	if (r == 0)
+		r = look(hold, &counters);
+	return r == 0 && counters.queued > 0 ? push(hold) : r;
+}
+
 int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us)
 {
 	struct tc_queue_counters counters;
@@ -267,7 +281,7 @@ int kernel_hold_await_empty(struct kernel_hold *hold, uint64_t deadline_us)
 			return -EINPROGRESS;
 	}
 	if (r == 0)
-		r = set_queue(hold, &queue_pass); /* for a frame that was on its way here */
+		r = let_latecomers_pass(hold);
 	raw_port_settle(hold->port);
 	return r;
 }
