@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=sh
 # testlib.sh - source it first: sets -eu, undoes everything at exit, newest first.
 set -eu
 undo=''
 on_exit() { undo="$*
 $undo"; }
+# shellcheck disable=SC2154 # the trap's own text sets both
 trap 'status=$?; set +e; printf %s "$undo" | while read -r command; do eval "$command"; done; exit $status' EXIT
 trap 'exit 130' INT TERM
 requires() { "$@" >/dev/null 2>&1 || { echo "SKIP: '$*' does not work here"; exit 77; }; }

@@ -235,7 +235,7 @@ class OnLibvirt(unittest.TestCase):
 
     def test_a_failing_hook_would_kill_it(self):
         """The fact behind the test above."""
-        guest = self.guest()
+        self.guest()
         hook = os.path.join(self.hv1.root, libvirt.HOOK)
         self.addCleanup(shutil.copy, self.agents["hv1"].wrapper, hook)
         with open(hook, "w", encoding="ascii") as file:

@@ -18,10 +18,9 @@ import socket
 import subprocess
 import sys
 import time
-import unittest
 
 import test_nva
-from test_nva import DEADLINE_S, MAC, Case, Nva, Nve
+from test_nva import DEADLINE_S, MAC, Case, Nva
 
 SEED = int(os.environ.get("REHOME_SEED", time.time_ns() % 1000000))
 ROUNDS = int(os.environ.get("REHOME_ROUNDS", 25))

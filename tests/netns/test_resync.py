@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-import unittest
 
 import test_nva
 from test_nva import DEADLINE_S, PORT, Case
