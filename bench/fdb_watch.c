@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fdb_watch.c - since when this host's kernel sends frames for many MACs through a VXLAN device, and
- * where to.
+ * fdb_watch.c - since when this host's kernel sends frames for many MACs through a VXLAN device,
+ * and where to.
  *
  *   fdb_watch DEVICE COUNT     follows the MACs 52:54:b0:00:00:00 and the COUNT - 1 after it, until
  *                              it is killed

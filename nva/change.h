@@ -41,12 +41,13 @@ enum {
 
 struct change {
 	enum change_kind kind;
-	uint64_t incarnation;		/* IDENTITY: of the NVA; NVE; MAPPING: the owner's when it last said so */
+	/* IDENTITY: of the NVA; NVE; MAPPING: the owner's when it last said so */
+	uint64_t incarnation;
 	char name[NVO3_NAME_MAX + 1];	/* of the NVE; MAPPING: of the owner */
 	struct ip vtep;			/* NVE */
 	enum nvo3_role role;		/* NVE */
-	struct mapping mapping;		/* MAPPING: all but the VTEP; REMOVED: vni, mac, generation; MEMBER,
-					   MEMBER_GONE: vni */
+	/* MAPPING: all but the VTEP; REMOVED: vni, mac, generation; MEMBER, MEMBER_GONE: vni */
+	struct mapping mapping;
 	uint64_t removed_s;		/* REMOVED: CLOCK_REALTIME */
 };
 /* clang-format on */

@@ -36,8 +36,8 @@ struct control {
 
 /* --- control_answer.c --- */
 /*
- * Takes one line of a client and answers it, or holds the answer. Returns 0 or a negative errno: the
- * client cannot be served any more, or its connection is another process's now.
+ * Takes one line of a client and answers it, or holds the answer. Returns 0 or a negative errno:
+ * the client cannot be served any more, or its connection is another process's now.
  */
 int control_answer(struct client *client, const char *line, size_t size);
 /* Sends the held answer if it need not be held any more. 0 or -ENOMEM, as the next one. */

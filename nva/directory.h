@@ -28,22 +28,28 @@ enum {
 	DIRECTORY_VNIS_MAX = 4096,
 	DIRECTORY_VNI_MEMBERS_MAX = NVO3_MEMBERS_MAX,
 	DIRECTORY_MAPPINGS_MAX = 1 << 28,	/* what limits.vni_mappings can be at most */
-	DIRECTORY_VNI_MAPPINGS_DEFAULT = 1 << 21, /* no tenant can exhaust the memory for the others */
+	/* no tenant can exhaust the memory for the others */
+	DIRECTORY_VNI_MAPPINGS_DEFAULT = 1 << 21,
 	DIRECTORY_NVE_MAPPINGS_DEFAULT = 1 << 16, /* nor can an NVE */
 	DIRECTORY_NVE_INTERESTS_DEFAULT = 1 << 16, /* nor one that pulls */
 	DIRECTORY_MOVES_MAX = 4096,		/* asked or granted, not committed */
 	DIRECTORY_MAC_MOVES_MAX = 4,		/* NVEs that may want the same MAC at once */
-	DIRECTORY_MOVE_FLOWS_MAX = 8 << 20,	/* bytes of FLOWS that one move may have passed on */
+	/* bytes of FLOWS that one move may have passed on */
+	DIRECTORY_MOVE_FLOWS_MAX = 8 << 20,
 	DIRECTORY_CONVERGENCES_MAX = 4096,	/* committed, not confirmed by all */
 	DIRECTORY_TOMBSTONES_MAX = 1 << 16,	/* generations of withdrawn mappings */
 	DIRECTORY_TOMBSTONE_AGE_S = 86400,	/* no NVE holds an entry of before yesterday */
-	DIRECTORY_HANDOVER_MS = 500,		/* the old NVE is waited for, before the others are told */
+	/* the old NVE is waited for, before the others are told */
+	DIRECTORY_HANDOVER_MS = 500,
 	DIRECTORY_CONVERGE_MAX_S = 300,		/* a member that never confirms is given up */
 	DIRECTORY_STATUS_MOVES_MAX = 256,	/* shown in a status; the count tells all */
-	DIRECTORY_STATUS_VNIS_MAX = 8192,	/* in all its NVEs' lists together; the counts tell all */
-	DIRECTORY_STATUS_CONFLICTS_MAX = 256,	/* shown, and so many claims of each; the counts tell all */
+	/* in all its NVEs' lists together; the counts tell all */
+	DIRECTORY_STATUS_VNIS_MAX = 8192,
+	/* shown, and so many claims of each; the counts tell all */
+	DIRECTORY_STATUS_CONFLICTS_MAX = 256,
 	DIRECTORY_STATUS_CLAIMS_MAX = 16,
-	DIRECTORY_NOTICES_MAX = 64,		/* lines that wait to be logged; more are left out */
+	/* lines that wait to be logged; more are left out */
+	DIRECTORY_NOTICES_MAX = 64,
 	DIRECTORY_NOTICE_SIZE = 384,
 };
 /* clang-format on */
@@ -83,8 +89,8 @@ struct directory *directory_free(struct directory *directory);
 DEFINE_CLEANUP(struct directory, directory_free)
 
 /*
- * What the operator has reserved for diskless clients (nva/reservations.h): borrowed, and may change
- * between two calls. NULL, as at first: nothing.
+ * What the operator has reserved for diskless clients (nva/reservations.h): borrowed, and may
+ * change between two calls. NULL, as at first: nothing.
  */
 struct reservations;
 void directory_reserve(struct directory *directory, const struct reservations *reservations);
@@ -194,7 +200,8 @@ int directory_reassign(struct directory *directory, uint64_t now_us,
 		       char *reterr_text);
 
 /*
- * Adds to a status what the directory does not know itself: how it is kept, and by whom. 0 or -ENOMEM.
+ * Adds to a status what the directory does not know itself: how it is kept, and by whom. 0 or
+ * -ENOMEM.
  */
 typedef int directory_about(void *userdata, struct json_object *status);
 

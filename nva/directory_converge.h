@@ -44,7 +44,8 @@ struct waiter {
 	TAILQ_ENTRY(waiter) of_wave;
 	struct member *member;
 	uint64_t revision;		/* that it was sent */
-	bool absent;			/* it had no session, as nobody has after a restart: for its lease */
+	/* it had no session, as nobody has after a restart: for its lease */
+	bool absent;
 };
 TAILQ_HEAD(waiter_queue, waiter);
 
@@ -53,7 +54,8 @@ struct wave {
 	TAILQ_ENTRY(wave) of_vni;
 	uint64_t revision;		/* to be confirmed; 0: by the waiters alone */
 	struct waiter_queue waiters;	/* members that pull and were told of one of the moves */
-	struct member *blocker;		/* the first in the queue that has not confirmed; NULL: not looked for yet */
+	/* the first in the queue that has not confirmed; NULL: not looked for yet */
+	struct member *blocker;
 	struct convergence_queue convergences;
 };
 TAILQ_HEAD(wave_queue, wave);

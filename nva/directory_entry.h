@@ -58,7 +58,8 @@ struct entry_chunk;
 struct entry_pool {
 	struct entry_chunk **chunks;	/* owned */
 	size_t chunk_count, chunk_room;
-	uint32_t fresh;			/* the lowest number never used; 0: none left in the chunks */
+	/* the lowest number never used; 0: none left in the chunks */
+	uint32_t fresh;
 	uint32_t unused;		/* first of those given back, chained by .next; 0: none */
 	size_t count;			/* in use */
 };

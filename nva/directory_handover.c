@@ -8,9 +8,9 @@
  *   COMMIT ──▶ UPDATE to the old NVE alone ──▶ it releases what it held, and ACKs ──▶ UPDATE to
  *   everybody
  *
- * Whoever asks or gets a snapshot in between is told where it was, but for the old NVE and the new one.
- * An old NVE that has no session, or does not confirm within DIRECTORY_HANDOVER_MS, is not waited
- * for.
+ * Whoever asks or gets a snapshot in between is told where it was, but for the old NVE and the new
+ * one. An old NVE that has no session, or does not confirm within DIRECTORY_HANDOVER_MS, is not
+ * waited for.
  */
 #include "nva/directory_internal.h"
 

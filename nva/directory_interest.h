@@ -29,7 +29,8 @@ struct pull {
 	struct interest_queue interests;
 	size_t count;			/* of them */
 	bool listing;			/* more of what it holds is to come, before its snapshot */
-	uint64_t gone_revision;		/* of the last UPDATE that told it of something that is gone */
+	/* of the last UPDATE that told it of something that is gone */
+	uint64_t gone_revision;
 	struct id_list changed;		/* entries, while they are being told */
 	struct removal_list removed;
 };
@@ -66,8 +67,8 @@ void pulls_tell(struct directory *directory, struct vni *vni, enum nvo3_role rol
 /* All have been sent their share, and those who must confirm a move are known: it is forgotten. */
 void pulls_told(struct vni *vni);
 /*
- * It may still hold @mac as it was before that was withdrawn: its present share says that it is gone,
- * or it has not confirmed an earlier one that says of something that it is.
+ * It may still hold @mac as it was before that was withdrawn: its present share says that it is
+ * gone, or it has not confirmed an earlier one that says of something that it is.
  */
 bool pull_may_hold_gone(const struct pull *pull, struct mac mac);
 /* All that it owns and holds, as a snapshot. */

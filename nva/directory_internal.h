@@ -60,7 +60,8 @@ enum counter {
 	COUNTER_QUERIES,
 	COUNTER_ANSWERED,		/* queries that found something */
 	COUNTER_FLOWS,			/* FLOWS passed on */
-	COUNTER_FLOWS_DROPPED,		/* of no move that is granted, or over DIRECTORY_MOVE_FLOWS_MAX */
+	/* of no move that is granted, or over DIRECTORY_MOVE_FLOWS_MAX */
+	COUNTER_FLOWS_DROPPED,
 	COUNTER_CONFLICTS,		/* that began */
 	COUNTER_CONFLICTS_RESOLVED,
 	COUNTER_RESYNCS,		/* snapshots of what differs only */

@@ -30,11 +30,13 @@ struct member {
 	uint32_t first_entry;		/* that it owns in this VNI; 0: none */
 	struct resync *resync;		/* what it remembers, until its snapshot is over; owned */
 	struct pull *pull;		/* what it holds, owned; NULL: it is pushed everything */
-	bool subscribed;		/* in the present session; its snapshot has begun at least */
+	/* in the present session; its snapshot has begun at least */
+	bool subscribed;
 	enum snapshot_state snapshot;
 	TAILQ_ENTRY(member) of_snapshots;
 	uint64_t snapshot_position;	/* in vni->by_mac, of what it has not been sent */
-	uint64_t snapshot_revision;	/* of the last UPDATE of its snapshot; UINT64_MAX: not sent yet */
+	/* of the last UPDATE of its snapshot; UINT64_MAX: not sent yet */
+	uint64_t snapshot_revision;
 	uint64_t members_version;	/* of the MEMBERS it was sent */
 };
 TAILQ_HEAD(member_queue, member);
@@ -52,7 +54,8 @@ struct nve {
 	uint32_t epoch;			/* grows with each new incarnation */
 	uint32_t session;		/* grows with each session */
 	uint64_t lease_end_us;		/* when not connected */
-	uint64_t resync_end_us;		/* when connected: what is not confirmed by then goes; 0: settled */
+	/* when connected: what is not confirmed by then goes; 0: settled */
+	uint64_t resync_end_us;
 	uint64_t acked, sent;		/* revisions of the present session */
 	struct member_queue members;
 	size_t member_count;

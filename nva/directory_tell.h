@@ -66,8 +66,8 @@ void tell_members_to(struct directory *directory, struct member *member);
 __attribute__((format(printf, 2, 3))) void notice(struct directory *directory, const char *format,
 						  ...);
 /*
- * An UPDATE with room for *removed and *changed mappings, which become as many as one UPDATE does well
- * to have. False without memory.
+ * An UPDATE with room for *removed and *changed mappings, which become as many as one UPDATE does
+ * well to have. False without memory.
  */
 bool update_begin(struct directory *directory, uint32_t vni, size_t *removed, size_t *changed,
 		  struct nvo3_message *ret_message);

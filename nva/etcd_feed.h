@@ -22,7 +22,8 @@
 enum {
 	ETCD_PAGE = 2000,		/* keys of one answer */
 	ETCD_PENDING_MAX = 1 << 30,	/* bytes of the parts of one commit */
-	ETCD_BAD_MS = 5000,		/* what cannot be understood is read again: somebody may have put it right */
+	/* what cannot be understood is read again: somebody may have put it right */
+	ETCD_BAD_MS = 5000,
 };
 /* clang-format on */
 
@@ -47,7 +48,9 @@ struct etcd_feed_events {
 	 * for the user. It begins anew every ETCD_BAD_MS. NULL: that is failed().
 	 */
 	void (*bad)(void *userdata, const char *text);
-	/* The watch tells of a key that is none of ours; a load does not even see it. May be NULL. */
+	/*
+	 * The watch tells of a key that is none of ours; a load does not even see it. May be NULL.
+	 */
 	void (*foreign)(void *userdata, const char *key);
 	/* It cannot go on: @text for the user. -EBADMSG, -EPROTONOSUPPORT, -ENOMEM. */
 	void (*failed)(void *userdata, int error, const char *text);

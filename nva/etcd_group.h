@@ -21,7 +21,8 @@
 
 /* clang-format off */
 enum {
-	ETCD_PART_MAX = 1 << 20,	/* bytes: etcd takes requests of 1.5 MiB (--max-request-bytes) */
+	/* bytes: etcd takes requests of 1.5 MiB (--max-request-bytes) */
+	ETCD_PART_MAX = 1 << 20,
 };
 /* clang-format on */
 
@@ -55,7 +56,8 @@ struct etcd_group {
 	const struct etcd_entry *
 		*entries; /* owned; what ends first, then in the order of loading */
 	size_t count;
-	bool revives; /* a key ends in it and begins again: only the batch tells the truth to who follows */
+	/* a key ends in it and begins again: only the batch tells the truth to who follows */
+	bool revives;
 	bool has_removed; /* one of the entries is REMOVED */
 };
 

@@ -3,9 +3,10 @@
  * etcd_key.h - where in etcd an NVA keeps what; docs/operations.md shows it to the operator.
  *
  *   PREFIX/leader               {"name":"nva1","address":"192.0.2.10:7365"}, with a lease
- *   PREFIX/commit               "1 SEQUENCE PARTS": the format, how many commits there were, and how many
- *                               pending parts belong to the last one (0: it stands below, complete)
- *   PREFIX/pending/00000000     a part of a commit that is too large for one transaction (etcd_group.h)
+ *   PREFIX/commit               "1 SEQUENCE PARTS": the format, how many commits there were, and
+ *                               how many pending parts belong to the last one (0: it stands below,
+ *                               complete)
+ *   PREFIX/pending/00000000     a part of a commit too large for one transaction (etcd_group.h)
  *   PREFIX/identity             each a change (change.h) as bytes
  *   PREFIX/nve/hv1
  *   PREFIX/member/100/hv1

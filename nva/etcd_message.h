@@ -88,7 +88,8 @@ struct etcd_answer {
 	uint64_t lease, ttl_s;	/* a lease; a ttl_s of 0: there is none */
 	bool created, canceled; /* a watch: it begins; it is over */
 	uint64_t
-		compact_revision; /* canceled because what it asks for was compacted before this one */
+		/* canceled because what it asks for was compacted before this one */
+		compact_revision;
 };
 
 /* Returns 0, -EBADMSG for what is no answer, or -ENOMEM. */

@@ -13,9 +13,11 @@
 
 /* clang-format off */
 enum {
-	ETCD_POLL_MS = 1000,		/* the key is read: a watch may be cut off from the majority */
+	/* the key is read: a watch may be cut off from the majority */
+	ETCD_POLL_MS = 1000,
 	ETCD_CUT_OFF_TTLS = 2,		/* without an answer */
-	ETCD_POLL_SLOW_MS = 3000,	/* a call that was not answered is made again; ETCD_CALL_MS ends it before */
+	/* a call that was not answered is made again; ETCD_CALL_MS ends it before */
+	ETCD_POLL_SLOW_MS = 3000,
 };
 /* clang-format on */
 

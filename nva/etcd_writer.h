@@ -14,11 +14,15 @@
 
 /* clang-format off */
 enum {
-	ETCD_DIRECT_MAX = 120,		/* keys of a commit that is one transaction; ETCD_TXN_OPS_MAX and what else is in it */
+	/* keys of a commit that is one transaction; ETCD_TXN_OPS_MAX and what else is in it */
+	ETCD_DIRECT_MAX = 120,
 	ETCD_FLIGHTS_MAX = 8,		/* transactions that spread a large commit, at once */
 	ETCD_RETRY_MS = 100,		/* between attempts */
 	ETCD_SLOW_MS = 1000,		/* without an answer: the store says that it waits */
-	/* What was withdrawn goes with a lease: new ones join a lease for so long, and each is there for so long at least. */
+	/*
+	 * What was withdrawn goes with a lease: new ones join a lease for so long, and each is
+	 * there for so long at least.
+	 */
 	ETCD_REMOVED_JOIN_S = 3600,
 	ETCD_REMOVED_KEEP_S = 86400,
 };

@@ -30,8 +30,10 @@ enum {
 
 enum store_state {
 	STORE_WORKS,
-	STORE_WAITS, /* nothing becomes durable, but it may yet: the disk is full. It tries again by itself */
-	STORE_FAILED, /* nothing becomes durable any more: what was not durable until now may be lost */
+	/* nothing becomes durable, but it may yet: the disk is full. It tries again by itself */
+	STORE_WAITS,
+	/* nothing becomes durable any more: what was not durable until now may be lost */
+	STORE_FAILED,
 };
 
 struct store;

@@ -17,10 +17,12 @@
 /* clang-format off */
 enum {
 	STORE_ETCD_TICK_MS = 50,
-	STORE_ETCD_BEHIND_MS = 1500,	/* a watch that does not reach what the lead was taken at is begun elsewhere */
+	/* a watch that does not reach what the lead was taken at is begun elsewhere */
+	STORE_ETCD_BEHIND_MS = 1500,
 	STORE_ETCD_LOAD_S = 30,		/* nva --check */
 	STORE_ETCD_END_MS = 1000,	/* for what is under way, at the end */
-	STORE_ETCD_NAME_MS = 300,	/* a leader that is none any more asks who is, before it sends agents away */
+	/* a leader that is none any more asks who is, before it sends agents away */
+	STORE_ETCD_NAME_MS = 300,
 	STORE_ETCD_TTL_S = 5,		/* a leader that says nothing leads for so long */
 };
 /* clang-format on */

@@ -30,8 +30,9 @@ struct etcd_store {
 	struct etcd_seat *seat;
 	struct peer_link *peer;
 	uint64_t
-		fenced_until_us; /* 0: the writer is not fenced; else who leads is asked until then */
-	uint64_t behind_us;	 /* the watch is begun elsewhere then */
+		/* 0: the writer is not fenced; else who leads is asked until then */
+		fenced_until_us;
+	uint64_t behind_us; /* the watch is begun elsewhere then */
 	uint64_t takeovers, since_us;
 	bool ending; /* whoever leads from now on, it is not us */
 	char elsewhere[NVO3_TEXT_MAX + 1];

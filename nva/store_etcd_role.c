@@ -210,8 +210,8 @@ static void on_feed_broken(void *userdata)
 }
 
 /*
- * Nothing is safe to be done about it here, and nothing is changed: whoever leads goes on, and it is an
- * operator's to put it right.
+ * Nothing is safe to be done about it here, and nothing is changed: whoever leads goes on, and it
+ * is an operator's to put it right.
  */
 static void on_feed_bad(void *userdata, const char *text)
 {

@@ -10,14 +10,16 @@
 
 /* clang-format off */
 enum {
-	STORE_LOG_MAX = 32 << 20,	/* bytes of a log before a snapshot replaces it, or as many as half of the snapshot */
+	/* bytes of a log before a snapshot replaces it, or as many as half of the snapshot */
+	STORE_LOG_MAX = 32 << 20,
 	STORE_RETRY_MS = 1000,		/* between attempts to write to a full disk */
 	STORE_IDLE_MS = 200,		/* then the end of the log is marked as whole */
 };
 
 struct store_file_options {
 	const char *path;	/* of the directory; borrowed for the call */
-	bool read_only;		/* nothing is made, changed or removed; store_append() is not allowed */
+	/* nothing is made, changed or removed; store_append() is not allowed */
+	bool read_only;
 	size_t log_max;		/* 0: STORE_LOG_MAX */
 };
 /* clang-format on */

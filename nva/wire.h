@@ -24,14 +24,18 @@ enum {
 	NVO3_LENGTH_SIZE = 4,		/* bytes of the length before each Envelope */
 	NVO3_FRAME_MAX = 1 << 20,	/* an UPDATE of half of NVO3_BATCH_MAX full mappings fits */
 	NVO3_BATCH_MAX = 2048,		/* mappings and removed ones together in one message */
-	NVO3_UPDATE_GOOD_MAX = 256,	/* so many a sender should put in an UPDATE: see docs/protocol.md */
+	/* so many a sender should put in an UPDATE: see docs/protocol.md */
+	NVO3_UPDATE_GOOD_MAX = 256,
 	NVO3_MEMBERS_MAX = 4096,	/* VTEPs of one VNI */
 	NVO3_NAME_MAX = 64,		/* bytes of an NVE or NVA name */
 	NVO3_TEXT_MAX = 256,		/* bytes of a reason */
 	NVO3_JSON_MAX = NVO3_FRAME_MAX - 64, /* of a STATUS_REPLY; what remains is its envelope */
-	NVO3_DIGEST_MAX = 1 << 19,	/* bytes of sums in one message: those of all leaves (nva/digest.h) */
-	NVO3_FLOWS_MAX = 1 << 18,	/* bytes of FLOWS in one message: others must get through in between */
-	MAPPING_IPS_MAX = 32,		/* addresses of one MAC; both sides can be told to take fewer */
+	/* bytes of sums in one message: those of all leaves (nva/digest.h) */
+	NVO3_DIGEST_MAX = 1 << 19,
+	/* bytes of FLOWS in one message: others must get through in between */
+	NVO3_FLOWS_MAX = 1 << 18,
+	/* addresses of one MAC; both sides can be told to take fewer */
+	MAPPING_IPS_MAX = 32,
 	MAPPING_IPS_DEFAULT = 16,	/* so many they take, unless configured */
 };
 
@@ -40,13 +44,18 @@ enum {
 
 enum mapping_flags {
 	MAPPING_VM = 1 << 0,		/* a VM port; moves only by consent of its present NVE */
-	MAPPING_LEARNED = 1 << 1,	/* from a local bridge (container): the newest NVE to see it has it */
-	MAPPING_ROUTER = 1 << 2,	/* it advertises itself as an IPv6 router: NAs made in its name must say so,
-					   or hosts drop it (RFC 4861 section 7.2.5) */
+	/* from a local bridge (container): the newest NVE to see it has it */
+	MAPPING_LEARNED = 1 << 1,
+	/*
+	 * it advertises itself as an IPv6 router: NAs made in its name must say so, or hosts drop
+	 * it (RFC 4861 section 7.2.5)
+	 */
+	MAPPING_ROUTER = 1 << 2,
 	MAPPING_GATEWAY = 1 << 3,	/* of the VN, to what is outside */
 	MAPPING_STATIC = 1 << 4,	/* configured, not seen */
 	MAPPING_STANDBY = 1 << 5,	/* ready to take over, not in use */
-	MAPPING_FLAGS = (1 << 6) - 1,	/* all of them; the last three are passed on, and decide nothing here */
+	/* all of them; the last three are passed on, and decide nothing here */
+	MAPPING_FLAGS = (1 << 6) - 1,
 };
 
 /* Which NVE serves a MAC in a VN. */
@@ -64,25 +73,41 @@ struct mapping {
 enum nvo3_kind {
 	NVO3_HELLO,		/* NVE -> NVA, first message */
 	NVO3_WELCOME,		/* NVA -> NVE, the answer */
-	NVO3_SUBSCRIBE,		/* NVE -> NVA, in each session: it takes part in this VNI (membership, push or pull) */
-	NVO3_MEMBERS,		/* NVA -> NVE: all VTEPs of a VNI, the receiver's included; none, and a text:
-				   subscription refused */
+	/* NVE -> NVA, in each session: it takes part in this VNI (membership, push or pull) */
+	NVO3_SUBSCRIBE,
+	/*
+	 * NVA -> NVE: all VTEPs of a VNI, the receiver's included; none, and a text: subscription
+	 * refused
+	 */
+	NVO3_MEMBERS,
 	NVO3_REGISTER,		/* NVE -> NVA: VM mobility registration request (draft section 6) */
-	NVO3_REGISTERED,	/* NVA -> NVE: registration reply, same id; endpoint and generation */
-	NVO3_WITHDRAW,		/* NVE -> NVA: the endpoint left; ignored unless the sender is the present NVE
-				   and the generation is the present one or 0 */
+	/* NVA -> NVE: registration reply, same id; endpoint and generation */
+	NVO3_REGISTERED,
+	/*
+	 * NVE -> NVA: the endpoint left; ignored unless the sender is the present NVE and the
+	 * generation is the present one or 0
+	 */
+	NVO3_WITHDRAW,
 	NVO3_MOVE_INTENT,	/* new NVE -> NVA */
 	NVO3_CONSENT,		/* NVA -> old NVE: asks; carries the new VTEP */
 	NVO3_CONSENTED,		/* old NVE -> NVA, same id: yes or no */
-	NVO3_MOVE_GRANTED,	/* NVA -> new NVE, id of its intent: yes, with the generation to commit, or no;
-				   a later one with the same id replaces it */
-	NVO3_COMMIT,		/* new NVE -> NVA: the VM runs here; generation 0: whatever is or will be granted */
+	/*
+	 * NVA -> new NVE, id of its intent: yes, with the generation to commit, or no; a later one
+	 * with the same id replaces it
+	 */
+	NVO3_MOVE_GRANTED,
+	/* new NVE -> NVA: the VM runs here; generation 0: whatever is or will be granted */
+	NVO3_COMMIT,
 	NVO3_COMMITTED,		/* NVA -> new NVE, same id */
 	NVO3_ABORT,		/* either NVE -> NVA, and NVA -> the other one: this move is off */
-	NVO3_UPDATE,		/* NVA -> NVE: what changed in one VNI: removed ones first, then mappings */
+	/* NVA -> NVE: what changed in one VNI: removed ones first, then mappings */
+	NVO3_UPDATE,
 	NVO3_ACK,		/* NVE -> NVA: the kernel holds everything up to this revision */
-	NVO3_CONVERGED,		/* NVA -> old and new NVE: every NVE of the VNI has confirmed; NVE -> NVA: asks
-				   to be told, because it may have missed that */
+	/*
+	 * NVA -> old and new NVE: every NVE of the VNI has confirmed; NVE -> NVA: asks to be told,
+	 * because it may have missed that
+	 */
+	NVO3_CONVERGED,
 	NVO3_QUERY,		/* NVE -> NVA: by MAC or by IP (pull) */
 	NVO3_ANSWER,		/* NVA -> NVE, same id */
 	NVO3_STATUS,		/* NVE -> NVA: what an operator asks for */
@@ -90,11 +115,14 @@ enum nvo3_kind {
 	NVO3_PING,		/* either way; answered by NVO3_PONG with the same id */
 	NVO3_PONG,
 	NVO3_ERROR,		/* either way: the sender closes after it */
-	NVO3_FLOWS,		/* old NVE -> NVA -> new NVE of a granted move: connection tracking entries */
+	/* old NVE -> NVA -> new NVE of a granted move: connection tracking entries */
+	NVO3_FLOWS,
 	NVO3_REGISTER_BATCH,	/* NVE -> NVA: many registrations, each judged alone, in order */
-	NVO3_BATCH_REGISTERED,	/* NVA -> NVE, same id: a generation for each, and why those with 0 were refused */
+	/* NVA -> NVE, same id: a generation for each, and why those with 0 were refused */
+	NVO3_BATCH_REGISTERED,
 	NVO3_DROP,		/* NVE -> NVA: of what it pulled it holds these no more */
-	NVO3_DIGEST,		/* NVA -> NVE: of which buckets it should say more; NVE -> NVA: the sums of their leaves */
+	/* NVA -> NVE: of which buckets it should say more; NVE -> NVA: the sums of their leaves */
+	NVO3_DIGEST,
 	NVO3_KIND_COUNT,
 };
 const char *nvo3_kind_name(enum nvo3_kind kind);
@@ -116,7 +144,7 @@ struct nvo3_refusal {
 };
 
 /* One message. Which members count depends on the kind, as the comment on each says. */
-/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): they stand together as they are used. */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): they stand as they are used. */
 struct nvo3_message {
 	enum nvo3_kind kind;
 	uint64_t id;			/* of a request and its reply; 0 where there is none */
@@ -124,47 +152,67 @@ struct nvo3_message {
 	char name[NVO3_NAME_MAX + 1];	/* HELLO, WELCOME: of the sender */
 	uint32_t version;		/* HELLO, WELCOME */
 	enum nvo3_role role;		/* HELLO */
-	struct ip vtep;			/* HELLO: the sender's; CONSENT: the new NVE's; MOVE_GRANTED: the old's */
+	/* HELLO: the sender's; CONSENT: the new NVE's; MOVE_GRANTED: the old's */
+	struct ip vtep;
 	uint64_t incarnation;		/* HELLO: of this start of the NVE; WELCOME: of the NVA */
 	uint32_t features;		/* WELCOME: enum nvo3_features; unknown ones are ignored */
-	bool pull;			/* SUBSCRIBE: it will ask for what it needs; false: it is pushed everything */
-	bool more;			/* SUBSCRIBE: the list of what it holds goes on in the next one */
+	/* SUBSCRIBE: it will ask for what it needs; false: it is pushed everything */
+	bool pull;
+	/* SUBSCRIBE: the list of what it holds goes on in the next one */
+	bool more;
 
-	uint32_t vni;			/* SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED,
-					   MOVE_GRANTED, COMMIT, COMMITTED, ABORT, UPDATE (of all its mappings),
-					   CONVERGED, QUERY, FLOWS, DROP, DIGEST */
-	struct mac mac;			/* the same but SUBSCRIBE, MEMBERS, UPDATE, DROP and DIGEST; QUERY: zero when asked by IP */
-	struct ip ip;			/* QUERY; ANSWER: reserved for the MAC that was asked for, or none */
-	uint64_t generation;		/* REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT,
-					   CONVERGED; FLOWS from the NVA: the one that was granted */
+	/*
+	 * SUBSCRIBE, MEMBERS, REGISTERED, WITHDRAW, CONSENT, CONSENTED, MOVE_GRANTED, COMMIT,
+	 * COMMITTED, ABORT, UPDATE (of all its mappings), CONVERGED, QUERY, FLOWS, DROP, DIGEST
+	 */
+	uint32_t vni;
+	/* the same but SUBSCRIBE, MEMBERS, UPDATE, DROP and DIGEST; QUERY: zero when asked by IP */
+	struct mac mac;
+	/* QUERY; ANSWER: reserved for the MAC that was asked for, or none */
+	struct ip ip;
+	/*
+	 * REGISTERED, WITHDRAW, MOVE_GRANTED, COMMIT, COMMITTED, ABORT, CONVERGED; FLOWS from the
+	 * NVA: the one that was granted
+	 */
+	uint64_t generation;
 	struct uuid vm;			/* CONSENT */
 	bool granted;			/* REGISTERED, CONSENTED, MOVE_GRANTED, COMMITTED */
-	char text[NVO3_TEXT_MAX + 1];	/* reason of a refusal, ABORT, ERROR; printable ASCII, others are
-					   sent as '?' */
+	/* reason of a refusal, ABORT, ERROR; printable ASCII, others are sent as '?' */
+	char text[NVO3_TEXT_MAX + 1];
 	uint64_t revision;		/* UPDATE, ACK, CONVERGED */
-	bool snapshot;			/* UPDATE: first of a full copy of a VNI: what is not in it up to
-					   snapshot_end is gone */
+	/* UPDATE: first of a full copy of a VNI: what is not in it up to snapshot_end is gone */
+	bool snapshot;
 	bool snapshot_end;
 
 	struct ip *members;		/* MEMBERS: owned, member_count */
 	size_t member_count;
-	struct mapping *mappings;	/* REGISTER and MOVE_INTENT: one; UPDATE: changed ones; ANSWER: none or
-					   one; REGISTER_BATCH: one or more; owned, mapping_count */
+	/*
+	 * REGISTER and MOVE_INTENT: one; UPDATE: changed ones; ANSWER: none or one; REGISTER_BATCH:
+	 * one or more; owned, mapping_count
+	 */
+	struct mapping *mappings;
 	size_t mapping_count;
-	struct mapping *removed;	/* UPDATE: withdrawn ones, of which only vni, mac and generation are set:
-					   ends entries of that generation and below; SUBSCRIBE: what a puller
-					   holds; DROP: what it does not any more; owned, removed_count */
+	/*
+	 * UPDATE: withdrawn ones, of which only vni, mac and generation are set: ends entries of
+	 * that generation and below; SUBSCRIBE: what a puller holds; DROP: what it does not any
+	 * more; owned, removed_count
+	 */
+	struct mapping *removed;
 	size_t removed_count;
-	uint64_t *generations;		/* BATCH_REGISTERED: of each mapping, 0: refused; owned, generation_count */
+	/* BATCH_REGISTERED: of each mapping, 0: refused; owned, generation_count */
+	uint64_t *generations;
 	size_t generation_count;
 	struct nvo3_refusal *refusals;	/* BATCH_REGISTERED: owned, refusal_count */
 	size_t refusal_count;
 	char *json;			/* STATUS_REPLY: owned */
-	uint8_t *flows;			/* FLOWS: opaque here (nveagent/flow.h); owned, flows_size */
+	/* FLOWS: opaque here (nveagent/flow.h); owned, flows_size */
+	uint8_t *flows;
 	size_t flows_size;
-	uint8_t *digest;		/* SUBSCRIBE: sums of buckets, or none; DIGEST: see there; UPDATE that begins
-					   a snapshot: a bit for each bucket or leaf that it is of, none: of all;
-					   nva/digest.h; owned, digest_size */
+	/*
+	 * SUBSCRIBE: sums of buckets, or none; DIGEST: see there; UPDATE that begins a snapshot: a
+	 * bit for each bucket or leaf that it is of, none: of all; nva/digest.h; owned, digest_size
+	 */
+	uint8_t *digest;
 	size_t digest_size;
 };
 /* clang-format on */

@@ -70,7 +70,8 @@ struct address_table {
 	struct address *entries; /* in the order in which they came; owned: most ports have few */
 	uint8_t count, room;
 	uint64_t
-		new_from_us; /* when the claims taken so far are paid off, at one per ADDRESS_NEW_INTERVAL_US */
+		/* when the claims taken so far are paid off, at one per ADDRESS_NEW_INTERVAL_US */
+		new_from_us;
 	struct address_refused {
 		uint64_t over_cap, over_rate; /* claims, since the start */
 	} refused;

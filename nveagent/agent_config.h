@@ -42,11 +42,14 @@ struct agent_config {
 	bool insecure_plain;	/* a plain connection to an NVA that is not on loopback */
 	char socket[AGENT_PATH_SIZE];
 	char libvirt_uri[AGENT_URI_SIZE];	/* "none": no libvirt on this host */
-	bool guest_ring;	/* ask QEMU for the receive ring through libvirt, too, which taints the domain */
-	bool qemu_announce;	/* also QMP announce-self through libvirt, which taints the domain */
+	/* ask QEMU for the receive ring through libvirt, too, which taints the domain */
+	bool guest_ring;
+	/* also QMP announce-self through libvirt, which taints the domain */
+	bool qemu_announce;
 	unsigned forward_timeout_s;	/* the cap on forwarding for a VM that left */
 	unsigned quiet_interval_ms;	/* forwarding ends when nothing came for that long */
-	unsigned late_s;		/* after that, frames for a VM that left are sent on one by one; 0: never */
+	/* after that, frames for a VM that left are sent on one by one; 0: never */
+	unsigned late_s;
 	bool icmp_unreachable;		/* they are answered when nobody knows the VM any more */
 	unsigned neighbour_age_s;	/* of silence, then an address is asked for; 0: never is */
 	unsigned pull_age_s;		/* without use, then what was pulled is dropped */

@@ -22,7 +22,8 @@ int agent_read_key(struct json_object *object, uint32_t *ret_vni, struct mac *re
 /* clang-format off */
 static const struct operation {
 	const char *name;
-	void (*handle)(struct agent *agent, struct json_object *object, struct control_request *request);
+	void (*handle)(struct agent *agent, struct json_object *object,
+		       struct control_request *request);
 } operations[] = {
 	{ "hook",	agent_hook_call },
 	{ "status",	agent_show_status },

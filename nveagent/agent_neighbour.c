@@ -260,7 +260,8 @@ static void hear_rarp(struct local_device *device, const struct frame *frame)
 }
 
 /* clang-format off */
-static void (*const hearers[FRAME_KIND_COUNT])(struct local_device *device, const struct frame *frame) = {
+static void (*const hearers[FRAME_KIND_COUNT])(struct local_device *device,
+					       const struct frame *frame) = {
 	[FRAME_ARP_REQUEST]	= hear_question,
 	[FRAME_ARP_REPLY]	= hear_claim,
 	[FRAME_RARP_REQUEST]	= hear_rarp,

@@ -173,7 +173,8 @@ static void on_status_reply(struct agent *agent, const struct nvo3_message *mess
 }
 
 /* clang-format off */
-static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent, const struct nvo3_message *message) = {
+static void (*const handlers[NVO3_KIND_COUNT])(struct agent *agent,
+					       const struct nvo3_message *message) = {
 	[NVO3_REGISTERED]	= on_registered,
 	[NVO3_MOVE_GRANTED]	= on_granted,
 	[NVO3_COMMITTED]	= on_committed,

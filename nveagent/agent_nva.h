@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* agent_nva.h - the NVA's messages about a VNI (agent_directory.c), for the table in agent_nva.c. */
+/*
+ * agent_nva.h - the NVA's messages about a VNI (agent_directory.c), for the table in agent_nva.c.
+ */
 #ifndef REHOME_NVEAGENT_AGENT_NVA_H
 #define REHOME_NVEAGENT_AGENT_NVA_H
 

@@ -48,18 +48,25 @@
 
 enum {
 	AGENT_PORTS_MAX = 1 << 16,	/* a local segment must not exhaust us */
-	AGENT_BRIDGE_PORTS_MAX = 4096,	/* of one VNI; the kernel itself allows 1023 (net/bridge/br_private.h, BR_MAX_PORTS) */
+	/* of one VNI; the kernel itself allows 1023 (net/bridge/br_private.h, BR_MAX_PORTS) */
+	AGENT_BRIDGE_PORTS_MAX = 4096,
 	AGENT_EXPECT_S = 120,		/* from the hook's announcement of a migration to its tap */
-	AGENT_HOLD_MS = 500,		/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
+	/* from QEMU's last byte sent, if the NVA does not say that the VM runs at the new NVE */
+	AGENT_HOLD_MS = 500,
 	AGENT_WARN_S = 2,		/* between two warnings that none of several NVAs has us */
-	AGENT_GRACE_S = 10,		/* for all NVEs to tell an NVA that has started anew what they have */
-	AGENT_RELEASE_US = 1000,	/* letting held packets out, between two looks at what else has happened */
-	AGENT_VERIFY_DELAY_MS = 200,	/* after a VM has left, until those that remain are asked for their addresses */
-	AGENT_RELEARN_S = 30,		/* after a MAC was refused for its port's limit, until there may be room */
+	/* for all NVEs to tell an NVA that has started anew what they have */
+	AGENT_GRACE_S = 10,
+	/* letting held packets out, between two looks at what else has happened */
+	AGENT_RELEASE_US = 1000,
+	/* after a VM has left, until those that remain are asked for their addresses */
+	AGENT_VERIFY_DELAY_MS = 200,
+	/* after a MAC was refused for its port's limit, until there may be room */
+	AGENT_RELEARN_S = 30,
 	AGENT_SUBSCRIBE_RETRY_S = 5,	/* after the NVA refused to have us in a VNI */
 	AGENT_RETRY_MS = 1000,		/* between registrations that were refused */
 	AGENT_RECONCILE_RETRY_MS = 1000,
-	AGENT_FOREIGN_MAX = 4096,	/* flood destinations of somebody else's that are told of a VM's arrival */
+	/* flood destinations of somebody else's that are told of a VM's arrival */
+	AGENT_FOREIGN_MAX = 4096,
 	AGENT_WAITERS_MAX = 64,
 	AGENT_SLICE = 64,		/* changes of the kernel's tables at once: some 200 us */
 };
@@ -71,12 +78,14 @@ struct agent_vn {
 	struct vn *vn;
 	struct puller *puller;		/* NULL when the NVA pushes everything */
 	struct suppressor *suppressor;	/* NULL when questions are only flooded */
-	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
+	/* ifindexes in the bridge, the VXLAN device and the forward devices left out */
+	uint32_t ports[AGENT_BRIDGE_PORTS_MAX];
 	size_t port_count;
 	struct late *late;		/* what still comes for endpoints that left */
 	int conntrack_zone;		/* of its VMs' connections; AGENT_CONNTRACK_NONE */
 	bool current;			/* a whole snapshot of the session with the NVA has come */
-	bool behind;			/* the kernel refused something; the next reconcile brings it in */
+	/* the kernel refused something; the next reconcile brings it in */
+	bool behind;
 	struct loop_timer *reconcile;	/* until what the kernel refused is tried again */
 	unsigned retry;			/* of which parts */
 	struct {
@@ -84,10 +93,12 @@ struct agent_vn {
 		size_t port;		/* the next one of @ports */
 		struct loop_timer *timer;
 	} resync;
-	char refusal[NVO3_TEXT_MAX + 1]; /* why the NVA does not have us in it; "": it does, or has not said */
+	/* why the NVA does not have us in it; "": it does, or has not said */
+	char refusal[NVO3_TEXT_MAX + 1];
 	struct loop_timer *resubscribe;
 	struct loop_timer *more;	/* runs while changes wait for the next slice */
-	struct ip *foreign;		/* flood destinations that somebody else configured; owned */
+	/* flood destinations that somebody else configured; owned */
+	struct ip *foreign;
 	size_t foreign_count;
 	struct ip rarp_server;
 	struct query_table *rarp_queries; /* clients' own addresses that the NVA is asked for */
@@ -117,9 +128,11 @@ struct agent {
 	uint64_t nva_incarnation;	/* of the last session; 0: there was none */
 	struct loop_timer *relearn;	/* runs when a learned MAC was refused */
 	struct loop_timer *grace;	/* a new NVA is being told everything */
-	uint64_t unconfirmed;		/* revision to confirm once every kernel table has it; 0: none */
+	/* revision to confirm once every kernel table has it; 0: none */
+	uint64_t unconfirmed;
 	struct pace pace;		/* of what goes into the kernel by slices */
-	unsigned releasing;		/* ports whose held packets are on their way: nobody may overtake them */
+	/* ports whose held packets are on their way: nobody may overtake them */
+	unsigned releasing;
 	uint64_t nva_warned_us;		/* when it was last said that there is no session */
 	uint64_t nva_since_us;		/* CLOCK_MONOTONIC of the last change of the session */
 	struct libvirt_watch *libvirt;

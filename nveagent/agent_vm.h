@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * agent_vm.h - what agent_vm.c (libvirt), agent_bare.c (QEMU alone) and agent_hook.c have in common:
- * whose port a NIC is, and what is told of it.
+ * agent_vm.h - what agent_vm.c (libvirt), agent_bare.c (QEMU alone) and agent_hook.c have in
+ * common: whose port a NIC is, and what is told of it.
  */
 #ifndef REHOME_NVEAGENT_AGENT_VM_H
 #define REHOME_NVEAGENT_AGENT_VM_H
@@ -9,7 +9,10 @@
 #include "nveagent/agent_private.h"
 #include "nveagent/domain_xml.h"
 
-/* The VN whose bridge the NIC's tap is in; before there is one, the bridge that is named. NULL: none of ours. */
+/*
+ * The VN whose bridge the NIC's tap is in; before there is one, the bridge that is named. NULL:
+ * none of ours.
+ */
 struct agent_vn *agent_vm_vn(struct agent *agent, const struct domain_port *where);
 /* The record for one NIC of @domain, made if need be; NULL when it is in no VN of ours. */
 struct port *agent_vm_port(struct agent *agent, const struct domain *domain,

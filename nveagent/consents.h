@@ -14,7 +14,8 @@
 #include "nva/wire.h"
 
 enum {
-	CONSENTS_MAX = 1024, /* as many VMs on one host, all asked for in its agent's first second */
+	/* as many VMs on one host, all asked for in its agent's first second */
+	CONSENTS_MAX = 1024,
 };
 
 struct consent {

@@ -14,9 +14,12 @@
 enum {
 	CONTROL_LINE_MAX = 1 << 20,
 	CONTROL_CLIENTS_MAX = 64,	/* over it a new one is turned away with an error line */
-	CONTROL_OUTPUT_MAX = 64 << 20,	/* bytes that wait for a slow client; over it it is closed */
-	CONTROL_REQUESTS_MAX = 64,	/* unanswered requests of one client; over it it is closed */
-	CONTROL_LIST_AHEAD = 256 << 10,	/* bytes of a list that wait for a slow client; then no more are made */
+	/* bytes that wait for a slow client; over it it is closed */
+	CONTROL_OUTPUT_MAX = 64 << 20,
+	/* unanswered requests of one client; over it it is closed */
+	CONTROL_REQUESTS_MAX = 64,
+	/* bytes of a list that wait for a slow client; then no more are made */
+	CONTROL_LIST_AHEAD = 256 << 10,
 };
 
 struct control;
@@ -53,14 +56,15 @@ struct control_list {
 	struct json_object *head; /* members that stand before the list; may be NULL. Taken over */
 	const char *key;	  /* of the list; static */
 	/*
-	 * Appends the next items to @array, as many as take a few 100 us. Returns 1 when there may be
-	 * more, 0 when that was all, or an errno, which ends the answer. Called when the loop comes
-	 * round, and not before the client has read most of what was made.
+	 * Appends the next items to @array, as many as take a few 100 us. Returns 1 when there may
+	 * be more, 0 when that was all, or an errno, which ends the answer. Called when the loop
+	 * comes round, and not before the client has read most of what was made.
 	 */
 	int (*next)(void *state, struct json_object *array);
 	const char *what; /* what could not be done after an errno; static */
 	void (*free)(void *state);
-	void *state; /* taken over; freed by @free when the answer is complete, or its client gone */
+	/* taken over; freed by @free when the answer is complete, or its client gone */
+	void *state;
 };
 
 /* Replies {HEAD..., KEY: [...], "ok": true}; @request is spent. */

@@ -19,10 +19,12 @@
 
 /* clang-format off */
 enum {
-	FLOWS_MAX = 16384,		/* of one port in one move: what is read, and what is taken from a peer */
+	/* of one port in one move: what is read, and what is taken from a peer */
+	FLOWS_MAX = 16384,
 	FLOWS_VERSION = 1,		/* of the encoding */
 	FLOW_LABELS_SIZE = 16,		/* NF_CT_LABELS_MAX_SIZE */
-	FLOW_TIMEOUT_MAX_S = 30 * 86400, /* the kernel's longest default is 5 days, of an established TCP connection */
+	/* the kernel's longest default is 5 days, of an established TCP connection */
+	FLOW_TIMEOUT_MAX_S = 30 * 86400,
 	FLOW_TCP_STATE_MAX = 9,		/* enum tcp_conntrack: TCP_CONNTRACK_SYN_SENT2 */
 	FLOW_TCP_SCALE_MAX = 14,	/* RFC 7323 section 2.3 */
 	FLOW_SCTP_STATE_MAX = 9,	/* enum sctp_conntrack */
@@ -67,7 +69,8 @@ struct flow {
 	 */
 	struct flow_tuple tuples[FLOW_DIRECTIONS];
 	uint8_t protocol; /* IPPROTO_... */
-	uint8_t zones; /* bit 1 << direction: the VN's zone holds for that direction; else the default one */
+	/* bit 1 << direction: the VN's zone holds for that direction; else the default one */
+	uint8_t zones;
 	bool has_labels;
 	uint32_t status;    /* enum flow_status */
 	uint32_t timeout_s; /* 1 to FLOW_TIMEOUT_MAX_S */

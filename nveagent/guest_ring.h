@@ -40,7 +40,8 @@ enum {
 	GUEST_RING_LOOK_US = 20000, /* 12,800 packets/s fill a ring of 256 meanwhile */
 	GUEST_RING_LOOKS = 16,	    /* kept, of those that saw something new */
 	GUEST_RING_LAG_US = 100000, /* a frame that left before that has been delivered */
-	GUEST_RING_DELIVERY_US = 10000, /* from QEMU's read of its tap to the guest's ring: one callback */
+	/* from QEMU's read of its tap to the guest's ring: one callback */
+	GUEST_RING_DELIVERY_US = 10000,
 };
 
 /* A split virtqueue: guest physical addresses. */

@@ -22,7 +22,8 @@
 enum {
 	KERNEL_MESSAGE_SIZE = 256,
 	KERNEL_LOOKUPS_MAX = 64,	/* their answers fit the default receive buffer */
-	KERNEL_TAP_QUEUE_MAX = INT16_MAX, /* packets; Linux 6.1.192 refuses more (ERANGE), 6.18 does not */
+	/* packets; Linux 6.1.192 refuses more (ERANGE), 6.18 does not */
+	KERNEL_TAP_QUEUE_MAX = INT16_MAX,
 };
 
 struct kernel;
@@ -51,8 +52,11 @@ struct vni_devices {
 	struct ip vtep;		/* local */
 	uint16_t port;		/* destination UDP port */
 	bool create;		/* make what is missing; false: a missing one is an error */
-	bool suppress;		/* the bridge answers ARP and NS for what its neighbour table knows; becomes false
-				   on a host without IPv6, where an NS would crash the kernel (kernel_vni.c) */
+	/*
+	 * the bridge answers ARP and NS for what its neighbour table knows; becomes false on a host
+	 * without IPv6, where an NS would crash the kernel (kernel_vni.c)
+	 */
+	bool suppress;
 	/* Filled by kernel_vni_ensure(): */
 	uint32_t bridge_ifindex, vxlan_ifindex;
 	bool made_bridge, made_vxlan;
@@ -105,9 +109,11 @@ struct kernel_port {
 	char name[IFNAMSIZ];
 	struct mac mac;		/* of the device itself */
 	bool up, is_vxlan;
-	bool deaf;		/* kernel_port_set_deaf() was called, perhaps by an earlier life of the agent */
+	/* kernel_port_set_deaf() was called, perhaps by an earlier life of the agent */
+	bool deaf;
 };
-int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port);	/* -ENODEV */
+/* 0, or -ENODEV. */
+int kernel_port_by_name(struct kernel *kernel, const char *name, struct kernel_port *ret_port);
 /*
  * Makes the queue of tap @ifindex long enough for @packets, KERNEL_TAP_QUEUE_MAX at most. Call it
  * while little is sent to the tap: what comes in these milliseconds is dropped (net/core/dev.c,
@@ -157,7 +163,8 @@ bool kernel_guard_is_busy(const struct kernel_guard *guard);
  */
 uint64_t kernel_guard_dropped(const struct kernel_guard *guard);
 int kernel_guard_open(struct kernel_guard *guard);
-struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);	/* removes it from the kernel too */
+/* Removes it from the kernel, too. */
+struct kernel_guard *kernel_guard_free(struct kernel_guard *guard);
 DEFINE_CLEANUP(struct kernel_guard, kernel_guard_free)
 
 /*
@@ -177,7 +184,8 @@ enum {
 struct kernel_left {
 	struct mac mac;
 	struct ip new_vtep;
-	uint32_t lanes[KERNEL_LEFT_LANES]; /* ifindexes, the bridge's choice first; 0: there is none */
+	/* ifindexes, the bridge's choice first; 0: there is none */
+	uint32_t lanes[KERNEL_LEFT_LANES];
 };
 /* Fills @left, which has room for KERNEL_LEFT_MAX; how many, or an errno. */
 int kernel_find_left(struct kernel *kernel, const struct vni_devices *devices,
@@ -211,7 +219,8 @@ int kernel_watch_new(const struct kernel_watch_events *events, void *userdata,
 struct kernel_watch *kernel_watch_free(struct kernel_watch *watch);
 DEFINE_CLEANUP(struct kernel_watch, kernel_watch_free)
 int kernel_watch_fd(const struct kernel_watch *watch);
-int kernel_watch_read(struct kernel_watch *watch);	/* reads some of what is there; calls back; 0 or errno */
+/* Reads some of what is there, and calls back. 0 or a negative errno. */
+int kernel_watch_read(struct kernel_watch *watch);
 /*
  * Calls link() for every port of a bridge, and fdb() for every dynamic bridge entry of a port, that
  * there is now. The second looks at all entries of the port's bridge, once, and again for each

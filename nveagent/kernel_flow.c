@@ -41,14 +41,19 @@ struct nl_msg *kernel_flow_new_message(int type, int flags, uint8_t family)
 
 /* clang-format off */
 static const struct tuple_attributes {
-	enum nf_conntrack_attr family, protocol, ipv4_src, ipv4_dst, ipv6_src, ipv6_dst, src_port, dst_port, zone;
+	enum nf_conntrack_attr family, protocol, ipv4_src, ipv4_dst, ipv6_src, ipv6_dst, src_port,
+		dst_port, zone;
 } tuple_attributes[FLOW_DIRECTIONS] = {
-	[FLOW_ORIGINAL] = { ATTR_ORIG_L3PROTO, ATTR_ORIG_L4PROTO, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV4_DST,
-			    ATTR_ORIG_IPV6_SRC, ATTR_ORIG_IPV6_DST, ATTR_ORIG_PORT_SRC, ATTR_ORIG_PORT_DST,
-			    ATTR_ORIG_ZONE },
-	[FLOW_REPLY] = { ATTR_REPL_L3PROTO, ATTR_REPL_L4PROTO, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV4_DST,
-			 ATTR_REPL_IPV6_SRC, ATTR_REPL_IPV6_DST, ATTR_REPL_PORT_SRC, ATTR_REPL_PORT_DST,
-			 ATTR_REPL_ZONE },
+	[FLOW_ORIGINAL] = {
+		ATTR_ORIG_L3PROTO, ATTR_ORIG_L4PROTO, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV4_DST,
+		ATTR_ORIG_IPV6_SRC, ATTR_ORIG_IPV6_DST, ATTR_ORIG_PORT_SRC, ATTR_ORIG_PORT_DST,
+		ATTR_ORIG_ZONE,
+	},
+	[FLOW_REPLY] = {
+		ATTR_REPL_L3PROTO, ATTR_REPL_L4PROTO, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV4_DST,
+		ATTR_REPL_IPV6_SRC, ATTR_REPL_IPV6_DST, ATTR_REPL_PORT_SRC, ATTR_REPL_PORT_DST,
+		ATTR_REPL_ZONE,
+	},
 };
 /* clang-format on */
 

@@ -8,7 +8,7 @@
  * that comes from any other port up in its own neighbour table:
  *
  *   an entry, its MAC behind a port with neigh_suppress	the bridge answers for it
- *   an entry, its MAC behind another port		the question is flooded, but not to the VXLAN port
+ *   an entry, its MAC behind another port		the question is flooded, but not by VXLAN
  *   no entry						flooded everywhere
  *
  * An ARP probe, a GARP, a DAD NS and an unsolicited NA are neither answered nor sent to the VXLAN

@@ -76,7 +76,8 @@ static int count_filters(struct kernel *kernel, uint32_t ifindex, uint32_t paren
 
 static bool is_gone(int error)
 {
-	return error == -ENODEV || error == -ENOENT || error == -EINVAL; /* EINVAL: no such qdisc (sch_api.c, cls_api.c) */
+	/* EINVAL: no such qdisc (sch_api.c, cls_api.c) */
+	return error == -ENODEV || error == -ENOENT || error == -EINVAL;
 }
 
 int tc_clsact_remove_if_empty(struct kernel *kernel, uint32_t ifindex)
@@ -365,7 +366,8 @@ static int take_counters(void *userdata, const struct nlmsghdr *header)
 	memcpy(&queue, nla_data(stats[TCA_STATS_QUEUE]), sizeof(queue));
 	memcpy(&basic, nla_data(stats[TCA_STATS_BASIC]),
 	       offsetof(struct gnet_stats_basic, packets) + sizeof(basic.packets));
-	*counters = (struct tc_queue_counters) { queue.drops, queue.backlog, queue.qlen, basic.packets };
+	*counters = (struct tc_queue_counters){ queue.drops, queue.backlog, queue.qlen,
+						basic.packets };
 	return 0;
 }
 

@@ -20,7 +20,8 @@ enum {
 	TC_PREFERENCE_LAST = 0x7269,	  /* of tc_drop_all() */
 	TC_QUEUE_HANDLE = 0x7268 << 16,
 	TC_QUEUE_BYTES_MAX = 64 << 20,	     /* held frames: 50 ms of 10 Gbit/s */
-	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10, /* longest frame held: GSO without BIG TCP is below 64 KiB; longer bundles are cut */
+	/* longest frame held: GSO without BIG TCP is below 64 KiB; longer bundles are cut */
+	TC_QUEUE_FRAME_SIZE_MAX = 128 << 10,
 };
 
 /*
@@ -80,7 +81,8 @@ int tc_filter_each(struct kernel *kernel, uint32_t ifindex,
 struct tc_queue {
 	uint64_t rate;		/* bytes/s */
 	uint16_t overhead;	/* bytes */
-	uint32_t burst;		/* bytes; a frame that is longer is cut when it is a bundle (tbf_segment()), else dropped */
+	/* bytes; a frame that is longer is cut when it is a bundle (tbf_segment()), else dropped */
+	uint32_t burst;
 };
 int tc_queue_build(uint32_t ifindex, bool make, const struct tc_queue *queue,
 		   struct nl_msg **ret_message);

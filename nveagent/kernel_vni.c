@@ -20,7 +20,8 @@
 #include "nveagent/kernel_tc.h"
 
 enum {
-	VXLAN_OVERHEAD_IPV4 = 50, /* IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14: RFC 7348 section 5 */
+	/* IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14: RFC 7348 section 5 */
+	VXLAN_OVERHEAD_IPV4 = 50,
 	VXLAN_OVERHEAD_IPV6 = 70, /* IPv6 40 */
 };
 

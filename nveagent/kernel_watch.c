@@ -20,7 +20,8 @@
 #include "nveagent/kernel_neigh.h"
 
 enum {
-	WATCH_READS_MAX = 64,		 /* at a time, one notification each: a guest that makes the bridge learn must not hold us */
+	/* at a time, one notification each: a guest that makes the bridge learn must not hold us */
+	WATCH_READS_MAX = 64,
 	WATCH_RECEIVE_BUFFER = 32 << 20, /* some 40,000 notifications between two reads */
 };
 

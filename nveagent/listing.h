@@ -24,8 +24,8 @@ void listing_clear(struct listing *listing);
 bool listing_is_there(const struct listing *listing);
 
 /*
- * Appends the next piece to @output. Returns 1 when there is more, 0 when the line is complete, its newline included, or
- * -ENOMEM: it cannot be completed any more.
+ * Appends the next piece to @output. Returns 1 when there is more, 0 when the line is complete, its
+ * newline included, or -ENOMEM: it cannot be completed any more.
  */
 int listing_make(struct listing *listing, struct byte_queue *output);
 

@@ -4,9 +4,10 @@
  *
  * Everything runs on one thread. A callback may release any watch or timer, its own included.
  *
- * What is urgent (a VM's monitor says STOP) waits for one other callback at most: after each one that is not urgent
- * the loop looks at the urgent descriptors again, and nobody who is urgent can keep all others waiting. So a callback is as long as a switch may be delayed; what takes
- * longer is done in pieces, a timer of delay 0 between two of them.
+ * What is urgent (a VM's monitor says STOP) waits for one other callback at most: after each one
+ * that is not urgent the loop looks at the urgent descriptors again, and nobody who is urgent can
+ * keep all others waiting. So a callback is as long as a switch may be delayed; what takes longer
+ * is done in pieces, a timer of delay 0 between two of them.
  */
 #ifndef REHOME_NVEAGENT_LOOP_H
 #define REHOME_NVEAGENT_LOOP_H

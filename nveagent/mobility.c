@@ -27,6 +27,7 @@ struct row {
 	DO(STOP_TIMERS), DO(HUSH), DO(UNGUARD), DO(UNPIN), DO(WITHDRAW), DO(DELETE_FLOWS), \
 		DO(FORGET)
 
+/* clang-format off */
 static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 	[MOBILITY_ABSENT] = {
 		[MOBILITY_EXPECT]	= ROW(EXPECTED, DO(INTENT), DO(EXPECT_TIMER)),
@@ -90,7 +91,10 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		 * off): say so again.
 		 */
 		[MOBILITY_TAKEN]	= ROW(REGISTERING, DO(RETRY_TIMER)),
-		/* Nor are we told of another one: it was started here again while we believed that it had just left. */
+		/*
+		 * Nor are we told of another one: it was started here again while we believed that
+		 * it had just left.
+		 */
 		[MOBILITY_REFUSED]	= ROW(REGISTERING, DO(RETRY_TIMER)),
 		[MOBILITY_NVA_UP]	= ROW(RESIDENT, DO(REGISTER)),
 		[MOBILITY_ADDRESS]	= ROW(RESIDENT, DO(REGISTER)),
@@ -167,6 +171,7 @@ static const struct row table[MOBILITY_STATE_COUNT][MOBILITY_INPUT_COUNT] = {
 		[MOBILITY_RUN]		= ROW(REGISTERING, DO(STOP_TIMERS), DO(DISARM), DO(KEEP_FLOWS), DO(REGISTER)),
 	},
 };
+/* clang-format on */
 
 static const struct mobility_step stay[MOBILITY_STATE_COUNT] = {
 	[MOBILITY_ABSENT]	= { .next = MOBILITY_ABSENT },

@@ -44,7 +44,8 @@ enum mobility_state {
 	MOBILITY_PLUGGED,	/* its tap is here, guarded; the VM still runs at the old NVE */
 	MOBILITY_COMMITTING,	/* the VM runs here; the NVA does not know yet */
 	MOBILITY_SETTLING,	/* the NVA knows; not every NVE has confirmed */
-	MOBILITY_REGISTERING,	/* here without a move (boot, cold start, agent restart); the NVA does not know yet */
+	/* here without a move (boot, cold start, agent restart); the NVA does not know yet */
+	MOBILITY_REGISTERING,
 	MOBILITY_RESIDENT,	/* here, known, settled */
 	MOBILITY_ASKED,		/* a new NVE wants it; our QEMU does not say that it is leaving */
 	MOBILITY_LEAVING,	/* our QEMU is sending it away; no new NVE has asked */
@@ -60,12 +61,16 @@ enum mobility_input {
 	MOBILITY_PLUG,		/* the tap of an incoming VM is in the bridge */
 	MOBILITY_RUN,		/* the VM runs here: RESUME, start, or found running */
 	MOBILITY_FOUND,		/* the VM is here but stands still, and is no incoming one */
-	MOBILITY_HELD,		/* what an earlier life of the agent held for it, or forwards, has been found */
+	/* what an earlier life of the agent held for it, or forwards, has been found */
+	MOBILITY_HELD,
 	MOBILITY_STOP,		/* its vCPUs stand still (QMP STOP) */
 	MOBILITY_UNPLUG,	/* the VM or its tap is gone from this host */
 	MOBILITY_LEAVE,		/* QEMU is migrating it out (QMP MIGRATION setup, active, ...) */
 	MOBILITY_STAY,		/* that migration failed or was cancelled */
-	MOBILITY_SENT,		/* QEMU has sent everything (MIGRATION completed); its destination may still fail to run it */
+	/*
+	 * QEMU has sent everything (MIGRATION completed); its destination may still fail to run it
+	 */
+	MOBILITY_SENT,
 	MOBILITY_ASKED_FOR,	/* NVA: a new NVE asks for it */
 	MOBILITY_REFUSED,	/* NVA: our intent, commit or registration was refused */
 	MOBILITY_REGISTERED,	/* NVA: our registration stands */
@@ -100,8 +105,10 @@ enum mobility_effect {
 	MOBILITY_DO_ANNOUNCE,	/* start the series of GARP and NA */
 	MOBILITY_DO_HUSH,	/* end that series */
 	MOBILITY_DO_ARM,	/* inflight_arm() */
-	MOBILITY_DO_SWITCH,	/* inflight_park(): from now on nothing reaches the tap, everything waits in order */
-	MOBILITY_DO_RELEASE,	/* inflight_release(): what waited goes to the new NVE, and what comes later */
+	/* inflight_park(): from now on nothing reaches the tap, everything waits in order */
+	MOBILITY_DO_SWITCH,
+	/* inflight_release(): what waited goes to the new NVE, and what comes later */
+	MOBILITY_DO_RELEASE,
 	MOBILITY_DO_RETURN,	/* inflight_return() */
 	MOBILITY_DO_DISARM,	/* inflight_free(), after the bridge's entry has its final place */
 	MOBILITY_DO_EXPECT_TIMER,
@@ -112,7 +119,8 @@ enum mobility_effect {
 	MOBILITY_DO_STOP_TIMERS, /* all of the above */
 	MOBILITY_DO_LATE,	/* late_add(): frames that still come for it are sent on */
 	MOBILITY_DO_SEND_FLOWS,	/* port_flows_send(): connection tracking entries to the new NVE */
-	MOBILITY_DO_DELETE_FLOWS, /* port_flows_delete(): those sent, or taken, and not needed here any more */
+	/* port_flows_delete(): those sent, or taken, and not needed here any more */
+	MOBILITY_DO_DELETE_FLOWS,
 	MOBILITY_DO_KEEP_FLOWS,	/* port_flows_keep(): they stay in the kernel */
 	MOBILITY_DO_FORGET,	/* the port needs no record here any more */
 	MOBILITY_EFFECT_COUNT,
@@ -137,7 +145,8 @@ const struct mobility_step *mobility_step(enum mobility_state state, enum mobili
 struct mobility_facts {
 	bool migrating_out;	/* -> MOBILITY_LEAVE */
 	bool asked_for;		/* -> MOBILITY_ASKED_FOR */
-	bool stopped;		/* -> MOBILITY_STOP, only while migrating out: a pause alone is no move */
+	/* -> MOBILITY_STOP, only while migrating out: a pause alone is no move */
+	bool stopped;
 	bool unplugged;		/* -> MOBILITY_UNPLUG */
 };
 

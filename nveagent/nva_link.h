@@ -17,12 +17,15 @@ enum {
 	NVA_LINK_ENDPOINTS_MAX = 8,
 	NVA_LINK_RETRY_MIN_MS = 100,
 	NVA_LINK_RETRY_MAX_MS = 2000,	/* doubled from the minimum after each failure */
-	NVA_LINK_PING_S = 5,		/* of silence, then a PING; as long again without a word ends the session */
+	/* of silence, then a PING; as long again without a word ends the session */
+	NVA_LINK_PING_S = 5,
 	/* Where there are several NVAs another one may lead already: */
 	NVA_LINK_SEVERAL_RETRY_MAX_MS = 400,	/* after all have been tried */
 	NVA_LINK_SEVERAL_PING_S = 2,
-	NVA_LINK_SEVERAL_CONNECT_MS = 1000,	/* then the next one is tried; a host that is down refuses nothing */
-	NVA_LINK_OUTPUT_MAX = 16 << 20,	/* bytes that wait for a slow NVA; over it the session ends */
+	/* then the next one is tried; a host that is down refuses nothing */
+	NVA_LINK_SEVERAL_CONNECT_MS = 1000,
+	/* bytes that wait for a slow NVA; over it the session ends */
+	NVA_LINK_OUTPUT_MAX = 16 << 20,
 };
 
 struct nva_endpoint {

@@ -42,8 +42,8 @@ static inline void *pool_item(const struct pool *pool, uint32_t number)
 /*
  * Chains of items with the same hash. It grows by one chain with each item, of which it divides one
  * other (linear hashing, W. Litwin 1980): a table of any size never has to be made anew, for which
- * whoever puts the 131,073rd item in would wait tens of milliseconds. The owner sets the first three members; each item has a
- * uint32_t at @next_offset that belongs to the index.
+ * whoever puts the 131,073rd item in would wait tens of milliseconds. The owner sets the first
+ * three members; each item has a uint32_t at @next_offset that belongs to the index.
  */
 struct pool_index {
 	const struct pool *pool;

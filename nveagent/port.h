@@ -31,7 +31,8 @@ struct agent_vn;
 
 enum port_kind {
 	PORT_VM,	/* a VM's NIC; moves with it */
-	PORT_LEARNED,	/* any other MAC that the bridge learned on a local port: a container, an appliance */
+	/* any other MAC that the bridge learned on a local port: a container, an appliance */
+	PORT_LEARNED,
 };
 const char *port_kind_name(enum port_kind kind);
 
@@ -71,13 +72,15 @@ struct port {
 	bool unsaid;		/* the directory has other addresses or flags than these */
 	bool limit_said;	/* that it claims too many addresses is in the log */
 	bool greeted;		/* its arrival was announced */
-	uint64_t arrived_us;	/* CLOCK_MONOTONIC: by a move, or first seen on its device; 0: neither */
+	/* CLOCK_MONOTONIC: by a move, or first seen on its device; 0: neither */
+	uint64_t arrived_us;
 	uint64_t generation;	/* that the directory gave us, or granted us for a commit */
 	struct ip other;	/* the new NVE at the old one, the old NVE at the new one */
 	uint64_t consent_id;	/* of the NVA's open question */
 	uint64_t request_id;	/* of our newest request; answers to older ones do not count */
 
-	uint64_t ring_us;	/* CLOCK_MONOTONIC when QEMU said where the NIC's receive ring is; 0: never */
+	/* CLOCK_MONOTONIC when QEMU said where the NIC's receive ring is; 0: never */
+	uint64_t ring_us;
 	struct guest_ring_place ring;
 	struct kernel_guard *guard;
 	struct inflight *inflight;
@@ -90,7 +93,8 @@ struct port {
 	uint64_t stopped_us;	/* QEMU's timestamp of the newest STOP; 0: none known */
 	uint64_t switched_us;	/* CLOCK_REALTIME when the newest switch began */
 	bool releasing;		/* counted in the agent's */
-	bool adopted;		/* @inflight is of an earlier life, and its VM has not been seen since */
+	/* @inflight is of an earlier life, and its VM has not been seen since */
+	bool adopted;
 	unsigned announced;	/* rounds so far */
 	unsigned unguard_tries;	/* since the guard was made */
 	uint64_t move;		/* ledger id; 0: none under way */
@@ -178,7 +182,9 @@ void port_count(struct port *port);
 void port_free_inflight(struct port *port);
 /* The agent ends: the kernel goes on forwarding (inflight_leave()). */
 void port_leave_inflight(struct port *port);
-/* Makes ports for what an earlier life of the agent held or forwards in @vn; a failure is logged. */
+/*
+ * Makes ports for what an earlier life of the agent held or forwards in @vn; a failure is logged.
+ */
 void port_adopt_all(struct agent_vn *vn);
 /*
  * True for such a port when it is met for the first time: its device is known, or its VM is gone.

@@ -12,7 +12,8 @@
 enum {
 	STEER_LINGER_US = 1000000,
 	UNGUARD_RETRY_US = 5000,
-	UNGUARD_TRIES_MAX = 200, /* a second: a guest that has not caught up by then is always behind */
+	/* a second: a guest that has not caught up by then is always behind */
+	UNGUARD_TRIES_MAX = 200,
 };
 
 void port_complain(struct port *port, const char *what, int error)

@@ -2,8 +2,8 @@
 /*
  * port_flows.h - a port's connection tracking entries in a move (draft-ietf-nvo3-vmm section 4.4).
  *
- *   old NVE   read when armed and at STOP, sent to the new NVE through the NVA, and deleted when the
- *             move is over
+ *   old NVE   read when armed and at STOP, sent to the new NVE through the NVA, and deleted when
+ *             the move is over
  *   new NVE   installed as they come, and deleted again if the VM does not come
  *
  * Only entries in the VN's zone (conntrack-zone) with an address of the VM, and only where no other

@@ -21,7 +21,10 @@ enum {
 	SOFTNET_TEXT_MAX =
 		16384, /* 136 bytes a CPU; of more CPUs than fit the first are looked at */
 	SOFTNET_FIELD =
-		11, /* of a line, from 0: frames in the CPU's backlog, since Linux 5.10 (net-procfs.c) */
+		/*
+		 * of a line, from 0: frames in the CPU's backlog, since Linux 5.10 (net-procfs.c)
+		 */
+	11,
 	SOFTNET_FIELD_WIDTH = 9, /* 8 hexadecimal digits and a space */
 };
 

@@ -28,7 +28,8 @@ enum {
 	RAW_PORT_PAUSE_US = 50,
 	RAW_PORT_CALM_US_MAX = 50000, /* reached only where the CPUs' backlogs never are empty */
 	RAW_PORT_ROOM_US_MAX =
-		200000, /* waited for a backlog to shrink; on a starved machine ksoftirqd runs late */
+		/* waited for a backlog to shrink; on a starved machine ksoftirqd runs late */
+	200000,
 };
 
 struct raw_port;

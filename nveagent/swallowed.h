@@ -64,13 +64,17 @@ enum {
 struct swallowed_case {
 	struct mac mac;	     /* the VM's */
 	uint64_t stopped_us; /* QEMU's timestamp of STOP, CLOCK_REALTIME */
-	uint64_t until_us;   /* frames that left by the tap from then on do not count, because they may
-			      * still be in its queue */
+	/*
+	 * frames that left by the tap from then on do not count, because they may still be in its
+	 * queue
+	 */
+	uint64_t until_us;
 	size_t queues;	     /* of the tap */
 	bool late;	     /* its queue was emptied after QEMU's lock was released */
 	bool exact;	     /* the guest's ring has told: */
 	size_t undelivered;  /* of the newest frames, so many were not given to the guest */
-	const struct delivered_witness *first_since; /* and this first, now that it goes on; NULL: not known */
+	/* and this first, now that it goes on; NULL: not known */
+	const struct delivered_witness *first_since;
 };
 
 struct swallowed_counters {

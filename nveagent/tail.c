@@ -22,8 +22,10 @@ struct tail {
 	uint64_t trimmed;	/* frames in blocks given back */
 	uint64_t captured;	/* frames the kernel has taken */
 	uint64_t full_until_us; /* CLOCK_REALTIME: by then the ring had been full; 0: never */
-	uint64_t widened_us;	/* CLOCK_REALTIME: from then on frames for others, too; 0: not yet */
-	const struct tpacket3_hdr **frames; /* of the blocks that are ours, oldest first, once settled */
+	/* CLOCK_REALTIME: from then on frames for others, too; 0: not yet */
+	uint64_t widened_us;
+	/* of the blocks that are ours, oldest first, once settled */
+	const struct tpacket3_hdr **frames;
 	size_t frame_count;
 };
 

@@ -76,7 +76,8 @@ bool tail_get(const struct tail *tail, size_t age, struct tail_frame *ret_frame)
 struct tail_frames {
 	struct tail_frame *frames;
 	size_t count;
-	uint64_t since_us; /* CLOCK_REALTIME: all that left from then on, for any MAC; 0: for one only */
+	/* CLOCK_REALTIME: all that left from then on, for any MAC; 0: for one only */
+	uint64_t since_us;
 };
 
 /*

@@ -32,8 +32,10 @@
 #include <sys/uio.h>
 
 enum {
-	FDINFO_SIZE_MAX = 1024,			      /* "pos:", "flags:", "mnt_id:", "ino:", "iff:" */
-	PREFIX_SIZE_MAX = sizeof(struct tun_pi) + 64, /* vnet headers are 10, 12 or, with tunnel offloads, 24 bytes */
+	/* "pos:", "flags:", "mnt_id:", "ino:", "iff:" */
+	FDINFO_SIZE_MAX = 1024,
+	/* vnet headers are 10, 12 or, with tunnel offloads, 24 bytes */
+	PREFIX_SIZE_MAX = sizeof(struct tun_pi) + 64,
 };
 
 struct tap_queue {
@@ -41,7 +43,8 @@ struct tap_queue {
 	int pidfd;
 	int fds[TAP_QUEUES_MAX];
 	size_t count, current;
-	size_t prefix_size, vnet_size; /* before the frame: struct tun_pi if any, then the vnet header */
+	/* before the frame: struct tun_pi if any, then the vnet header */
+	size_t prefix_size, vnet_size;
 	uint8_t buffer[PREFIX_SIZE_MAX + TAP_FRAME_SIZE_MAX];
 };
 

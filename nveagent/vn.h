@@ -36,7 +36,8 @@
 
 enum {
 	VN_MAPPINGS_MAX = 1 << 20,	/* of one VNI; what the NVA may make us hold */
-	VN_COLLECT_MIN = 4,		/* changes that a call has room for: those of one MAC, and one */
+	/* changes that a call has room for: those of one MAC, and one */
+	VN_COLLECT_MIN = 4,
 	VN_AUDIT_MIN = 2,	/* entries that a piece of the audit has room for */
 	VN_DIGEST_MIN = 64,	/* mappings; fewer are sent again sooner than compared */
 	VN_NEWS_MAX = 64,		/* that wait to be taken; more are not told */
@@ -44,7 +45,8 @@ enum {
 
 struct vn_devices {
 	uint32_t vxlan;		/* index of the VNI's VXLAN device */
-	uint32_t neighbours;	/* index of the bridge that gets neighbour entries; 0: none are made */
+	/* index of the bridge that gets neighbour entries; 0: none are made */
+	uint32_t neighbours;
 };
 
 struct vn;
@@ -144,8 +146,9 @@ void vn_each(const struct vn *vn, void (*each)(void *userdata, const struct mapp
 	     void *userdata);
 size_t vn_mapping_count(const struct vn *vn);
 /*
- * The same in pieces, between which anything may change: fills @mappings (@room) with the next ones. *position is 0 at
- * first. Returns false when these were the last. What is there from the first call to the last comes once.
+ * The same in pieces, between which anything may change: fills @mappings (@room) with the next
+ * ones. *position is 0 at first. Returns false when these were the last. What is there from the
+ * first call to the last comes once.
  */
 bool vn_walk(const struct vn *vn, uint32_t *position, struct mapping *mappings, size_t room,
 	     size_t *ret_count);

@@ -32,7 +32,11 @@ enum told {
 	TOLD_NOTHING,
 	TOLD_THIS,
 	TOLD_OTHER, /* an entry of ours, not known which */
-	TOLD_TAKEN, /* not by us. A MAC: by the forward device, or learned; may be replaced. An address: see @theirs */
+	/*
+	 * not by us. A MAC: by the forward device, or learned; may be replaced. An address: see
+	 * @theirs
+	 */
+	TOLD_TAKEN,
 };
 
 /* One MAC: what is known of it, and what the kernel was told. */

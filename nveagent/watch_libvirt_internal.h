@@ -78,7 +78,8 @@ struct libvirt_view_entry {
 	uint64_t life;	/* of all entries ever, no two have the same */
 	uint64_t asked; /* to be looked at: the lowest is served first; 0: not asked */
 	enum qemu_said said;
-	bool stays;    /* the last migration away from here that QEMU told of has ended, and failed */
+	/* the last migration away from here that QEMU told of has ended, and failed */
+	bool stays;
 	bool told;     /* through domain(), as not STOPPED */
 	bool listed;   /* seen by the listing under way, or younger than it */
 	bool announce; /* announce-self is wanted */

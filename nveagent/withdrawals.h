@@ -39,8 +39,8 @@ bool withdrawals_has(const struct withdrawals *withdrawals, uint32_t vni, struct
 
 /*
  * @vn holds the whole snapshot of the session with the NVA: what was withdrawn in an earlier one
- * and is not shown at @vtep any more is done with. Calls @again, which may remove that one, for each
- * mapping that still is; it counts as withdrawn in the present session then.
+ * and is not shown at @vtep any more is done with. Calls @again, which may remove that one, for
+ * each mapping that still is; it counts as withdrawn in the present session then.
  */
 void withdrawals_check(struct withdrawals *withdrawals, const struct vn *vn, struct ip vtep,
 		       void (*again)(void *userdata, const struct mapping *mapping),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * nva_status.c - nvectl nva status: the NVA that this host's agent is connected to, which is the one
- * that leads; or the one on this host, which may stand by.
+ * nva_status.c - nvectl nva status: the NVA that this host's agent is connected to, which is the
+ * one that leads; or the one on this host, which may stand by.
  */
 #include <stdio.h>
 #include <string.h>

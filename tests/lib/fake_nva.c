@@ -12,18 +12,19 @@
  * fd00::XX:XXXX of I + 1, and is at 198.18.Y.Y, or 2001:db8:5::Y where the NVE's VTEP is IPv6, of I
  * modulo VTEPS.
  *
- *   map VNI MAC VTEP GENERATION [router] [IP...]        unmap VNI MAC GENERATION      members VNI VTEP...
+ *   map VNI MAC VTEP GENERATION [router] [IP...]
+ *   unmap VNI MAC GENERATION                   members VNI VTEP...
  *   change FIRST COUNT GENERATION SHIFT        generated mappings, at the NVE of I + SHIFT
  *   answer ID none                             answer ID VNI MAC VTEP GENERATION [IP...]
  *   consent VNI MAC VTEP                       asks the NVE for its VM
  *   abort VNI MAC                              calls that off
- *   refuse VNI WORD                            MEMBERS without any, for that reason; and no more to its subscriptions
- *                                              until "members"
+ *   refuse VNI WORD                            MEMBERS without any, for that reason; and no more
+ *                                              to its subscriptions until "members"
  *   close                                      ends the session
  *
- * Each output line begins with CLOCK_MONOTONIC in microseconds: "listens", "hello NAME VTEP", "subscribe
- * VNI", "sent REVISION", "ack REVISION", "query ID VNI MAC|IP", "register MAC [IP...]", or the name of
- * another message with its MAC; "closed".
+ * Each output line begins with CLOCK_MONOTONIC in microseconds: "listens", "hello NAME VTEP",
+ * "subscribe VNI", "sent REVISION", "ack REVISION", "query ID VNI MAC|IP", "register MAC [IP...]",
+ * or the name of another message with its MAC; "closed".
  */
 #include <errno.h>
 #include <poll.h>

@@ -4,7 +4,7 @@
  * fsync() and fdatasync() back, and knows afterwards what a power failure would have left.
  *
  *   WATCH_SYNC_HOLD     while this file exists, neither returns
- *   WATCH_SYNC_RECORD   gets a line "PATH SIZE" for each file that was synced: so much of it is safe
+ *   WATCH_SYNC_RECORD   gets a line "PATH SIZE" for each file that was synced: so much is safe
  *
  * The line is written before the program knows, and the size taken before the sync.
  */

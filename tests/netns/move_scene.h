@@ -28,7 +28,8 @@
 enum {
 	SCENE_NUMBERS_MAX = 1 << 20,	/* frames of one run */
 	SCENE_TAP_PACKETS = KERNEL_TAP_QUEUE_MAX, /* nothing is lost for want of room */
-	SCENE_WINDOW = 256,		/* frames between the sender and the old NVE: netdev_max_backlog is 1000 */
+	/* frames between the sender and the old NVE: netdev_max_backlog is 1000 */
+	SCENE_WINDOW = 256,
 	SCENE_BURST = 32,
 };
 
@@ -76,7 +77,8 @@ struct scene {
 
 	pthread_t sender;
 	uint32_t first, total;		/* numbers of this run */
-	_Atomic uint32_t limit, arrived; /* how many of them the sender may send; have come to the old NVE */
+	/* how many of them the sender may send; have come to the old NVE */
+	_Atomic uint32_t limit, arrived;
 };
 
 struct scene *scene_new(const struct underlay *underlay, const struct scene_traffic *traffic);
@@ -106,7 +108,9 @@ struct scene_result {
 	size_t lost, doubled, disordered;
 };
 struct scene_result scene_judge(const struct scene *scene);
-/* Waits for all of it: nothing may be lost, doubled or out of order. @what: of it, for the record. */
+/*
+ * Waits for all of it: nothing may be lost, doubled or out of order. @what: of it, for the record.
+ */
 void scene_expect_perfect(struct scene *scene, const char *what);
 
 /* The VM has its bridge entry at the old NVE, and remote NVEs send there. */

@@ -394,7 +394,8 @@ static void keeps_clear_of_others(void)
 	CU_ASSERT_TRUE(run(
 		"ip link add rhf0 type bridge && ip link add vx7 type vxlan id 2 dstport 14789"));
 	CU_ASSERT_EQUAL_FATAL(arm_locally(&local, "none", VM, &inflight), 0);
-	CU_ASSERT_EQUAL(inflight_ifindex(inflight), ifindex_of("rhf2")); /* of 1 the VNI, 2, is taken */
+	/* of 1 the VNI, 2, is taken */
+	CU_ASSERT_EQUAL(inflight_ifindex(inflight), ifindex_of("rhf2"));
 	inflight_free(inflight);
 	CU_ASSERT_TRUE(ifindex_of("rhf0") && ifindex_of("vx7"));
 	kernel_free(local.kernel);

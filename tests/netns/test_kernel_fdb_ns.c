@@ -405,7 +405,8 @@ static void speaks(struct scene *scene, int tap, const char *mac)
 {
 	uint8_t frame[FRAME_SIZE];
 
-	(void) numbered_frame(mac_broadcast, mac_of(mac), 0x88b5, 0, sizeof(frame), frame); /* IEEE 802 local experimental 1 */
+	/* IEEE 802 local experimental 1 */
+	(void) numbered_frame(mac_broadcast, mac_of(mac), 0x88b5, 0, sizeof(frame), frame);
 	CU_ASSERT_TRUE(tap_write(scene->taps[tap], frame, sizeof(frame)));
 }
 
@@ -505,7 +506,8 @@ static void fail(struct scene *scene)
 		{ FDB_OP_ADD, no_device }, { FDB_OP_ADD, nowhere }, { FDB_OP_ADD, last },
 	};
 
-	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &scene->devices, changes, 3, &index), 0); /* gone is gone */
+	/* gone is gone */
+	CU_ASSERT_EQUAL(kernel_fdb_apply(scene->kernel, &scene->devices, changes, 3, &index), 0);
 	CU_ASSERT_EQUAL(index, 99);
 	CU_ASSERT_TRUE(kernel_fdb_apply(scene->kernel, &scene->devices, changes,
 					ARRAY_SIZE(changes), NULL) < 0);

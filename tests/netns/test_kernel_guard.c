@@ -24,7 +24,8 @@ enum {
 	EXPERIMENTAL = 0x88b5, /* IEEE 802 local experimental 1 */
 	RARP = 0x8035,
 	QUEUE = 4096,
-	ORDERED = 800,	/* frames; more than a tap's queue has by itself, 500 (drivers/net/tun.c, TUN_READQ_SIZE) */
+	/* frames; more than a tap's queue has by itself, 500 (drivers/net/tun.c, TUN_READQ_SIZE) */
+	ORDERED = 800,
 	SHORT_QUEUE = 1200,
 	OVERFLOW = 100,
 	LIVES = 10,	/* guards made, opened and freed under one stream */

@@ -14,7 +14,8 @@ enum {
 	FIXED_MAX = 512,
 	EVENTS_MAX = 50000,
 	SMALL_BUFFER = 4096,	 /* that a flood overruns */
-	MIDDLE_BUFFER = 256 << 10, /* and one that it overruns, but that takes several reads to empty */
+	/* and one that it overruns, but that takes several reads to empty */
+	MIDDLE_BUFFER = 256 << 10,
 	HELD_PROMISED = 40000,	 /* kernel_watch.c: between two reads */
 	REPLAY_PORTS = 64,	 /* their dump takes several messages of at most 32 KiB */
 	REPLAY_ENTRIES = 2000,
@@ -640,7 +641,8 @@ static void replays_while_it_is_asked(void)
 	CU_ASSERT_EQUAL(scene->fdb_count, 0);
 	CU_ASSERT_EQUAL(kernel_watch_replay_port(scene->kernel, scene->taps[0], &events, scene), 0);
 
-	CU_ASSERT_EQUAL(scene->link_count, REPLAY_PORTS + 2); /* and the taps; not the bridge, "lo", nor the far ends */
+	/* and the taps; not the bridge, "lo", nor the far ends */
+	CU_ASSERT_EQUAL(scene->link_count, REPLAY_PORTS + 2);
 	CU_ASSERT_EQUAL(times_linked(scene, "t0"), 1);
 	CU_ASSERT_EQUAL(times_linked(scene, "t1"), 1);
 	for (int i = 1; i <= REPLAY_PORTS; i++) {
@@ -649,7 +651,8 @@ static void replays_while_it_is_asked(void)
 		snprintf(name, sizeof(name), "d%d", i);
 		CU_ASSERT_EQUAL(times_linked(scene, name), 1);
 	}
-	CU_ASSERT_EQUAL(scene->fdb_count, REPLAY_ENTRIES + 1); /* and the VM; neither what is configured nor what is ours */
+	/* and the VM; neither what is configured nor what is ours */
+	CU_ASSERT_EQUAL(scene->fdb_count, REPLAY_ENTRIES + 1);
 	CU_ASSERT_EQUAL(times_told(scene, (struct fdb_event){ scene->taps[0], vm, true, false }),
 			1);
 	for (uint32_t i = 0; i < REPLAY_ENTRIES; i++)

@@ -7,11 +7,13 @@
  *   - A generation of a MAC is one NVE's: on the disk, and in everything an NVE is told.
  *   - What an NVE is told is on the disk; after a restart the directory knows nothing older.
  *   - The journal is all there is: a directory made from it says what the one that wrote it says.
- *   - A VM changes its NVE only if that one consented, withdrew it, or its lease has ended; or it has
- *     no session, and has had as long to answer as it has to consent.
+ *   - A VM changes its NVE only if that one consented, withdrew it, or its lease has ended; or it
+ *     has no session, and has had as long to answer as it has to consent.
  *   - A mapping ends when its NVE withdraws it or is gone for good, and not before.
- *   - Nobody but the old NVE is told of a move before that one has confirmed it, or was given its time.
- *   - An NVE's copy never goes back to an older generation, and loses nothing that the directory has.
+ *   - Nobody but the old NVE is told of a move before that one has confirmed it, or was given its
+ *     time.
+ *   - An NVE's copy never goes back to an older generation, and loses nothing that the directory
+ *     has.
  *   - An NVE hears nothing of a VN that it did not subscribe to.
  *   - CONVERGED is true: every NVE that the NVA has a session with, and that takes part, has the
  *     new generation in its kernel; also those who are yet to come back to an NVA that has just
@@ -40,8 +42,8 @@ void check_told(struct check *check, const struct nvo3_message *message, struct 
 /* It has arrived there. */
 void check_heard(struct check *check, const struct nve *nve, const struct nvo3_message *message);
 /*
- * The NVE called @name said that, in its present session: until check_heeded() what happens, happens
- * because of it.
+ * The NVE called @name said that, in its present session: until check_heeded() what happens,
+ * happens because of it.
  */
 void check_said(struct check *check, const char *name, const struct nvo3_message *message);
 void check_heeded(struct check *check);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * kernel.h - the forwarding tables of a host's kernel, which outlive its agent. Keys are those of
- * nveagent/overlay.h; but there entries are gathered and compared, here they come and go one by one.
+ * nveagent/overlay.h; but there entries are gathered and compared, here they come and go one by
+ * one.
  */
 #ifndef REHOME_TESTS_SIM_KERNEL_H
 #define REHOME_TESTS_SIM_KERNEL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * port_effects.c - what the machine of an endpoint asks for: nveagent/port_effects.c. Packets, taps and
- * connections are left out.
+ * port_effects.c - what the machine of an endpoint asks for: nveagent/port_effects.c. Packets, taps
+ * and connections are left out.
  */
 #include "tests/sim/port_private.h"
 

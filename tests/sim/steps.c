@@ -10,7 +10,10 @@ enum {
 	/* Of the runs, a few have so many mappings that a snapshot has several parts ... */
 	BALLAST_LARGE = 2500,
 	BALLAST_LARGE_PERCENT = 6,
-	/* ... and some so many that an NVE that comes back compares sums: nveagent/vn.h, VN_DIGEST_MIN. */
+	/*
+	 * ... and some so many that an NVE that comes back compares sums: nveagent/vn.h,
+	 * VN_DIGEST_MIN.
+	 */
 	BALLAST_SOME = 160,
 	BALLAST_SOME_PERCENT = 24,
 };

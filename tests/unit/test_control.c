@@ -391,7 +391,8 @@ static void answers_in_the_order_asked(void)
 	ask(fd, "ping", 4);
 	ask(fd, "hold", 5);
 	round_trip(other); /* another client does not wait for it */
-	CU_ASSERT_EQUAL(recv(fd, &(char) { 0 }, 1, MSG_DONTWAIT), -1); /* 2 and 4 are answered, but wait */
+	/* 2 and 4 are answered, but wait */
+	CU_ASSERT_EQUAL(recv(fd, &(char) { 0 }, 1, MSG_DONTWAIT), -1);
 	CU_ASSERT_TRUE(errno == EAGAIN || errno == EWOULDBLOCK);
 
 	ask(fd, "release", 6);

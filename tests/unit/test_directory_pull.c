@@ -408,8 +408,8 @@ static void a_move_that_ended_at_once_waits_too(void)
 }
 
 /*
- * It was withdrawn before the new NVE said that it comes: who held it need not know of the new place,
- * but must have let go of the old one.
+ * It was withdrawn before the new NVE said that it comes: who held it need not know of the new
+ * place, but must have let go of the old one.
  */
 static void a_move_waits_for_who_was_told_of_the_end(void)
 {

@@ -10,7 +10,9 @@
 #include "tests/unit/unit.h"
 
 /* clang-format off */
-/* A TCP connection over IPv4 from 10.0.0.1 to a translated 192.0.2.80:80, served by 10.0.0.16:8080. */
+/*
+ * A TCP connection over IPv4 from 10.0.0.1 to a translated 192.0.2.80:80, served by 10.0.0.16:8080.
+ */
 static const uint8_t tcp4_bytes[] = {
 	0x01,			/* version */
 	0x00, 0x01,		/* one flow */
@@ -26,8 +28,8 @@ static const uint8_t tcp4_bytes[] = {
 	0x03, 0x0b,		/* window scale and SACK; liberal as well */
 	0x07, 0x0e,		/* 7, 14 */
 };
-enum { TCP4_FAMILY = 3, TCP4_PROTOCOL, TCP4_BITS, TCP4_STATUS = 6, TCP4_TIMEOUT = 10, TCP4_STATE = 58, TCP4_FLAGS,
-       TCP4_SCALE = 61 };
+enum { TCP4_FAMILY = 3, TCP4_PROTOCOL, TCP4_BITS, TCP4_STATUS = 6, TCP4_TIMEOUT = 10,
+       TCP4_STATE = 58, TCP4_FLAGS, TCP4_SCALE = 61 };
 
 /* An echo over IPv6 that nobody has answered. */
 static const uint8_t icmp6_bytes[] = {
@@ -36,9 +38,11 @@ static const uint8_t icmp6_bytes[] = {
 	0x00, 0x00, 0x00, 0x00,
 	0x00, 0x00, 0x00, 0x1e,
 	0x00, 0x00, 0x00, 0x00,
-	0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01,
+	0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+	0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01,
 	0x12, 0x34, 0x80, 0x00,	/* identifier; echo request */
-	0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+	0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01,
+	0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 	0x12, 0x34, 0x81, 0x00,	/* echo reply */
 };
 /* clang-format on */
@@ -122,10 +126,12 @@ static void reads_icmp_over_ipv6(void)
 
 static struct flow sample(uint8_t protocol, bool ipv4, uint16_t port)
 {
+	struct ip ours = ip_of(ipv4 ? "10.0.0.16" : "fd00::10");
+	struct ip other = ip_of(ipv4 ? "10.0.0.1" : "fd00::1");
 	struct flow flow = {
 		.tuples = {
-			{ ip_of(ipv4 ? "10.0.0.16" : "fd00::10"), ip_of(ipv4 ? "10.0.0.1" : "fd00::1"), port, 7 },
-			{ ip_of(ipv4 ? "10.0.0.1" : "fd00::1"), ip_of(ipv4 ? "10.0.0.16" : "fd00::10"), 7, port },
+			{ ours, other, port, 7 },
+			{ other, ours, 7, port },
 		},
 		.protocol = protocol,
 		.timeout_s = FLOW_TIMEOUT_MAX_S,

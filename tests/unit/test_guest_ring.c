@@ -357,7 +357,9 @@ static void a_short_watch_is_not_enough(void)
 	end(scene, 0, 0);
 }
 
-/* The tap's queue was empty: GUEST_RING_DELIVERY_US later the guest has had all that left before. */
+/*
+ * The tap's queue was empty: GUEST_RING_DELIVERY_US later the guest has had all that left before.
+ */
 static void an_empty_queue_makes_it_long_enough(void)
 {
 	struct scene *scene = begin(0);

@@ -249,7 +249,9 @@ static void a_hot_move_at_the_new_nve(void)
 			MOBILITY_RESIDENT);
 }
 
-/* The agent ends and comes back in the blackout: whatever became of the VM, it goes on from there. */
+/*
+ * The agent ends and comes back in the blackout: whatever became of the VM, it goes on from there.
+ */
 static void a_next_life_goes_on_in_the_blackout(void)
 {
 	static const struct {

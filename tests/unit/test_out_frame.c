@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* test_out_frame.c - what is sent to several is right for each, and released (a sanitizer sees that). */
+/*
+ * test_out_frame.c - what is sent to several is right for each, and released (a sanitizer sees
+ * that).
+ */
 #include "nva/out_frame.h"
 
 #include <string.h>

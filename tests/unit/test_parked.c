@@ -114,7 +114,8 @@ static size_t fill(struct parked *parked, const uint8_t *data)
 	CU_ASSERT_EQUAL(r, -ENOSPC);
 	CU_ASSERT_TRUE(parked->used <= PARKED_BYTES_MAX);
 	CU_ASSERT_TRUE(parked->capacity <= PARKED_BYTES_MAX);
-	CU_ASSERT_TRUE(PARKED_BYTES_MAX - parked->used < BIG + 64); /* full, but for less than one record */
+	/* full, but for less than one record */
+	CU_ASSERT_TRUE(PARKED_BYTES_MAX - parked->used < BIG + 64);
 	return parked->count - before;
 }
 
@@ -128,12 +129,14 @@ static void refuses_more_than_the_cap(void)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(data);
 	CU_ASSERT_EQUAL(parked_add(&parked, &vnet, data, PARKED_BYTES_MAX + 1, false), -ENOSPC);
-	CU_ASSERT_EQUAL(parked_add(&parked, &vnet, data, PARKED_BYTES_MAX, false), -ENOSPC); /* the record's header */
+	/* the record's header */
+	CU_ASSERT_EQUAL(parked_add(&parked, &vnet, data, PARKED_BYTES_MAX, false), -ENOSPC);
 	CU_ASSERT_EQUAL(parked_add(&parked, &vnet, data, SIZE_MAX, false), -ENOSPC);
 	expect_empty(&parked);
 
 	CU_ASSERT_EQUAL(fill(&parked, data), PARKED_BYTES_MAX / BIG - 1);
-	CU_ASSERT_EQUAL(parked_add(&parked, &vnet, data, 60, false), 0); /* a small one still fits */
+	/* a small one still fits */
+	CU_ASSERT_EQUAL(parked_add(&parked, &vnet, data, 60, false), 0);
 	while (parked_next(&parked, &at, &frame)) {
 		CU_ASSERT_EQUAL(frame.size, count < PARKED_BYTES_MAX / BIG - 1 ? BIG : 60);
 		count++;

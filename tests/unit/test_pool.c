@@ -117,7 +117,8 @@ static void an_item_stays_where_it_is(void)
 /* However many there are already: nothing waits while a table is made anew. */
 static void no_put_takes_long(void)
 {
-	enum { VERY_MANY = 300000, CHAIN = 24 }; /* as good as never longer, of one item on average */
+	/* as good as never longer, of one item on average */
+	enum { VERY_MANY = 300000, CHAIN = 24 };
 	struct shelf shelf;
 
 	begin(&shelf);

@@ -768,7 +768,8 @@ static void an_audit_of_what_is_right_changes_nothing(void)
 	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
 	audit(vn, &kernel);
 	CU_ASSERT_EQUAL(kernel.asked, 5);
-	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" }); /* the list cannot be asked */
+	/* the list cannot be asked */
+	EXPECT(vn, { FDB_LAYER_VXLAN, FDB_OP_ADD, VXLAN, "192.0.2.2" });
 	expect_none(vn);
 }
 
@@ -805,7 +806,9 @@ static void an_audit_puts_right_what_differs(void)
 		else if (entry->sticky)
 			entry->sticky = false;
 		else
-			*entry = (struct fdb_entry) { .layer = FDB_LAYER_BRIDGE, .ifindex = TAP, .mac = entry->mac };
+			*entry = (struct fdb_entry){ .layer = FDB_LAYER_BRIDGE,
+						     .ifindex = TAP,
+						     .mac = entry->mac };
 	}
 	audit(vn, &kernel);
 	count = vn_collect(vn, changes, ROOM);
@@ -916,7 +919,10 @@ static void changes_are_told(void)
 	CU_ASSERT_EQUAL(seen.changed, 1);
 	CU_ASSERT_EQUAL(seen.removed, 1);
 
-	/* Of what was never known, too: what we have registered may have been another's since, and gone. */
+	/*
+	 * Of what was never known, too: what we have registered may have been another's since, and
+	 * gone.
+	 */
 	CU_ASSERT_EQUAL(vn_update(vn, &remove, on_changed, &seen), 0);
 	CU_ASSERT_EQUAL(seen.removed, 2);
 	one.generation = 2;

@@ -317,7 +317,8 @@ static void every_kind_has_a_name(void)
 static const uint8_t commit_bytes[] = {
 	0x00, 0x00, 0x00, 0x13,				/* 19 bytes follow */
 	0x08, 0xac, 0x02,				/* Envelope.id (field 1, varint): 300 */
-	0xaa, 0x01, 0x0d,				/* Envelope.commit (field 21, length-delimited): 13 bytes */
+	/* Envelope.commit (field 21, length-delimited): 13 bytes */
+	0xaa, 0x01, 0x0d,
 	0x08, 0x88, 0x27,				/*   Endpoint.vni (1): 5000 */
 	0x12, 0x06, 0x52, 0x54, 0x00, 0xaa, 0x00, 0x10,	/*   Endpoint.mac (2) */
 	0x18, 0x02,					/*   Endpoint.generation (3): 2 */
