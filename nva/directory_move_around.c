@@ -143,7 +143,8 @@ void moves_member_left(struct directory *directory, struct vni *vni, const struc
 
 /*
  * An NVE that was started anew while its VM leaves has forgotten that it said yes, and would not be
- * ready for the VM's stop. A second answer changes nothing.
+ * ready for the VM's stop. A second answer changes nothing. What was granted without a question is
+ * nothing to ask about.
  */
 void moves_ask_again(struct directory *directory, const struct nve *nve)
 {
@@ -152,7 +153,7 @@ void moves_ask_again(struct directory *directory, const struct nve *nve)
 
 	TAILQ_FOREACH(member, &nve->members, of_nve)
 		TAILQ_FOREACH(move, &member->vni->moves, of_vni)
-			if (move->from == nve)
+			if (move->from == nve && move->consent_id)
 				ask_owner(directory, move);
 }
 

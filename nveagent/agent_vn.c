@@ -27,7 +27,7 @@ static void on_more(void *userdata)
 	size_t count = flush_slice(vn);
 
 	rest_us = pace_worked(&vn->agent->pace, clock_monotonic_us() - began_us, count);
-	if (rest_us)
+	if (rest_us && !vn->agent->releasing) /* held packets do not rest */
 		loop_rest(vn->agent->loop, rest_us);
 }
 

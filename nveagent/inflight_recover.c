@@ -102,16 +102,19 @@ void inflight_recover(struct inflight *inflight, uint64_t until_us, bool returni
 	what.queues = tap_queue_count(inflight->tap);
 	settled = tail_settle(inflight->tail, inflight->stopped_us - SWALLOWED_DOUBT_US);
 	if (can_be_seen(settled)) {
-		if (settled == -ETIMEDOUT)
-			counters->ring_error = settled;
-		else
+		what.gaps = settled < 0;
+		if (settled != -ETIMEDOUT)
 			ask_ring(inflight, &what);
+		else if (inflight->ring)
+			counters->ring_error = settled;
 		if (returning && see_what_was_kept(inflight, &first))
 			what.first_since = &first;
 		r = swallowed_recover(inflight->tail, &what, &inflight->parked, &found);
 	}
 	counters->swallowed = found.certain;
 	counters->doubtful = found.doubtful;
+	if (found.beyond && settled == 0)
+		settled = -ENOBUFS;
 	if (r < 0 || settled < 0)
 		counters->tap_error = r < 0 ? r : settled;
 	/*

@@ -94,7 +94,7 @@ int kernel_hold_new(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
 	return 0;
 }
 
-int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
+int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_mac, uint64_t gone,
 		      struct kernel_hold **ret_hold)
 {
 	_cleanup_(kernel_hold_freep) struct kernel_hold *hold = calloc(1, sizeof(*hold));
@@ -109,6 +109,7 @@ int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_ma
 	hold->ifindex = ifindex;
 	hold->own_mac = own_mac;
 	hold->has_queue = hold->holds = r == 0;
+	hold->fillers = gone + (hold->holds ? FILLERS_WAITING : 0);
 	*ret_hold = TAKE_PTR(hold);
 	return 0;
 }

@@ -24,9 +24,9 @@ int kernel_hold_new(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
 		    struct kernel_hold **ret_hold);
 /*
  * The same for a device that is up and has its queue: of an earlier life, and taken to hold, with
- * whatever is in it.
+ * whatever is in it. @gone: frames that the device has dropped so far, taken for fillers.
  */
-int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_mac,
+int kernel_hold_adopt(struct kernel *kernel, uint32_t ifindex, struct mac own_mac, uint64_t gone,
 		      struct kernel_hold **ret_hold);
 /* The queue goes with its device. */
 struct kernel_hold *kernel_hold_free(struct kernel_hold *hold);

@@ -356,7 +356,8 @@ static int adopt(struct kernel_lane *lane)
 		return r;
 	lane->own_mac = link.port.mac;
 	lane->number = device_number(link.port.mac);
-	r = kernel_hold_adopt(lane->kernel, lane->ifindex, lane->own_mac, &lane->hold);
+	r = kernel_hold_adopt(lane->kernel, lane->ifindex, lane->own_mac,
+			      link.tx_dropped + link.tx_errors, &lane->hold);
 	return r < 0 ? r : build_take(lane);
 }
 

@@ -20,6 +20,7 @@ struct ring {
 	struct parked_frame *frames;
 	bool *found;
 	size_t count;
+	bool in_order;	    /* as they left by the tap: it has one queue */
 	size_t next;	    /* behind the one found last: the likely one */
 	size_t to_find;	    /* of those that the tail has, too */
 	uint64_t oldest_us; /* when the oldest one found left by the tap */
@@ -44,7 +45,7 @@ static bool is_group(const struct parked_frame *frame)
 	return frame->data[0] & 1; /* IEEE 802 section 8.2.2 */
 }
 
-static int ring_of(const struct parked *parked, struct ring *ring)
+static int ring_of(const struct parked *parked, bool in_order, struct ring *ring)
 {
 	size_t at = 0, i = parked->count;
 
@@ -52,6 +53,7 @@ static int ring_of(const struct parked *parked, struct ring *ring)
 		.frames = calloc(parked->count + 1, sizeof(*ring->frames)),
 		.found = calloc(parked->count + 1, sizeof(*ring->found)),
 		.count = parked->count,
+		.in_order = in_order,
 		.place = parked->count,
 		.oldest_us = UINT64_MAX,
 	};
@@ -70,9 +72,15 @@ static bool is_that(const struct ring *ring, size_t i, const struct tail_frame *
 	       memcmp(candidate->data, frame->data, frame->size) == 0;
 }
 
+static void settle(struct ring *ring, size_t i)
+{
+	ring->to_find -= !ring->found[i] && !is_group(&ring->frames[i]);
+	ring->found[i] = true;
+}
+
 /*
  * True when @frame was still in the ring. With one queue it is the next one, but behind a gap in
- * the tail.
+ * the tail: the frames in between are not to be found there.
  */
 static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 {
@@ -81,9 +89,10 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 
 		if (!is_that(ring, i, frame))
 			continue;
-		ring->found[i] = true;
+		for (size_t skipped = ring->next; ring->in_order && skipped < i; skipped++)
+			settle(ring, skipped);
+		settle(ring, i);
 		ring->next = i + 1;
-		ring->to_find -= !is_group(&ring->frames[i]);
 		ring->place = ring->count - 1 - i;
 		ring->oldest_us = frame->at_us;
 		return true;
@@ -95,7 +104,7 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 static bool read_amid_queue(const struct swallowed_case *what, const struct ring *ring,
 			    const struct swallowed_counters *counters)
 {
-	return what->queues == 1 && ring->to_find > 0 && counters->certain == 0;
+	return what->queues == 1 && !what->gaps && ring->to_find > 0 && counters->certain == 0;
 }
 
 /*
@@ -140,9 +149,9 @@ static size_t find_missing(const struct tail *tail, const struct swallowed_case 
 			   struct swallowed_counters *counters)
 {
 	struct tail_frame frame;
-	size_t n = 0;
+	size_t n = 0, age;
 
-	for (size_t age = 0; n < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
+	for (age = 0; n < SWALLOWED_MAX && tail_get(tail, age, &frame); age++) {
 		bool in_b;
 
 		if (what->exact ? age >= what->undelivered : is_end(what, ring, &frame, counters))
@@ -156,6 +165,7 @@ static size_t find_missing(const struct tail *tail, const struct swallowed_case 
 		/* What was read from several queues is not in the order in which it came. */
 		missing[n++] = (struct missing){ age, what->queues == 1 ? ring->place : 0, in_b };
 	}
+	counters->beyond = ring->in_order && ring->to_find > 0 && !tail_get(tail, age, &frame);
 	if (what->exact && what->queues == 1 && n > 0)
 		missing[0].in_qemu |= n > 1 || is_kept(tail, what, &missing[0]);
 	return n;
@@ -215,7 +225,7 @@ int swallowed_recover(const struct tail *tail, const struct swallowed_case *what
 {
 	struct swallowed_counters counters = { 0 };
 	struct ring ring;
-	int r = ring_of(parked, &ring);
+	int r = ring_of(parked, what->queues == 1, &ring);
 
 	if (r == 0)
 		r = recover(tail, what, &ring, parked, &counters);

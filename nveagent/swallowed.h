@@ -71,6 +71,7 @@ struct swallowed_case {
 	uint64_t until_us;
 	size_t queues;	     /* of the tap */
 	bool late;	     /* its queue was emptied after QEMU's lock was released */
+	bool gaps;	     /* the tail may lack frames (tail_settle()) */
 	bool exact;	     /* the guest's ring has told: */
 	size_t undelivered;  /* of the newest frames, so many were not given to the guest */
 	/* and this first, now that it goes on; NULL: not known */
@@ -79,6 +80,7 @@ struct swallowed_case {
 
 struct swallowed_counters {
 	uint64_t certain, doubtful;
+	bool beyond; /* the tail does not reach back to what was in the queue: QEMU's may be older */
 };
 
 /*

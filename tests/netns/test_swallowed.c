@@ -152,7 +152,7 @@ static void expect_all_but(const struct scene *scene, uint32_t first, uint32_t f
 static void recover_case(struct scene *scene, const struct swallowed_case *what, uint64_t certain,
 			 uint64_t doubtful)
 {
-	struct swallowed_counters counters = { 99, 99 };
+	struct swallowed_counters counters = { 99, 99, true };
 
 	CU_ASSERT_EQUAL(swallowed_recover(scene->tail, what, &scene->parked, &counters), 0);
 	CU_ASSERT_EQUAL(counters.certain, certain);
@@ -351,6 +351,13 @@ static void a_full_tail_still_tells(void)
 	};
 	struct scene scene = begin();
 	struct parked_frame frame = { 0 };
+	struct swallowed_case what = {
+		.mac = vm,
+		.until_us = UINT64_MAX,
+		.queues = 1,
+		.late = true,
+		.gaps = true,
+	};
 	uint8_t data[LARGE];
 	size_t at = 0;
 
@@ -367,12 +374,37 @@ static void a_full_tail_still_tells(void)
 	}
 	CU_ASSERT_TRUE(eventually(is_full, scene.tail));
 
-	recover_when(&scene, clock_realtime_us(), UINT64_MAX, 1, true, 1, 1);
+	what.stopped_us = clock_realtime_us();
+	recover_case(&scene, &what, 0, 2);
 	for (uint32_t number = TAKEN - 2; number < BURST; number++) {
 		CU_ASSERT_TRUE_FATAL(parked_next(&scene.parked, &at, &frame));
 		CU_ASSERT_EQUAL(frame_number(frame.data), number);
+		CU_ASSERT_FALSE(frame.in_qemu);
 	}
 	CU_ASSERT_FALSE(parked_next(&scene.parked, &at, &frame));
+	end(&scene);
+}
+
+/* All that is left of it in the tail was in the queue, and so is more. */
+static void a_tail_that_is_too_short_says_so(void)
+{
+	struct scene scene = begin();
+	struct swallowed_counters counters = { 0 };
+	const struct swallowed_case what = {
+		.mac = vm,
+		.stopped_us = clock_realtime_us(),
+		.until_us = UINT64_MAX,
+		.queues = 1,
+	};
+	uint8_t frame[FRAME_SIZE];
+
+	numbered_frame(vm, sender, EXPERIMENTAL, 1, FRAME_SIZE, frame);
+	CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, frame, FRAME_SIZE, false), 0);
+	send_frames(&scene, 2, 3);
+	drain(&scene);
+	CU_ASSERT_EQUAL(swallowed_recover(scene.tail, &what, &scene.parked, &counters), 0);
+	CU_ASSERT_TRUE(counters.beyond);
+	CU_ASSERT_EQUAL(counters.certain + counters.doubtful, 0);
 	end(&scene);
 }
 
@@ -453,7 +485,7 @@ static void the_guests_ring_leaves_no_doubt(void)
 {
 	know_that(5, 0, 6, -1); /* all that QEMU took */
 	know_that(4, 1, 5, -1); /* all but the last */
-	know_that(3, 2, 4, 5); /* of two the newer one is the one read last */
+	know_that(3, 2, 4, 5);	/* of two the newer one is the one read last */
 }
 
 /* The guest was given 0 to 4, goes on, and is given @number first; frame 5 is missing. */
@@ -589,18 +621,15 @@ static const struct netns_need needs[] = {
 	{ "tun", "ip tuntap add tap0 mode tap" },
 };
 
-NETNS_MAIN("swallowed", needs,
-	   UNIT_TEST(recovers_what_was_read_after_stop),
-	   UNIT_TEST(doubts_the_last_frame_before_stop),
-	   UNIT_TEST(doubts_one_frame_for_each_queue),
+NETNS_MAIN("swallowed", needs, UNIT_TEST(recovers_what_was_read_after_stop),
+	   UNIT_TEST(doubts_the_last_frame_before_stop), UNIT_TEST(doubts_one_frame_for_each_queue),
 	   UNIT_TEST(doubts_one_more_when_late),
 	   UNIT_TEST(puts_what_was_read_amid_the_queue_in_its_place),
 	   UNIT_TEST(puts_what_was_read_amid_two_drains_in_its_place),
 	   UNIT_TEST(doubts_nothing_older_than_its_limit),
-	   UNIT_TEST(the_limit_cuts_between_two_frames),
-	   UNIT_TEST(a_long_queue_moves_the_limit),
-	   UNIT_TEST(a_full_tail_still_tells), UNIT_TEST(nothing_was_swallowed),
-	   UNIT_TEST(what_left_later_does_not_count),
+	   UNIT_TEST(the_limit_cuts_between_two_frames), UNIT_TEST(a_long_queue_moves_the_limit),
+	   UNIT_TEST(a_full_tail_still_tells), UNIT_TEST(a_tail_that_is_too_short_says_so),
+	   UNIT_TEST(nothing_was_swallowed), UNIT_TEST(what_left_later_does_not_count),
 	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
 	   UNIT_TEST(the_guests_ring_leaves_no_doubt),
 	   UNIT_TEST(what_the_guest_goes_on_with_was_kept),
