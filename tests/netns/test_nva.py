@@ -424,7 +424,8 @@ class Sessions(Case):
                 ended = nva.log.until(r"Session of hv2 .* ends: (.*)", 2)
                 break
             reader.say("resume", "pause")  # a sip: it is not dead, only too slow
-        self.assertEqual(ended.group(1), "it does not take what it is sent")
+        # Who does not read is not read from: where the writer is slow, too, that is noticed first.
+        self.assertIn(ended.group(1), ("it does not take what it is sent", "it has been silent too long"))
         self.assertLess(nva.memory_kib(), 400000)
         witness = self.nve("::1")
         witness.say("hello hv3 192.0.2.3 1")
