@@ -2,14 +2,15 @@
 /*
  * agent_load.c - what bench/agent holds the agent against.
  *
- *   agent_load netlink BRIDGE VXLAN COUNT 4|6   writes COUNT remote MACs with an IPv4 and an IPv6 address
- *                                               each into the kernel: the entries that the agent
- *                                               would make, in the fewest system calls. Prints the
- *                                               seconds.
- *   agent_load paced BRIDGE VXLAN COUNT 4|6     the same with rests, as the agent makes them, so that the
- *                                               kernel's workers of this CPU have their turn (pace.h).
- *   agent_load flood DEVICE MAC PPS SECONDS     sends ARP requests and NS for ever new targets. Prints how
- *                                               many frames were sent.
+ *   agent_load netlink BRIDGE VXLAN COUNT 4|6   writes COUNT remote MACs with an IPv4 and an IPv6
+ *                                               address each into the kernel: the entries that
+ *                                               the agent would make, in the fewest system calls.
+ *                                               Prints the seconds.
+ *   agent_load paced BRIDGE VXLAN COUNT 4|6     the same with rests, as the agent makes them, so
+ *                                               that the kernel's workers of this CPU have their
+ *                                               turn (pace.h).
+ *   agent_load flood DEVICE MAC PPS SECONDS     sends ARP requests and NS for ever new targets.
+ *                                               Prints how many frames were sent.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -63,8 +63,8 @@ static bool is_group(const uint8_t *frame)
 
 /*
  * Sends all of it in order and forgets it; returns how many were sent. @to_tap: QEMU delivers by
- * itself, and first, what it still has. Otherwise broadcast and multicast goes to the VM alone: the new NVE's
- * other ports have had it.
+ * itself, and first, what it still has. Otherwise broadcast and multicast goes to the VM alone: the
+ * new NVE's other ports have had it.
  */
 static uint64_t send_parked(struct inflight *inflight, struct raw_port *port, bool to_tap)
 {

@@ -11,18 +11,19 @@
  * Their FDB entry overrides VNI and UDP port, so that the outer packet is an ordinary one of the
  * VNI.
  *
- *   armed       the lanes exist, unused; their queues hold; the tap's queue is held open by a second
- *               handle (pidfd_getfd(2) of QEMU's /dev/net/tun descriptor)
- *   parked      1. bridge FDB: MAC -> first lane, sticky. New frames now wait in its queue, in order.
+ *   armed       the lanes exist, unused; their queues hold; the tap's queue is held open by a
+ *               second handle (pidfd_getfd(2) of QEMU's /dev/net/tun descriptor)
+ *   parked      1. bridge FDB: MAC -> first lane, sticky. New frames now wait in its queue, in
+ *                  order.
  *               2. what the guest never took is read from the tap's queue and kept here; broadcast
  *                  and multicast, too, which the bridge goes on flooding to a stopped VM's tap.
  *   releasing   3. what was kept is sent by the first lane, past its queue (AF_PACKET,
  *                  PACKET_QDISC_BYPASS, vnet header carried over).
  *               4. what is held is let out, in order.
  *   forwarding  the kernel forwards by itself.
- *   returned    the VM goes on here: bridge FDB: MAC -> tap again. From parked, everything kept and held
- *               goes to the tap first, so a move that fails before inflight_release() loses
- *               nothing; what was forwarded before is not given back.
+ *   returned    the VM goes on here: bridge FDB: MAC -> tap again. From parked, everything kept
+ *               and held goes to the tap first, so a move that fails before inflight_release()
+ *               loses nothing; what was forwarded before is not given back.
  *   freed       nothing remains: no entry, no device
  *   left        the agent ends: what is parked and held is released, and the kernel forwards by
  *               itself until the next life adopts it, or sweeps
@@ -48,26 +49,40 @@
 struct inflight;
 
 struct inflight_counters {
-	uint64_t pulled;	/* packets taken back from the tap's queue; stragglers included */
-	uint64_t pulled_other;	/* taken from the tap's queue but for others, or the VM's own: not sent on */
-	uint64_t swallowed;	/* recovered: QEMU had taken them from the tap after its guest had stopped */
-	uint64_t doubtful;	/* recovered: QEMU may have delivered them; if so, they are doubled */
-	uint64_t stragglers;	/* of the pulled ones, those that came after the switch was complete */
-	uint64_t returned;	/* of the pulled and recovered ones, those put back into the tap by inflight_return() */
-	uint64_t kept;		/* of the recovered ones, those that were not, because QEMU had kept them for its guest */
-	uint64_t forwarded;	/* packets the forward device has sent for us, pulled ones included (a GSO bundle is one) */
-	uint64_t dropped;	/* by the held queue, or refused by the forward device, or beyond PARKED_BYTES_MAX */
-	uint64_t held_bytes;	/* in the forward device's queue now (while held: with a few short frames of our own) */
-	uint32_t switch_us;	/* how long the change of the bridge's entry took */
-	uint32_t park_us;	/* the whole of inflight_park() */
-	uint32_t release_us;	/* how long what was held took to leave, in ... */
-	uint32_t rounds;	/* ... so many rounds (kernel_forward.c) */
-	int tap_error;		/* 0, or why the tap's queue could not be read or what QEMU swallowed not be found: -ENODEV gone, -ENOENT nobody holds it, -EPERM, -ENOBUFS ... */
-	bool exact;		/* the guest's ring told what QEMU swallowed: nothing is doubtful, ... */
-	int ring_error;		/* ... or why not: -ENOENT not known where it is, or of guest_ring.h */
-	uint32_t ring_us;	/* how long reading the ring took, with the VM stopped, and ... */
-	uint32_t judge_us;	/* ... making sense of it */
-	bool unheld;		/* the kernel has no sch_tbf: frames after the switch may overtake the pulled ones */
+	/* Packets taken back from the tap's queue; stragglers included. */
+	uint64_t pulled;
+	/* Taken from the tap's queue but for others, or the VM's own: not sent on. */
+	uint64_t pulled_other;
+	/* Recovered: QEMU had taken them from the tap after its guest had stopped. */
+	uint64_t swallowed;
+	/* Recovered: QEMU may have delivered them; if so, they are doubled. */
+	uint64_t doubtful;
+	/* Of the pulled ones, those that came after the switch was complete. */
+	uint64_t stragglers;
+	/* Of the pulled and recovered ones, those put back into the tap by inflight_return(). */
+	uint64_t returned;
+	/* Of the recovered ones, those that were not: QEMU had kept them for its guest. */
+	uint64_t kept;
+	/* Packets the lanes have sent for us, pulled ones included (a GSO bundle is one). */
+	uint64_t forwarded;
+	/* By the held queue, or refused by the lane, or beyond PARKED_BYTES_MAX. */
+	uint64_t dropped;
+	/* In the lanes' queues now (while held: with a few short frames of our own). */
+	uint64_t held_bytes;
+	uint32_t switch_us;  /* how long the change of the bridge's entry took */
+	uint32_t park_us;    /* the whole of inflight_park() */
+	uint32_t release_us; /* how long what was held took to leave, in ... */
+	uint32_t rounds;     /* ... so many rounds (kernel_forward.c) */
+	/*
+	 * 0, or why the tap's queue could not be read, or what QEMU swallowed not be found: -ENODEV
+	 * gone, -ENOENT nobody holds it, -EPERM, -ENOBUFS ...
+	 */
+	int tap_error;
+	bool exact;	   /* the guest's ring told what QEMU swallowed: nothing is doubtful, ... */
+	int ring_error;	   /* ... or why not: -ENOENT not known where it is, or of guest_ring.h */
+	uint32_t ring_us;  /* how long reading the ring took, with the VM stopped, and ... */
+	uint32_t judge_us; /* ... making sense of it */
+	bool unheld; /* no sch_tbf: frames after the switch may overtake the pulled ones */
 };
 
 /*

@@ -139,7 +139,7 @@ static void read_bridge_entry(const struct ndmsg *nd, struct fdb_entry *entry)
 {
 	entry->layer = FDB_LAYER_BRIDGE;
 	entry->sticky = nd->ndm_flags & NTF_STICKY;
-	entry->local = nd->ndm_state & NUD_PERMANENT; /* fdb_to_nud(): BR_FDB_LOCAL and nothing else */
+	entry->local = nd->ndm_state & NUD_PERMANENT; /* fdb_to_nud(): BR_FDB_LOCAL alone */
 }
 
 static void read_vxlan_entry(struct nlattr *const *attributes, struct fdb_entry *entry)

@@ -21,10 +21,10 @@
 #include "nveagent/kernel.h"
 
 enum {
-	KERNEL_BATCH_MAX = 64,		/* messages sent at once; their acks fit the default receive buffer */
-	KERNEL_STREAM_MAX = 128,	/* messages of a stream; as many errors fit the default receive buffer */
+	KERNEL_BATCH_MAX = 64,		/* messages at once: their acks fit the receive buffer */
+	KERNEL_STREAM_MAX = 128,	/* messages of a stream: as many errors fit it */
 	KERNEL_STREAM_SIZE = 12288,	/* bytes: none of ours is longer than 96 */
-	KERNEL_BUFFER_SIZE = 65536,	/* the kernel's dump messages are at most 32 KiB (af_netlink.c) */
+	KERNEL_BUFFER_SIZE = 65536,	/* the kernel dumps at most 32 KiB at once (af_netlink.c) */
 	KERNEL_ANSWER_TIMEOUT_S = 10,	/* an answer is immediate but for the RTNL lock */
 	KERNEL_DUMP_ATTEMPTS_MAX = 5,	/* while somebody changes what is being dumped */
 };

@@ -109,7 +109,7 @@ static size_t sort_run(struct fdb_entry *entries, size_t count, struct fdb_entry
 
 static const struct fdb_store *settled(const struct fdb_table *table)
 {
-	struct fdb_store *store = (struct fdb_store *) table->store; /* never an object defined const */
+	struct fdb_store *store = (struct fdb_store *) table->store; /* never defined const */
 	struct fdb_entry *merged = store->scratch;
 	size_t tail;
 

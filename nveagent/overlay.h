@@ -21,7 +21,7 @@
 enum fdb_layer {
 	FDB_LAYER_BRIDGE,	/* which bridge port a MAC is behind (NTF_MASTER) */
 	FDB_LAYER_VXLAN,	/* which VTEP a MAC is behind (NTF_SELF) */
-	FDB_LAYER_NEIGHBOUR,	/* which MAC has an address: what the bridge answers ARP and NS with */
+	FDB_LAYER_NEIGHBOUR,	/* which MAC has an address: how the bridge answers ARP and NS */
 };
 
 struct fdb_entry {
@@ -32,14 +32,15 @@ struct fdb_entry {
 		struct ip vtep;	/* VXLAN layer */
 		struct ip ip;	/* neighbour layer; none in the bridge layer */
 	};
-	uint16_t port;		/* VXLAN layer: destination UDP port, 0: the device's own (say 0: the kernel reports it so) */
+	/* VXLAN layer: destination UDP port, 0: the device's own (the kernel reports it so). */
+	uint16_t port;
 	uint32_t vni;		/* VXLAN layer: 0: the device's own (likewise) */
-	uint32_t idle_s;	/* VXLAN layer, actual entries: since a frame was last sent by it */
-	bool sticky;		/* bridge layer: does not roam when the MAC is seen on another port */
-	bool router;		/* neighbour layer: its NAs say that it is a router (RFC 4861 section 4.4) */
-	bool ours;		/* actual entries: it bears our mark (extern_learn); desired ones: always true */
-	bool fixed;		/* actual entries that are not ours: configured by somebody, not learned */
-	bool local;		/* actual entries: an address of the port device itself; never touched */
+	uint32_t idle_s;	/* VXLAN layer, actual entries: since a frame was sent by it */
+	bool sticky;		/* bridge layer: stays when the MAC is seen on another port */
+	bool router;		/* neighbour layer: its NAs say so (RFC 4861 section 4.4) */
+	bool ours;		/* actual entries: with our mark; desired ones: always */
+	bool fixed;		/* actual entries that are not ours: configured, not learned */
+	bool local;		/* actual entries: an address of the port device; never touched */
 };
 
 struct fdb_table;

@@ -8,13 +8,13 @@
  * The agent runs under SCHED_RR: while it goes from slice to slice, nobody else runs on its CPU.
  * The kernel leaves work to workers of the very CPU on which entries are made, and needs it done:
  *
- *   per-CPU memory	each new entry of a VXLAN device takes some, without waiting, for the route that
- *			it remembers (vxlan_core.c, vxlan_fdb_append()). For some 200 entries it is at
- *			hand; a worker makes more when it becomes scarce (mm/percpu.c,
- *			pcpu_balance_workfn()), in some microseconds.
- *   hash tables	of the bridge's and the VXLAN device's entries are doubled by a worker, in up to
- *			ten milliseconds (lib/rhashtable.c, rht_deferred_worker()). The other work of that
- *			CPU waits behind it.
+ *   per-CPU memory   each new entry of a VXLAN device takes some, without waiting, for the route
+ *                    that it remembers (vxlan_core.c, vxlan_fdb_append()). For some 200 entries it
+ *                    is at hand; a worker makes more when it becomes scarce (mm/percpu.c,
+ *                    pcpu_balance_workfn()), in some microseconds.
+ *   hash tables      of the bridge's and the VXLAN device's entries are doubled by a worker, in up
+ *                    to ten milliseconds (lib/rhashtable.c, rht_deferred_worker()). The other work
+ *                    of that CPU waits behind it.
  *
  * Without per-CPU memory, an entry has no place for its route as long as it lives (Linux 6.18), or
  * is refused (6.1: ENOMEM); and the kernel looks through all its per-CPU memory in vain, interrupts

@@ -80,7 +80,7 @@ struct swallowed_case {
 
 struct swallowed_counters {
 	uint64_t certain, doubtful;
-	bool beyond; /* the tail does not reach back to what was in the queue: QEMU's may be older */
+	bool beyond; /* the tail does not reach back to all that was in the queue */
 };
 
 /*

@@ -66,8 +66,8 @@ static pid_t hold_tap(void)
 }
 
 /*
- * The guest has taken all that left the tap, or all but the last: who knows. It goes on here, and is
- * given that again, rather than never, before the rest.
+ * The guest has taken all that left the tap, or all but the last: who knows. It goes on here, and
+ * is given that again, rather than never, before the rest.
  */
 static void stop_and_go_on(const struct underlay *underlay)
 {
