@@ -20,7 +20,7 @@ struct ring {
 	struct parked_frame *frames;
 	bool *found;
 	size_t count;
-	bool in_order;	    /* as they left by the tap: it has one queue */
+	bool gaps;	    /* the tail may lack some of them; they are in its order */
 	size_t next;	    /* behind the one found last: the likely one */
 	size_t to_find;	    /* of those that the tail has, too */
 	uint64_t oldest_us; /* when the oldest one found left by the tap */
@@ -45,7 +45,7 @@ static bool is_group(const struct parked_frame *frame)
 	return frame->data[0] & 1; /* IEEE 802 section 8.2.2 */
 }
 
-static int ring_of(const struct parked *parked, bool in_order, struct ring *ring)
+static int ring_of(const struct parked *parked, bool gaps, struct ring *ring)
 {
 	size_t at = 0, i = parked->count;
 
@@ -53,7 +53,7 @@ static int ring_of(const struct parked *parked, bool in_order, struct ring *ring
 		.frames = calloc(parked->count + 1, sizeof(*ring->frames)),
 		.found = calloc(parked->count + 1, sizeof(*ring->found)),
 		.count = parked->count,
-		.in_order = in_order,
+		.gaps = gaps,
 		.place = parked->count,
 		.oldest_us = UINT64_MAX,
 	};
@@ -89,7 +89,7 @@ static bool ring_take(struct ring *ring, const struct tail_frame *frame)
 
 		if (!is_that(ring, i, frame))
 			continue;
-		for (size_t skipped = ring->next; ring->in_order && skipped < i; skipped++)
+		for (size_t skipped = ring->next; ring->gaps && skipped < i; skipped++)
 			settle(ring, skipped);
 		settle(ring, i);
 		ring->next = i + 1;
@@ -165,7 +165,8 @@ static size_t find_missing(const struct tail *tail, const struct swallowed_case 
 		/* What was read from several queues is not in the order in which it came. */
 		missing[n++] = (struct missing){ age, what->queues == 1 ? ring->place : 0, in_b };
 	}
-	counters->beyond = ring->in_order && ring->to_find > 0 && !tail_get(tail, age, &frame);
+	counters->beyond =
+		what->queues == 1 && ring->to_find > 0 && !tail_get(tail, age, &frame);
 	if (what->exact && what->queues == 1 && n > 0)
 		missing[0].in_qemu |= n > 1 || is_kept(tail, what, &missing[0]);
 	return n;
@@ -225,7 +226,7 @@ int swallowed_recover(const struct tail *tail, const struct swallowed_case *what
 {
 	struct swallowed_counters counters = { 0 };
 	struct ring ring;
-	int r = ring_of(parked, what->queues == 1, &ring);
+	int r = ring_of(parked, what->gaps && what->queues == 1, &ring);
 
 	if (r == 0)
 		r = recover(tail, what, &ring, parked, &counters);

@@ -462,6 +462,37 @@ static void each_frame_in_the_ring_is_found_once(void)
 	end(&scene);
 }
 
+/*
+ * The newest frame, which QEMU took after STOP, is like an older one in the ring, byte for byte: what
+ * lies between the two is still found there.
+ */
+static void a_likeness_hides_nothing_in_between(void)
+{
+	struct scene scene = begin();
+	uint64_t stopped_us = clock_realtime_us();
+	struct parked_frame frame = { 0 };
+	uint8_t data[FRAME_SIZE];
+	size_t at = 0;
+
+	send_frames(&scene, 1, 3);
+	send_frames(&scene, 1, 1);
+	take_frames(&scene, 1, 3);
+	take_frames(&scene, 1, 1);
+	for (uint32_t number = 1; number <= 3; number++) {
+		numbered_frame(vm, sender, EXPERIMENTAL, number, FRAME_SIZE, data);
+		CU_ASSERT_EQUAL_FATAL(parked_add(&scene.parked, &no_vnet, data, FRAME_SIZE, false),
+				      0);
+	}
+	CU_ASSERT_TRUE(eventually(is_settled, scene.tail));
+	recover(&scene, stopped_us - 1, UINT64_MAX, 1, 1, 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		CU_ASSERT_TRUE_FATAL(parked_next(&scene.parked, &at, &frame));
+		CU_ASSERT_EQUAL(frame_number(frame.data), i == 0 ? 1 : i);
+	}
+	CU_ASSERT_FALSE(parked_next(&scene.parked, &at, &frame));
+	end(&scene);
+}
+
 /* The guest was given frames 0 to @given; QEMU took 0 to 5, and 5 before it said STOP. */
 static void know_that(uint32_t given, uint64_t certain, uint32_t first, int in_qemu)
 {
@@ -631,6 +662,7 @@ NETNS_MAIN("swallowed", needs, UNIT_TEST(recovers_what_was_read_after_stop),
 	   UNIT_TEST(a_full_tail_still_tells), UNIT_TEST(a_tail_that_is_too_short_says_so),
 	   UNIT_TEST(nothing_was_swallowed), UNIT_TEST(what_left_later_does_not_count),
 	   UNIT_TEST(each_frame_in_the_ring_is_found_once),
+	  UNIT_TEST(a_likeness_hides_nothing_in_between),
 	   UNIT_TEST(the_guests_ring_leaves_no_doubt),
 	   UNIT_TEST(what_the_guest_goes_on_with_was_kept),
 	   UNIT_TEST(the_guests_ring_knows_of_old_frames),
