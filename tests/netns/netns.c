@@ -23,6 +23,14 @@ enum {
 	POLL_STEP_MS = 1,
 };
 
+const struct netns_need inflight_needs[INFLIGHT_NEEDS] = {
+	{ "bridge", "ip link add br0 type bridge" },
+	{ "VXLAN", "ip link add vx0 type vxlan id 1 dstport 4789" },
+	{ "tun", "ip tuntap add tap0 mode tap" },
+	{ "clsact", "tc qdisc add dev lo clsact" },
+	{ "sch_tbf", "tc qdisc add dev lo root tbf rate 8bit burst 10k limit 1m" },
+};
+
 const struct underlay underlays[2] = {
 	{ "IPv4", "192.0.2.1", "192.0.2.2", "192.0.2.3", 24, 50 },
 	{ "IPv6", "2001:db8::1", "2001:db8::2", "2001:db8::3", 64, 70 },

@@ -71,6 +71,10 @@ struct mac mac_of(const char *text);
 struct ip ip_of(const char *text);
 uint32_t ifindex_of(const char *name);
 
+/* What nveagent/inflight.h needs of the kernel. */
+enum { INFLIGHT_NEEDS = 5 };
+extern const struct netns_need inflight_needs[INFLIGHT_NEEDS];
+
 /* The two underlay families, for tests that run over both. */
 struct underlay {
 	const char *name, *ours, *theirs, *third;

@@ -22,14 +22,6 @@ enum {
 	RETURNS_OF_MUCH = 3,
 };
 
-static const struct netns_need needs[] = {
-	{ "bridge", "ip link add br0 type bridge" },
-	{ "VXLAN", "ip link add vx0 type vxlan id 1 dstport 4789" },
-	{ "tun", "ip tuntap add tap0 mode tap" },
-	{ "clsact", "tc qdisc add dev lo clsact" },
-	{ "sch_tbf", "tc qdisc add dev lo root tbf rate 8bit burst 10k limit 1m" },
-};
-
 /* Worst and sums over all switches, for the record. */
 struct record {
 	uint64_t pulled, stragglers, switch_us_max, park_us_max, release_us_max;
@@ -520,7 +512,7 @@ static void lets_nothing_in_by_the_forward_device(void)
 	CU_ASSERT_EQUAL(atomic_load(&scene->shared->old_log.count), FRAMES);
 }
 
-NETNS_MAIN("inflight", needs,
+NETNS_MAIN("inflight", inflight_needs,
 	   UNIT_TEST(switches_at_full_speed),
 	   UNIT_TEST(switches_under_steady_traffic),
 	   UNIT_TEST(switches_bundles_with_unfinished_checksums),

@@ -115,13 +115,5 @@ static void finds_what_was_swallowed_over_ipv6(void)
 	stop_and_go_on(&underlays[1]);
 }
 
-static const struct netns_need needs[] = {
-	{ "bridge", "ip link add br0 type bridge" },
-	{ "VXLAN", "ip link add vx0 type vxlan id 1 dstport 4789" },
-	{ "tun", "ip tuntap add tap0 mode tap" },
-	{ "clsact", "tc qdisc add dev lo clsact" },
-	{ "sch_tbf", "tc qdisc add dev lo root tbf rate 8bit burst 10k limit 1m" },
-};
-
-NETNS_MAIN("inflight_burst", needs, UNIT_TEST(finds_what_was_swallowed_over_ipv4),
+NETNS_MAIN("inflight_burst", inflight_needs, UNIT_TEST(finds_what_was_swallowed_over_ipv4),
 	   UNIT_TEST(finds_what_was_swallowed_over_ipv6))

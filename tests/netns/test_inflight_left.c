@@ -193,15 +193,7 @@ static void what_is_not_in_use_is_swept(void)
 	CU_ASSERT_PTR_NULL(inflight_leave(NULL));
 }
 
-static const struct netns_need needs[] = {
-	{ "bridge", "ip link add br0 type bridge" },
-	{ "VXLAN", "ip link add vx0 type vxlan id 1 dstport 4789" },
-	{ "tun", "ip tuntap add tap0 mode tap" },
-	{ "clsact", "tc qdisc add dev lo clsact" },
-	{ "sch_tbf", "tc qdisc add dev lo root tbf rate 8bit burst 10k limit 1m" },
-};
-
-NETNS_MAIN("inflight_left", needs,
+NETNS_MAIN("inflight_left", inflight_needs,
 	   UNIT_TEST(what_a_dead_agent_held_goes_to_the_new_nve),
 	   UNIT_TEST(what_a_dead_agent_held_goes_back_to_the_tap),
 	   UNIT_TEST(a_release_that_was_begun_is_ended),
