@@ -20,7 +20,7 @@
 enum {
 	LONG_MS = 30000, /* must not pass */
 	SHORT_MS = 1000, /* must pass, but not while a peer greets */
-	SLACK_US = 10000000,
+	SLACK_US = 2000000,
 };
 
 static struct qmp_client *client_of(struct fake_qmp *qemu, unsigned timeout_ms)
